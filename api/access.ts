@@ -1,6 +1,6 @@
 /**
- * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. A caller
- * with its token may do more than read at the sidecar and metrics ports of these pods.
+ * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. The file
+ * has a token. A request with the token may do more than read at the sidecar and metrics ports of these pods.
  *
  * Owns: the form of the token, and the headers that carry it. The token is never in a URL, log, status or Event.
  */
@@ -10,13 +10,13 @@ export type Access = {
   readonly schema: 1;
   /** 32 random bytes in base64url. */
   readonly token: string;
-  /** Largest share of live requests that may be sampled, 0 to 1. Absent: no sampling. */
+  /** Largest share of live requests that may be sampled, 0 to 1. If absent, no request is sampled. */
   readonly sampleRate?: number;
 };
 
 /** Carries the token of the pod that receives the request: `authorization: Bearer TOKEN`. */
 export const tokenHeader = 'authorization';
-/** Carries the token of the pods in `peers`, in a request for a report with that parameter. */
+/** In a request for a report with the query parameter `peers`: carries the token of the pods that `peers` names. */
 export const peersTokenHeader = 'x-onnx-peers-token';
 
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;

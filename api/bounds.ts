@@ -31,7 +31,7 @@ export const bounds = {
   /** Requests in the queue. */
   maxQueueDepth: { min: 1, max: 65_536 },
   warmupRequests: { min: 0, max: 10_000 },
-  /** At most one day; a longer time is likely a mistake in the unit. */
+  /** The maximum is one day: a longer wait is likely a mistake in the unit. */
   waitMs: { min: 0, max: 24 * hourMs },
   memoryLimitBytes: { min: 64 * 2 ** 20, max: Number.MAX_SAFE_INTEGER },
 } as const satisfies Readonly<Record<string, Bound>>;

@@ -8,7 +8,7 @@
 export const providerNames = ['CPU', 'CUDA', 'TensorRT', 'WebGPU'] as const;
 /** Number formats of a variant's weights. */
 export const variantPrecisions = ['FP32', 'FP16', 'INT8', 'INT4'] as const;
-/** Source is the unchanged model; the others are variants of it. */
+/** `Source` means the model as it was published. Every other precision names a variant that is made from the model. */
 export const precisions = ['Source', ...variantPrecisions] as const;
 
 export type ProviderName = (typeof providerNames)[number];

@@ -1,9 +1,9 @@
 /**
  * Status conditions as values. Pure.
  *
- * Owns: the types, the rule for `lastTransitionTime`, and the order of conditions. Returns the same array when nothing
- *       changed, so that a caller can compare with `===`. `Reconciling`, `Stalled`, `Paused` and `ChildrenModified` are
- *       present only while True; kstatus expects this of the first two.
+ * Owns: the types, the rule for `lastTransitionTime`, and the order of conditions. claimConditions returns the previous
+ *       array when no condition changed, so that a caller can compare with `===`. `Reconciling`, `Stalled`, `Paused`
+ *       and `ChildrenModified` are present only while True; kstatus expects this of `Reconciling` and `Stalled`.
  */
 
 import { cut } from './text.ts';
@@ -32,7 +32,7 @@ export type Condition = {
   readonly lastTransitionTime: string;
 };
 
-/** A condition without its times, which claimConditions fills in. */
+/** A condition without `lastTransitionTime` and `observedGeneration`; claimConditions adds these two fields. */
 export type Claim<R extends string = string> = {
   readonly type: ConditionType;
   readonly status: ConditionStatus;

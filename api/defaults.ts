@@ -26,8 +26,8 @@ export type FrozenSpec = {
 };
 
 /**
- * The fields are in the order in which they are written. The model's files decide the undefined fields when the model
- * is loaded.
+ * The fields are in the order in which they are written. A field that is undefined here does not have a fixed default:
+ * the model's files decide its value when the model is loaded.
  */
 const embeddingDefaults = {
   tokenizer: 'tokenizer.json',

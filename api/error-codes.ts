@@ -10,9 +10,9 @@ import { formatBytes } from './units.ts';
 
 type Row = {
   readonly kind: ErrorKind;
-  /** The HTTP status of the code. Absent: the HTTP status of its kind. */
+  /** The HTTP status of an answer with this code. If absent, the HTTP status of the code's kind is used. */
   readonly http?: number;
-  /** The reason of a pod whose container ends with this code. Absent: PrepareFailed or LoadFailed. */
+  /** The reason of a pod whose container ends with this code. If absent, the reason is PrepareFailed or LoadFailed. */
   readonly reason?: ReasonFrom<'pod'>;
   readonly say: (params: never) => string;
 };
@@ -35,7 +35,10 @@ export const codes = {
     say: (p: { address: string; port: number }) => `port ${p.port} of ${p.address} is in use by another process`,
   },
 
-  /** The HTTP status decides the kind (kube/client/kube-error.ts). `afterMs` is the Retry-After of the answer. */
+  /**
+   * The HTTP status decides the kind (kube/client/kube-error.ts). `afterMs` is the Retry-After of the answer, in
+   * milliseconds.
+   */
   KUBE_STATUS: {
     kind: 'transient',
     say: (p: { status: number; reason: string; message: string; request?: string; afterMs?: number }) =>
@@ -257,7 +260,7 @@ export const codes = {
   },
 } as const satisfies Record<string, Row>;
 
-/** Seconds; below 10 s with one decimal. */
+/** Converts milliseconds to seconds, rounded to one decimal below 10 s and to an integer from 10 s on. */
 function seconds(ms: number): number {
   return ms < 10_000 ? Math.round(ms / 100) / 10 : Math.round(ms / 1000);
 }

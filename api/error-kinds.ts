@@ -1,7 +1,8 @@
 /**
  * The kinds of errors.
  *
- * Owns: the table of each kind's retry policy, HTTP status and log level. No other file switches on an error.
+ * Owns: the table of each kind's retry policy, HTTP status and log level. No other file chooses one of these by the
+ * error itself.
  */
 
 /** A kind says who can fix the error, and when a retry can help. */

@@ -8,19 +8,25 @@
 type Row = {
   /** Describes the score of a set, for the reference. */
   readonly says: string;
-  /** Higher: the metric is a score, and its limit is a min. Lower: it is an error, and its limit is a max. */
+  /**
+   * Higher: the metric is a score, and a gate limits it with `min`. Lower: the metric is an error, and a gate limits it
+   * with `max`.
+   */
   readonly better: 'Higher' | 'Lower';
   /** The value of a completely wrong answer. It is finite, because JSON has no infinity. */
   readonly worst: number;
-  /** How the values of several answers are combined: their worst value, or their weighted mean. */
+  /** How the values of several answers become one value: by their worst value, or by their weighted mean. */
   readonly over: 'WorstCase' | 'Mean';
-  /** Default of the gate's limit. Absent: the gate must set a limit; `needed` gives the reason. */
+  /** Default of the gate's limit. If absent, the gate must set a limit. */
   readonly limit?: number;
+  /** Why the gate must set a limit, for messages. Only a metric without `limit` has it. */
   readonly needed?: string;
   /** Whether the metric can compare answers to generated inputs. */
   readonly generated?: true;
-  /** Two answers to a live request agree when the value is at least this (for errors: at most). Absent: gates.quality
-   * does not accept the metric. */
+  /**
+   * Two answers to a live request agree when the value is at least this; for a metric where lower is better, at most
+   * this. If absent, gates.quality does not accept the metric.
+   */
   readonly agreesFrom?: number;
 };
 
@@ -98,7 +104,7 @@ export function defaultLimitOf(metric: GoldenMetric): { readonly min?: number; r
   return isError(metric) ? { max: limit } : { min: limit };
 }
 
-/** Two answers to a live request agree when the value is at least this. */
+/** The value from which on two answers to a live request agree. */
 export function agreesFrom(metric: LiveMetric): number {
   return rows[metric].agreesFrom;
 }

@@ -2,13 +2,13 @@
  * A log-bucket histogram of durations, in the form of the report (api/report.ts).
  *
  * Owns:   the bucket of a duration. Buckets are 2 % wide, so that a quantile is within 2 % of the exact value.
- * Limits: at most `maxIndex` + 1 buckets, sparse.
+ * Limits: at most `maxIndex` + 1 buckets; only buckets with a count are stored.
  */
 import type { Histogram } from './report.ts';
 
 export const base = 1e-4;
 export const growth = 1.02;
-/** Limits the memory: 1000 buckets end above 11 hours. */
+/** Bounds the memory of a histogram. The upper bound of bucket 1000 is a little more than 11 hours. */
 const maxIndex = 1000;
 const logGrowth = Math.log(growth);
 

@@ -1,8 +1,8 @@
 /**
  * The fields that every Kubernetes object has, in their JSON form. Pure.
- * Owns: metadata as plain JSON: times are strings, values are not instances of classes, and absent fields are absent.
- * Objects from a list and from a watch have the same form and can be compared, frozen, and sent back. The client,
- * OnnxModel and local mode's API server use these types.
+ * Owns: metadata as plain JSON: times are strings, values are not instances of classes, and a field without a value is
+ * left out. Objects from a list and from a watch have the same form and can be compared, frozen, and sent back. The
+ * client, OnnxModel and local mode's API server use these types.
  * Why: the generated models of client-node contain `Date` after a list and `string` after a watch event.
  */
 
@@ -62,7 +62,7 @@ export type ObjectName = {
   readonly namespace?: string;
 };
 
-/** `namespace/name`, or `name` of a cluster-scoped object: the key of caches and queues. */
+/** The key of an object in caches and queues: `namespace/name`, or `name` for a cluster-scoped object. */
 export function keyOf(name: ObjectName): string {
   return name.namespace === undefined ? name.name : `${name.namespace}/${name.name}`;
 }
@@ -73,7 +73,7 @@ export function nameOf(key: string): ObjectName {
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
-/** The owner that controls this object; undefined without one. */
+/** The owner that controls this object; undefined when no owner controls it. */
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller === true);
 }

@@ -29,18 +29,25 @@ const resolvedSchema = k.object({
   bytes: c.number().doc('Size of the source in bytes.'),
   signature: words().doc('SHA-256 over names, types and shapes of inputs and outputs.'),
   opset: c.number().doc('Version of the operator set.'),
-  // Later versions may write other words. The maximum lengths are the same as in the status.
+  // Only the lengths of `precision` and `provider` are checked, because a later version may write other words. The
+  // maximum lengths are the same as in the status.
   precision: c.wordOf<Precision>({ max: 16 }).doc('Precision that is served: the requested one, or Source.'),
   provider: c.wordOf<ProviderName>({ max: 32 }).doc('The first provider that the session was built with.'),
   memoryEstimateBytes: c.number().doc('Bytes of anonymous memory that loading and one run needed; 0: not measured.'),
 });
 
 export type Resolved = Infer<typeof resolvedSchema> & {
-  /** Digest of the served file, with its external weights if there are any. Absent when an older runtime wrote this. */
+  /**
+   * Digest of the served file, with its external weights if there are any. Absent when an older runtime wrote the
+   * message.
+   */
   readonly served?: string;
   /** Inputs and outputs of the model. Absent when they do not fit into the message. */
   readonly io?: ModelIo;
-  /** Outputs that are not tensors and so are not returned; at most `maxLeftOut` characters. Absent: all are tensors. */
+  /**
+   * Outputs that are not tensors and so are not returned; at most `maxLeftOut` characters. Absent when every output is
+   * a tensor.
+   */
   readonly leftOut?: string;
 };
 
@@ -55,7 +62,9 @@ const check = checkOf(
 const isDigest = valid(digest());
 const isLeftOut = valid(k.string({ max: maxLeftOut }));
 
-/** Checks an optional part. A wrong part is ignored; the rest is used. */
+/**
+ * Makes the check of an optional part of the message. A part that fails its check is ignored; the other parts are used.
+ */
 function valid(schema: Schema<string>): (value: unknown) => boolean {
   const checkPart = checkOf(schema, 'Ignore');
   return (value) => checkPart(value) === undefined;

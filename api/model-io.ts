@@ -11,7 +11,7 @@ import { checkOf } from './schema/check.ts';
 const notes = k.map(k.string({ max: 256 }), { max: 4096 });
 const modelIoSchema = k.object({ inputs: notes, outputs: notes });
 
-/** Name → notation. */
+/** Inputs and outputs: two maps from a name to its notation. */
 export type ModelIo = Infer<typeof modelIoSchema>;
 
 type Tensor = { readonly name: string; readonly type: string; readonly dims?: readonly (number | string)[] };

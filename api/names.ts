@@ -32,7 +32,7 @@ export const labels = {
 export const annotations = {
   /** The result of `prepare` in the first pod (api/last-words.ts); set on the ControllerRevision. */
   resolved: 'onnx-operator.dev/resolved',
-  /** Hash of what the operator applied last; set on every child. */
+  /** Hash of the manifest that the operator applied last; set on every child. */
   applied: 'onnx-operator.dev/applied',
   /** The stable revision; set on the entry Service while its selector does not contain the stable revision. */
   stable: 'onnx-operator.dev/stable',
@@ -47,8 +47,8 @@ export const fieldManager = 'onnx-operator';
 export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
 
 /**
- * terminationGracePeriodSeconds of every pod: enough time for 5 s without new requests, and for current requests to
- * end.
+ * terminationGracePeriodSeconds of every pod: it is enough for 5 s without new requests, and then for the current
+ * requests to end.
  */
 export const terminationGraceSeconds = 60;
 
@@ -87,7 +87,7 @@ export const env = {
  *
  * The thresholds of glibc are 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees is never
  * returned to the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by
- * page, which doubled the run time of an encoder.
+ * page. This doubled the run time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',

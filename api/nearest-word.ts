@@ -1,6 +1,9 @@
 /** Finds the word that a user probably meant when a word is misspelt. Pure. */
 
-/** @returns the word with the fewest edits, ignoring case; undefined when more than a third of its letters differ */
+/**
+ * @returns the word of `words` that needs the fewest edits to become `word`, ignoring case; undefined when the edits
+ * are more than one, and more than a third of the letters of that word
+ */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const scored = words
     .map((one) => ({ one, edits: editsBetween(word.toLowerCase(), one.toLowerCase()) }))

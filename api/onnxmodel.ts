@@ -43,8 +43,8 @@ export const revisionFieldNames = Object.keys(revisionFields) as readonly (keyof
 const namePattern = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
 /**
- * The schema of the whole object. @param stage `whole` includes planned fields; it is only for tests against a real API
- * server and is never shipped
+ * The schema of an OnnxModel.
+ * @param stage `whole` includes planned fields; it is only for tests against a real API server and is never shipped
  */
 export function openApiSchema(stage: SchemaStage): JsonSchema {
   return {

@@ -1,8 +1,9 @@
 /**
  * The outcomes of failed requests, for counters, metrics, reports and gates. Pure.
  *
- * Owns: the kinds under which failed requests are counted, and the fault of each: the kinds of errors (error-kinds.ts)
- *       and two more that clients cause. Gates ignore failures with fault `Client` and count all others.
+ * Owns: the kinds under which failed requests are counted, and the fault of each kind. These are the kinds of errors
+ *       (error-kinds.ts), and `clientDeadline` and `clientBody`, which clients cause. Gates ignore failures with fault
+ *       `Client` and count all others.
  */
 import type { ErrorKind } from './error-kinds.ts';
 import type { ErrorCode } from './errors.ts';
@@ -17,7 +18,7 @@ export const faults = {
   oversize: 'Client',
   /** The client's deadline passed, and it was shorter than the server's limit for a run. */
   clientDeadline: 'Client',
-  /** The bodies of other requests take all the memory for bodies. */
+  /** The bodies of other requests already take up all the memory that is reserved for bodies. */
   clientBody: 'Client',
   /** The queue or the memory is full: the revision is too slow for its traffic. */
   overloaded: 'Capacity',
@@ -36,7 +37,7 @@ const kindOfCode: Readonly<Partial<Record<ErrorCode, OutcomeKind>>> = { BODIES_F
 export type Failed = {
   readonly code: string;
   readonly kind: ErrorKind;
-  /** The client's deadline in milliseconds after arrival; undefined when it set no deadline. */
+  /** The client's deadline in milliseconds after arrival; undefined when the client did not set a deadline. */
   readonly clientDeadlineMs?: number | undefined;
   /**
    * The server's limit for a run, in milliseconds. An expired request counts as `clientDeadline` only if the client's

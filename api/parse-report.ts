@@ -1,8 +1,8 @@
 /**
  * Checks a report (api/report.ts) that another process sent, perhaps of another version. Pure; never throws.
  *
- * Owns: the rules. Known fields must have their types; unknown fields are ignored. A report with one wrong field is
- *       unusable as a whole, because partial counts could bias a verdict.
+ * Owns: the rules. Known fields must have their types; unknown fields are ignored. If one field is wrong, no part of
+ *       the report is used, because partial counts could bias a verdict.
  */
 import { isRecord } from './record.ts';
 import { reportSchema, type Report } from './report.ts';

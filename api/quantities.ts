@@ -8,7 +8,7 @@
 const number = '([0-9]+\\.?[0-9]*|\\.[0-9]+)';
 const suffix = '(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+)?';
 
-/** The grammar for the CRD: without a minus, because no field accepts a negative amount. */
+/** The grammar for the CRD. It does not allow a minus, because no field accepts a negative amount. */
 export const quantityPattern = `^\\+?${number}${suffix}$`;
 
 /** The API server's message for text that is not a quantity. */
@@ -21,7 +21,7 @@ const maxExponent = 999;
 
 const nano = 1_000_000_000n;
 const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
-/** Powers of ten, because "700e-3" parses to exactly 0.7 and 700 × 0.001 does not. */
+/** Exponents of ten rather than factors: "700e-3" parses to exactly 0.7, but 700 × 0.001 is not exactly 0.7. */
 const decimal: Readonly<Record<string, number>> = { n: -9, u: -6, m: -3, '': 0, k: 3, M: 6, G: 9, T: 12, P: 15, E: 18 };
 
 type Parts = {
@@ -72,7 +72,10 @@ function shifted(value: bigint, power: number): bigint {
   return power >= 0 ? value * factor : value / factor + (value % factor === 0n ? 0n : 1n);
 }
 
-/** The form that the API server returns: the largest suffix of the same kind that gives an integer. */
+/**
+ * The form that the API server returns. It has the largest suffix with which the amount is an integer: a binary suffix
+ * for a binary quantity, a decimal suffix for a decimal quantity.
+ */
 export function canonicalQuantity(text: string): string {
   const nanos = nanosOf(text);
   if (nanos === undefined || /[eE][+-]?\d+$/.test(text)) return text;

@@ -14,7 +14,7 @@ import { ownValue } from './record.ts';
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 
-/** Sources of reasons, in the order of the reference page, with the title and the first line of their sections. */
+/** Sources of reasons, in the order of the reference page. Each has the title and the first line of its section. */
 // prettier-ignore
 export const sources = {
   pod: { title: 'Pods and children',
@@ -33,7 +33,10 @@ export const sources = {
 } as const satisfies Readonly<Record<string, { readonly title: string; readonly about: string }>>;
 
 export type ReasonSource = keyof typeof sources;
-/** Sources of the reasons of decisions. These reasons are shown in `decisionConditions`, and may be Events. */
+/**
+ * Sources of the reasons of decisions. The conditions in `decisionConditions` show these reasons, and they may become
+ * Events.
+ */
 export type DecisionSource = Exclude<ReasonSource, 'condition' | 'verdict' | 'client'>;
 
 type Row = {
@@ -41,7 +44,10 @@ type Row = {
   readonly says: string;
   /** What the user should do. */
   readonly todo: string;
-  /** Conditions that show the reason, in addition to decisionConditions, which show every decision. */
+  /**
+   * Conditions that show the reason although they are not in decisionConditions. The decisionConditions show the reason
+   * of every decision.
+   */
   readonly in?: readonly ConditionType[];
 } & (
   | { readonly from: readonly [DecisionSource, ...ReasonSource[]]; readonly event: EventClass }
@@ -109,7 +115,8 @@ export const reasons = {
   ChecksPassed: { from: ['check'], event: 'Silent', says: 'All checks before traffic have passed.', todo: 'Nothing.' },
   ReportMissing: { from: ['check'], event: 'Silent', says: 'A pod has not reported yet.',
     todo: 'Wait; if it lasts, check that the operator can reach the report port of the pod.' },
-  ChecksRunning: { from: ['check'], event: 'Silent', says: 'The candidate answers generated inputs.', todo: 'Wait.' },
+  ChecksRunning: { from: ['check'], event: 'Silent',
+    says: 'The operator checks the candidate with generated inputs.', todo: 'Wait.' },
   GoldenWaiting: { from: ['check'], event: 'Silent', says: 'The golden set has not been run yet on every pod.',
     todo: 'Wait; the message gives the reason.' },
   SignatureChanged: { from: ['check'], event: 'Warning',
@@ -213,7 +220,7 @@ export const reasons = {
     says: '`spec.rollout.resumeStep` ended a wait before the gates had decided.', todo: 'Watch it.' },
   PromotedUndecided: { from: ['promotion'], event: 'Warning',
     says: '`spec.rollout.onUndecided` is Promote, and the gates had not decided.',
-    todo: 'Watch it; give the gates more traffic or time.' },
+    todo: 'Watch the revision; give the gates of the next rollout more traffic or time.' },
   StableLost: { from: ['promotion'], event: 'Warning',
     says:
       'The stable revision had no ready pod or exceeded an absolute limit; gates that compare with it were skipped.',
@@ -287,7 +294,10 @@ export type ReasonFrom<S extends ReasonSource> = {
 /** The reasons of decisions. */
 export type DecisionReason = ReasonFrom<DecisionSource>;
 
-/** Conditions that show the reason of the latest decision. ModelLoaded shows it only after a candidate was given up. */
+/**
+ * Conditions that show the reason of the latest decision. ModelLoaded shows the reason only after a candidate was given
+ * up.
+ */
 export const decisionConditions = [
   'Ready',
   'Reconciling',

@@ -6,7 +6,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * The value under a name from untrusted input. A plain lookup also finds inherited properties:
+ * The value under a name from untrusted input. A plain lookup would also find inherited properties:
  * `table['constructor']` is a function.
  *
  * @returns undefined when the object itself has no such field

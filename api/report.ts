@@ -15,35 +15,36 @@ import { c } from './schema/contract.ts';
  */
 export const blockSeconds = 20;
 
-/** The block that contains a time. @param ms since 1970 */
+/** The block that contains a time. @param ms milliseconds since 1970 */
 export function blockAt(ms: number): number {
   return Math.floor(ms / (blockSeconds * 1000));
 }
 
 /**
- * The first block that begins at or after a time. A window begins with the first block after the weight was reached.
- * @param ms since 1970
+ * The first block that begins at or after a time. The window of a step begins with the first block that begins after
+ * the weight was reached.
+ * @param ms milliseconds since 1970
  */
 export function firstWholeBlockAfter(ms: number): number {
   return Math.ceil(ms / 1000 / blockSeconds);
 }
 
 /**
- * Sources of pairs. Both revisions answer the same request, and each runtime measures its own service time. Replay: the
- * candidate answers a live request after stable did. Shadow: the same in a shadow step, when the candidate has no
- * traffic. Probe: both answer a golden input, one after the other.
+ * Sources of pairs. A pair has the service times of one request that both revisions answered; each runtime measures its
+ * own time. Replay: the candidate answers a live request after stable did. Shadow: the same as Replay, but in a shadow
+ * step, when the candidate has no traffic. Probe: both revisions answer a golden input, one after the other.
  */
 export const pairSources = ['Replay', 'Probe', 'Shadow'] as const;
 export type PairSource = (typeof pairSources)[number];
 
 /**
- * Buckets of the ratio of service times: the candidate's time divided by stable's time. They are 2 % wide, from 1/50 to
- * 50. A ratio of 1 is in the middle of a bucket; ratios outside the range count in the first or last bucket. The base
- * is 1.02^-197.5, written as a constant so that every version has the same value.
+ * Buckets of the ratio of service times: the candidate's time divided by stable's time. The buckets are 2 % wide and
+ * reach from 1/50 to 50. A ratio of 1 is in the middle of a bucket; ratios outside the range count in the first or last
+ * bucket. The base is 1.02^-197.5, written as a constant so that every version has the same value.
  */
 export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
 
-/** @param ratio above 0 @returns its bucket; the first or last one for a ratio outside the range */
+/** @param ratio above 0 @returns the bucket of the ratio; the first or last bucket for a ratio outside the range */
 export function ratioBucketOf(ratio: number): number {
   const index = Math.ceil(Math.log(ratio / ratioBuckets.base) / Math.log(ratioBuckets.growth) - 1e-9);
   return Math.min(ratioBuckets.most, Math.max(0, index));
@@ -67,14 +68,20 @@ export const reportQuery = {
   peers: 'peers',
   /** Share of requests, 0 to 1, that this pod keeps as samples for the replay. */
   sample: 'sample',
-  /** Metric, and the value from which on two answers agree: `Cosine:0.98`. With `peers`, this pod replays. */
+  /**
+   * Metric, and the value from which on two answers agree: `Cosine:0.98`. If the request also has `peers`, this pod
+   * replays samples.
+   */
   agreement: 'agreement',
   /**
-   * `Replay` or `Shadow`: pair the service times of replays and count them under this source. With `peers`, this pod
-   * replays.
+   * `Replay` or `Shadow`: pair the service times of replays and count them under this source. If the request also has
+   * `peers`, this pod replays samples.
    */
   pairs: 'pairs',
-  /** `PER_MINUTE/PODS`: send PER_MINUTE probes a minute to both revisions, shared by PODS pods of the candidate. */
+  /**
+   * `PER_MINUTE/PODS`: send probes to both revisions. The PODS pods of the candidate together send PER_MINUTE probes a
+   * minute.
+   */
   probes: 'probes',
 } as const;
 
@@ -83,18 +90,23 @@ export const reportLimitBytes = 1 << 20;
 
 /** Upper bound of blocks in a report; a sidecar keeps fewer. */
 export const maxReportBlocks = 128;
-/** Upper bound of tiers times size classes in one block. */
+/** Upper bound of the entries of one block, which has one entry for each tier and size class. */
 export const maxBlockClasses = 64;
-/** Upper bound of other lists. Tiers times size classes are a few dozen. */
+/**
+ * Upper bound of the entries of other lists. The longest list has an entry for each tier and size class: a few dozen.
+ */
 const maxItems = 1024;
-/** Upper bound of buckets in a histogram. It is large enough: 1100 buckets of 2 % reach from 0.1 ms to a day. */
+/**
+ * Upper bound of buckets in a histogram. Reports need far fewer: 1100 buckets of 2 % reach from 0.1 ms to more than a
+ * day.
+ */
 const maxBuckets = 8192;
 /** Upper bound of execution providers in a list. */
 const maxProviders = 16;
 
 /** A text for names, hashes and tiers. */
 const word = (): ReturnType<typeof c.text> => c.text({ max: 256 });
-/** A text for sentences, which only the size of the report limits. */
+/** A text for sentences. Only the size of the report limits its length. */
 const sentence = (): ReturnType<typeof c.text> => c.text({ max: reportLimitBytes });
 const amount = (): ReturnType<typeof c.number> => c.number({ min: 0 });
 /** Counts by error kind or by reason. */
@@ -168,7 +180,8 @@ const block = k.object({
 });
 
 /**
- * The rule: each block occurs at most once and is inside the range, and the range has at most `maxReportBlocks` blocks.
+ * The rule below requires that each block occurs at most once and is inside the range, and that the range has at most
+ * `maxReportBlocks` blocks.
  */
 const blocks = c.ruled(
   k.object({

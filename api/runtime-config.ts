@@ -20,7 +20,9 @@ const path = (): ReturnType<typeof c.text> => c.text({ min: 1, ...bounds.path })
 const uri = (): ReturnType<typeof c.text> => c.text(bounds.uri);
 const milliseconds = (): ReturnType<typeof k.integer> => k.integer(bounds.waitMs);
 
-/** The fields of each part. The config file of `serve` (runtime/config/serve-file.ts) has them too. */
+/**
+ * The fields of each part of the config. The config file of `serve` (runtime/config/serve-file.ts) has the same fields.
+ */
 export const sourceFields = {
   uri: uri().doc('Where the model is: one file, or a folder when the URI ends with "/".'),
   digest: digest()
@@ -127,7 +129,7 @@ const golden = k.object({
   ),
 });
 
-/** The whole file. */
+/** The schema of the whole config file. */
 export const runtimeConfigSchema = c.ruled(
   k.object({
     schema: c.only(1).doc('Version of this contract.'),

@@ -18,11 +18,14 @@ type SourceRow = {
   readonly forms: readonly SourceForm[];
   /** Regular expression (RE2) of the whole URI in a spec. */
   readonly pattern: string;
-  /** The same for URIs that only `serve` accepts, for example with a password, which a spec must not contain. */
+  /**
+   * Regular expression of the URIs that only `serve` accepts: for example, a URI with a password, which a spec must not
+   * contain.
+   */
   readonly servePattern?: string;
   /** Whether a folder can be listed. Otherwise the spec must name its files. */
   readonly listsFolders: boolean;
-  /** Only for local mode and `serve`. */
+  /** URIs of this kind can be used only in local mode and by `serve`. */
   readonly localOnly?: true;
 };
 
@@ -60,7 +63,7 @@ export const sourceRows = {
 
 export type SourceName = keyof typeof sourceRows;
 
-/** Schemes that are not supported yet, with names for messages. */
+/** Schemes that are not supported yet, each with its name in messages. */
 export const plannedSources: Readonly<Record<string, string>> = {
   s3: 'S3 buckets',
   oci: 'OCI registries',
@@ -76,11 +79,14 @@ export const uriPattern = `^${alternatives}$`;
 /** Pattern of a URI of a file: without a "/" at the end. */
 export const fileUriPattern = `^${alternatives}[^/]$`;
 
-/** Prefixes of URIs that need a digest, and of URIs whose folders cannot be listed. */
+/** Prefixes of URIs that need a digest. */
 export const startsWithDigest = forms.filter(({ needsDigest }) => needsDigest).map(({ start }) => start);
+/** Prefixes of URIs whose folders cannot be listed. */
 export const startsUnlisted = forms.filter(({ row }) => !row.listsFolders).map(({ start }) => start);
 
-/** "https://host/path, http://host/path (only with a digest), …; in local mode also file:///path" */
+/**
+ * A text for messages: "https://host/path, http://host/path (only with a digest), …; in local mode also file:///path".
+ */
 export const uriForms = [
   forms
     .filter(({ row }) => row.localOnly !== true)
@@ -90,13 +96,16 @@ export const uriForms = [
   .map((examples) => examples.join(', '))
   .join('; in local mode also ');
 
-/** The URIs that `serve` accepts without a digest. It has no volume claims. */
+/**
+ * Examples of the URIs that `serve` accepts without a digest. URIs of volume claims are left out, because `serve`
+ * cannot mount a claim.
+ */
 export const serveForms = forms
   .filter(({ example, needsDigest }) => needsDigest !== true && volumeClaimOf(example) === undefined)
   .map(({ example }) => example)
   .join(', ');
 
-/** "https://, npm: or pvc://", for messages about a URI that cannot be used. */
+/** A text for messages about a URI that cannot be used: "https://, npm: or pvc://". */
 export const usableStarts = forms
   .filter(({ row, needsDigest }) => row.localOnly !== true && needsDigest !== true)
   .map(({ start }) => start)
@@ -107,7 +116,7 @@ const byScheme = Object.fromEntries(
   rows.flatMap(([name, row]) => row.forms.map(({ start }) => [start.slice(0, start.indexOf(':')), name as SourceName])),
 );
 
-/** @returns undefined for a scheme that is not in the table. Ignores case. */
+/** @returns undefined for a scheme that is not in the table. The case of the URI does not matter. */
 export function sourceNameOf(uri: string): SourceName | undefined {
   return ownValue(byScheme, schemeOf(uri));
 }

@@ -1,13 +1,11 @@
-/**
- * Formats text and numbers for messages. The API server refuses a whole status when one text is too long. Pure.
- */
+/** Formats text and numbers for messages. The API server refuses a status when one of its texts is too long. Pure. */
 
 /** The text, or its beginning and "…", in at most `limit` UTF-16 units. A surrogate pair is never split. */
 export function cut(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const kept = text.slice(0, limit - 1);
   const last = kept.charCodeAt(kept.length - 1);
-  // Encoding a lone surrogate as UTF-8 gives the replacement character.
+  // Drop a lone surrogate at the end: in UTF-8 it would become the replacement character.
   return `${last >= 0xd800 && last <= 0xdbff ? kept.slice(0, -1) : kept}…`;
 }
 
@@ -16,12 +14,12 @@ export function decimal(value: number): string {
   return String(Number(value.toFixed(3)));
 }
 
-/** "1 pod", "2 pods", "11,020 requests". */
+/** A count with its noun: "1 pod", "2 pods", "11,020 requests". */
 export function plural(count: number, one: string): string {
   return `${count.toLocaleString('en-US')} ${one}${count === 1 ? '' : 's'}`;
 }
 
-/** 1180 → "1,180" */
+/** A count with thousands separators: 1180 → "1,180". */
 export function counted(count: number): string {
   return count.toLocaleString('en-US');
 }

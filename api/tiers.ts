@@ -6,8 +6,9 @@
  */
 
 /**
- * Tier → its name in reports and samples. Interactive requests are named `default`, as in earlier versions: the
- * operator matches classes of requests by this name, between revisions and with counts that it stored earlier.
+ * Tier → its name in reports and samples. Interactive requests are named `default`, as in earlier versions. By this
+ * name the operator matches classes of requests between two revisions, and between new reports and the counts that it
+ * stored earlier.
  */
 export const reportedTiers = { interactive: 'default', bulk: 'bulk' } as const;
 

@@ -1,10 +1,11 @@
 /**
- * What sampling and replaying cost users: the throughput and latency of the model server while it keeps samples of 0, 5
- * and 100 % of its requests, and while a sidecar replays another pod's samples to it.
+ * What sampling and replaying cost users. The bench measures the throughput and latency of the model server in two
+ * situations: while the server keeps samples of 0, 5 and 100 % of its requests, and while a sidecar replays another
+ * pod's samples to it.
  * Use: `npm run bench:sampling -- [ROUNDS]`. It prints the medians over the rounds, divided by the median of the same
- * server without sampling. The settings alternate in each round, so that other load of the machine affects all of them.
- * Read: the first setting is measured twice per round, the second time as `again`. Its distance from 1.00 is the
- * measurement error.
+ * server without sampling. Each round measures every setting, so that other load of the machine affects all settings.
+ * Read: the first setting is measured twice per round, the second time under the name `again`. The distance of `again`
+ * from 1.00 is the measurement error.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -25,7 +26,7 @@ type Sample = {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** The server's CPU time per request. */ readonly cpuMs: number;
+  /** The server's CPU time per request, in milliseconds. */ readonly cpuMs: number;
 };
 
 const spanMs = 1000;
@@ -53,8 +54,8 @@ async function start(model: string, workers: number): Promise<Server> {
 }
 
 /**
- * Sends what a sidecar sends once a second: a request for the counters, and a request for samples for each of two
- * candidates.
+ * Sends the requests that a sidecar sends once a second: one request for the counters, and one request for samples for
+ * each of two candidates. @returns a function that stops the requests
  */
 function sidecar({ metricsPort }: Server, share: number): () => void {
   const ask = (method: string, path: string): void => {
@@ -76,7 +77,8 @@ function sidecar({ metricsPort }: Server, share: number): () => void {
 
 /**
  * Replays one request after the other, as the sidecar's Replayer does.
- * @param times the pause after each request, as a multiple of its duration; undefined: no replays
+ * @param times the pause after each request, as a multiple of the request's duration; undefined: no replays
+ * @returns a function that stops the replays and returns their number
  */
 function replays({ metricsPort }: Server, shot: Shot, times: number | undefined): () => Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -104,7 +106,7 @@ function replays({ metricsPort }: Server, shot: Shot, times: number | undefined)
   };
 }
 
-/** CPU time that the server has used so far. The load of other programs is not included. */
+/** Milliseconds of CPU time that the server process has used since its start. */
 async function cpuMs({ metricsPort }: Server): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
   return Number(/^process_cpu_seconds_total\S* (\S+)$/m.exec(text)?.[1]) * 1000;
@@ -126,7 +128,7 @@ function sampleOf(perSecond: number, latenciesMs: readonly number[], usedMs: num
   };
 }
 
-/** One client that sends at random times and keeps the server busy for about a third of the time. */
+/** Measures with one client that sends at random times. The server is busy for about a third of the time. */
 async function measureSparse(server: Server, shot: Shot, typicalMs: number): Promise<Sample> {
   const agent = new Agent({ keepAlive: true });
   const latenciesMs: number[] = [];

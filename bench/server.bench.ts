@@ -1,9 +1,10 @@
 /**
  * Compares the model server with a simple server (ONNX Runtime on the HTTP thread), and measures how long a liveness
- * probe waits while every core is busy. `npm run bench:server -- [ROUNDS]` prints ratios of medians. The servers
- * alternate, so that other load affects both. A third server is idle; the waits of its probes are caused by the machine
- * alone.
- * Read: absolute numbers depend on the machine; the ratios and the probe's limit of 50 ms do not.
+ * probe waits while every core is busy.
+ * `npm run bench:server -- [ROUNDS]` prints ratios of medians. The servers are measured alternately, so that other load
+ * of the machine affects all of them. An idle server is probed at the same time; only the machine can make these probes
+ * wait.
+ * Read: absolute numbers depend on the machine. The ratios and the limit of 50 ms for a probe do not.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -26,8 +27,8 @@ type Sample = {
 };
 
 /**
- * `ours` has the Throughput profile, with a worker for each CPU. `latency` has one worker with all CPUs, like the naive
- * server.
+ * `ours` has the Throughput profile: one worker for each CPU. `latency` has one worker with all CPUs. The naive server
+ * also has one session with all CPUs.
  */
 const programs = {
   naive: { file: 'support/naive-server.ts', args: [] },
@@ -53,7 +54,7 @@ async function start(program: keyof typeof programs, model: string): Promise<Ser
   return { child, port };
 }
 
-/** An idle server. The waits of its probes are caused by the machine alone. */
+/** Starts an idle server. When a probe to this server waits, the machine is the only cause. */
 async function idle(): Promise<Target & { readonly close: () => void }> {
   const server = createServer((_request, response) => response.end());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -129,7 +130,7 @@ async function compare(label: string, model: string, width: number, rounds: numb
 
 async function floodWithJson(model: string, width: number, rounds: number): Promise<void> {
   const samples: Sample[] = [];
-  // Four megabytes of JSON per request, at nine characters per number.
+  // Each request has four megabytes of JSON, at nine characters per number.
   for (let round = 0; round < rounds; round += 1)
     samples.push(await sample('ours', model, jsonShot(width, Math.floor(4e6 / (9 * width))), 6));
   say('large JSON requests to a large model');

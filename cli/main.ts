@@ -74,13 +74,13 @@ async function main(argv: readonly string[], stop: AbortSignal): Promise<ExitCod
   try {
     return await command.main(rest, write, stop, terminal());
   } catch (error) {
-    // The signal interrupted the command: its error is not a failure.
+    // When a signal interrupted the command, its error is not a failure.
     if (stop.aborted) return exitCodes.interrupted;
     throw error;
   }
 }
 
-/** In `replay … head`, the program that reads the output ends first. This is not a failure: exit with 0. */
+/** In `replay … | head`, the program that reads the output ends first. This is not a failure, so exit with 0. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(exitCodes.ok);
   throw error;

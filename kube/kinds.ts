@@ -37,7 +37,7 @@ type PodCondition = {
 };
 
 export type Pod = KubeObject & {
-  /** Absent until the pod is scheduled. */
+  /** `nodeName` is absent until the pod is scheduled. */
   readonly spec?: { readonly nodeName?: string };
   readonly status?: {
     readonly phase?: string;
@@ -165,10 +165,7 @@ export const gateways: ResourceType<Gateway> = {
   namespaced: true,
 };
 
-/**
- * Types of the objects that the operator creates, in the order in which leftovers are deleted: types with pods come
- * first, ControllerRevisions last.
- */
+/** Types of the objects that the operator creates for a model. */
 export const childTypes = [httpRoutes, services, deployments, configMaps, controllerRevisions] as const;
 
 /** @throws AppError KIND_UNKNOWN for a kind that is not in `childTypes` */

@@ -5,7 +5,7 @@
  */
 
 /**
- * Runs `fn` once when the signal is aborted, at once when it was aborted before.
+ * Runs `fn` once when the signal is aborted; immediately if the signal is aborted already.
  * @returns a function that cancels the call of `fn`
  */
 export function onAbort(signal: AbortSignal, fn: () => void): () => void {

@@ -1,6 +1,6 @@
 /**
- * Canonical JSON (RFC 8785): equal values have equal text, for comparing objects and for hashing them. Also JSON as the
- * API server writes it.
+ * Canonical JSON (RFC 8785): equal values have equal text, for comparing objects and for hashing them. goJson writes
+ * JSON as the API server does.
  *
  * Owns:   the bytes that are hashed for the names of revisions. Changing one byte would rename every revision.
  * Limits: JSON values only; a member that is undefined is left out.
@@ -16,7 +16,8 @@ export function canonicalJson(value: unknown): string {
 /**
  * The text that Go's encoding/json writes for a value: fields are sorted, and `<`, `>`, `&` and two line separators are
  * escaped. The API server stores some fields (a ControllerRevision's `data`) as the text that it received. When it
- * patches the object, it writes them in this form and compares the bytes. Fields that arrive in this form stay equal.
+ * patches the object, it writes them in this form and compares the bytes. A field that the operator sends in this form
+ * therefore compares as equal.
  */
 export function goJson(value: unknown): string {
   return canonicalJson(value).replace(

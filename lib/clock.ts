@@ -5,9 +5,9 @@
  */
 
 export interface Clock {
-  /** Milliseconds since the epoch. Used for times that are shown or stored, never to measure a span. */
+  /** Milliseconds since the epoch. Use it for times that are shown or stored, never to measure a span of time. */
   now(): number;
-  /** Milliseconds of a monotonic clock, which NTP does not set back. Used for spans, deadlines and ages. */
+  /** Milliseconds of a monotonic clock, which NTP does not set back. Use it for spans of time, deadlines and ages. */
   monotonic(): number;
   /** Runs `fn` once after `ms`; calling the result cancels it. The timer does not keep the process alive. */
   after(ms: number, fn: () => void): () => void;
@@ -34,7 +34,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      // Not unref'd: a sleeping caller has to wake up.
+      // Do not unref this timer: the process must live until the sleeping caller has continued.
       const timer = setTimeout(done, Math.min(Math.max(0, ms), maxTimerMs));
       signal?.addEventListener('abort', done, { once: true });
     });

@@ -32,7 +32,7 @@ export class Connections {
     return this.#sockets.size;
   }
 
-  /** Requests of the connection that are not answered in full yet. */
+  /** The number of requests of the connection whose answers are not complete yet. */
   underWay(socket: Socket): number {
     return this.#sockets.get(socket)?.size ?? 0;
   }
@@ -52,7 +52,8 @@ export class Connections {
   }
 
   /**
-   * True when the connection was closed. Node still parses requests from bytes that arrived before; do not answer them.
+   * True when the connection was closed. Node may still parse requests from bytes that arrived before the close; the
+   * handler must not answer these requests.
    */
   isOver(socket: Socket): boolean {
     return socket.destroyed;
@@ -86,9 +87,10 @@ export class Connections {
 }
 
 /**
- * Stops Node's parser as well. After `destroy` alone, the parser continues with the chunk that it holds. The thousands
- * of requests in the chunk stay in memory until the sockets of this turn of the event loop have closed. With many such
- * connections, memory runs out. If Node's parser does not have the property `onIncoming`, only the socket is destroyed.
+ * Destroys the socket and stops Node's parser, too. After `destroy` alone, the parser continues with the chunk that it
+ * holds. The thousands of requests in the chunk stay in memory until the sockets of this turn of the event loop have
+ * closed. With many such connections, memory runs out. If Node's parser does not have the property `onIncoming`, only
+ * the socket is destroyed.
  */
 function endAtOnce(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: unknown } | null };

@@ -11,9 +11,9 @@ type Parsed<O extends ParseArgsOptionsConfig> = ReturnType<
 >;
 
 /**
- * Flags and arguments.
+ * Reads flags and arguments.
  *
- * @param command begins the error's sentence
+ * @param command the name with which the error's message begins
  */
 export function parseFlags<const O extends ParseArgsOptionsConfig>(
   command: string,

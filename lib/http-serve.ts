@@ -16,7 +16,10 @@ const stalledMs = 30_000;
 export type HttpServer = {
   readonly address: string;
   readonly port: number;
-  /** Stops listening and resolves when every connection has ended. Connections still busy after `graceMs` are cut. */
+  /**
+   * Stops listening and resolves when every connection has ended. Connections that are still busy after `graceMs` are
+   * closed.
+   */
   close(graceMs?: number): Promise<void>;
 };
 
@@ -54,7 +57,7 @@ export async function serveHttp(
   server.on('checkExpectation', (request, response) => {
     if (!connections.isOver(request.socket)) response.writeHead(417, { connection: 'close' }).end();
   });
-  // Without this time-out Node would keep an answer for ever when the client does not read it. Node sets another
+  // Without this time-out, Node would keep an answer for ever if the client does not read the answer. Node sets another
   // time-out once the answer has been sent.
   server.on('request', (_request, response) => response.on('prefinish', () => response.setTimeout(stalledMs)));
   connections.watch(server);

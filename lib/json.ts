@@ -1,17 +1,17 @@
 /**
- * Plain JSON of any shape: read safely, compared, copied, frozen.
+ * Reads, compares, copies and freezes plain JSON of any shape.
  * Pure: nothing here depends on Kubernetes. Numbers are JavaScript numbers, as JSON.parse makes them.
  */
 import { isRecord } from '../api/record.ts';
 
 export type JsonRecord = { [field: string]: unknown };
 
-/** The value itself when it is an object, else an empty object. */
+/** The value itself when it is an object, otherwise an empty object. */
 export function recordOf(value: unknown): JsonRecord {
   return isRecord(value) ? value : {};
 }
 
-/** The value itself when it is a list, else an empty list. */
+/** The value itself when it is a list, otherwise an empty list. */
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
@@ -128,7 +128,7 @@ export function freeze<T>(value: T): T {
   return value;
 }
 
-/** Deepest nesting of lists and objects; a scalar is 0. Stops counting past `limit`. */
+/** The depth of the deepest nesting of lists and objects; a scalar has depth 0. Counting stops at `limit`. */
 export function depthOf(value: unknown, limit: number): number {
   if (typeof value !== 'object' || value === null || limit <= 0) return 0;
   let deepest = 0;

@@ -42,7 +42,7 @@ export type SignalDeps = {
 };
 
 /**
- * Distinguishes a second request to end from a duplicate of the first.
+ * Distinguishes a second request to end from a duplicate of the first request.
  * @returns a function to call with the name of every SIGINT and SIGTERM
  */
 export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string) => void {
@@ -51,8 +51,9 @@ export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string
     if (state === 'Impatient') endNow();
     if (state !== 'Running') return;
     state = 'Ending';
-    // Use setImmediate: after the event loop was blocked, this timer runs before the handlers of signals that arrived
-    // while it was blocked. These signals still count as duplicates of the first one.
+    // If the event loop was blocked, this timer runs before the handlers of the signals that arrived meanwhile. With
+    // setImmediate the state changes only after these handlers, so these signals still count as duplicates of the first
+    // one.
     clock.after(oneKeystrokeMs, () => setImmediate(() => (state = 'Impatient')));
     end(name);
   };
@@ -90,7 +91,7 @@ export async function run(
   }
 }
 
-/** A user's mistake is one sentence on stderr; a bug is a log line with its stack. */
+/** Prints one sentence on stderr for a user's mistake, and logs a bug with its stack. */
 function sayAndChoose(error: unknown, logger: Logger): ExitCode {
   const kind = kindOf(error);
   if (error instanceof AppError && kind !== 'bug') {

@@ -60,7 +60,7 @@ function wrap(logger: PinoLogger): Logger {
   };
 }
 
-/** An error with a code is written without its stack; a bug is written with it. */
+/** An error with a code is written without its stack; a bug is written with its stack. */
 function describeError(error: unknown): LogFields {
   if (error instanceof AppError) {
     return {

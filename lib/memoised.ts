@@ -1,7 +1,8 @@
 /**
- * Remembers what a pure function made of an object, for as long as the object exists.
+ * Remembers the result of a pure function for an object, as long as the object exists.
  *
- * Limits: the object must not change. Readers of a cache get the same object until it changes in the cluster.
+ * Limits: the object must not change. Objects of a cache (kube/cache) fulfil this: a change in the cluster gives a new
+ * object.
  */
 export function memoised<A extends WeakKey, R>(compute: (of: A) => R): (of: A) => R {
   const known = new WeakMap<A, { readonly result: R }>();

@@ -27,8 +27,8 @@ export function collectProcess(registry: Registry): void {
 }
 
 /**
- * The counter of this name, created if it does not exist. Components that exist several times share it and differ by
- * labels.
+ * The counter of this name, created if it does not exist. Several instances of a component share the counter, each with
+ * its own labels.
  */
 export function counter<L extends string>(registry: Registry, shape: MetricShape<L>): Counter<L> {
   return existing<Counter<L>>(registry, shape.name) ?? new Counter({ ...settings(shape), registers: [registry] });

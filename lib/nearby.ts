@@ -1,6 +1,7 @@
 /**
  * Suggestions for error messages: which files exist near a path that does not exist.
- * Limits: ten names of the nearest existing folder; hidden files and files that the file system makes are left out.
+ * Limits: ten names of the nearest existing folder; hidden files and files that file systems or tools create are left
+ * out.
  */
 import { readdirSync } from 'node:fs';
 import { dirname, sep } from 'node:path';
@@ -15,14 +16,14 @@ export function listed(paths: readonly string[]): string {
   return `${paths.slice(0, maxListed).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-/** Both arguments are real paths. */
+/** Whether the path is below the folder. Both must be real paths, without symbolic links. */
 export function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
 /**
  * @param path absolute
- * @param boundary a folder above it; names outside it are not shown
+ * @param boundary a folder above `path`; names outside this folder are not shown
  * @returns `; FOLDER has a.onnx, b/`, or an empty string when no folder can be read
  */
 export function nearby(path: string, boundary: string): string {

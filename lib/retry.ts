@@ -35,7 +35,7 @@ export function backoffMs(backoff: Backoff, attempt: number, random: number): nu
 
 export type RetryDeps<T> = {
   readonly clock: Clock;
-  /** Ends the wait and the tries. */
+  /** An abort ends the wait, and the work is not tried again. */
   readonly signal?: AbortSignal;
   /** Milliseconds until the next try; undefined ends the tries. `attempt` counts from 1. */
   readonly pauseAfter: (outcome: T, attempt: number) => number | undefined;
@@ -55,7 +55,7 @@ export async function retry<T>(
   }
 }
 
-/** As `retry`, for work that throws when it fails. @throws the last error */
+/** The same as `retry`, for work that throws when it fails. @throws the last error */
 export async function retryErrors<T>(
   work: (attempt: number) => Promise<T>,
   { pauseAfter, ...rest }: RetryDeps<unknown>,

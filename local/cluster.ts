@@ -1,7 +1,8 @@
 /**
- * All of local mode in one process: API server, CRDs, controllers, kubelet, router, and the operator as a child
+ * All of local mode in one process: API server, CRDs, controllers, kubelet and router. The operator runs as a child
  * process.
- * Owns: the order of starting and ending, and the table of images. main.ts adds flags; tests call this file directly.
+ * Owns: the order in which the parts start and end, and the table of images. main.ts adds flags; tests call this file
+ * directly.
  * Ends: `close` ends the operator, then every container, then the API. Every process that was started has then ended.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,26 +24,25 @@ import { definitionsPath } from './workloads/resources.ts';
 const repository = join(import.meta.dirname, '..');
 
 /**
- * How long containers have to end when local mode ends, in milliseconds. It is short, because clients do not send
- * requests any more.
+ * Milliseconds that containers have to end when local mode ends. The time is short, because clients send no more
+ * requests.
  */
 const endGraceMs = 3000;
 
 export type LocalClusterDeps = {
   /**
-   * Absent: a temporary folder that is removed when local mode ends. Only a given folder keeps its state across
-   * restarts.
+   * The folder that keeps all state across restarts. Absent: a temporary folder that is removed when local mode ends.
    */
   readonly dataDir?: string;
-  /** Absent: `kubeconfig` in the data folder. */
+  /** Path where the kubeconfig is written. Absent: `kubeconfig` in the data folder. */
   readonly kubeconfig?: string;
-  /** 0 or absent: any free port. */
+  /** The port of the API server. 0 or absent: any free port. */
   readonly port?: number;
   /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
-  /** The operator as a child process; absent: it is not started, for tests that run their own operator. */
+  /** How to start the operator as a child process. Absent: it is not started, for tests that run their own operator. */
   readonly operator?: { readonly extraArgs?: readonly string[] };
-  /** Image name → program, in addition to the runtime's image. */
+  /** The program for each image name, in addition to the runtime's image. */
   readonly images?: ReadonlyMap<string, Image>;
   readonly machineEnv?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
@@ -57,7 +57,7 @@ export interface LocalCluster {
   readonly kubeconfig: string;
   readonly dataDir: string;
   readonly objects: Objects;
-  /** Ends everything; a second call returns at once and does nothing. */
+  /** Ends everything. A second call does nothing. */
   close(): Promise<void>;
 }
 
@@ -65,13 +65,13 @@ export interface LocalCluster {
 export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
 
 /**
- * @returns once the API answers and the kubelet runs pods
+ * Starts local mode.
+ * @returns when the API answers and the kubelet runs pods
  * @throws AppError PORT_TAKEN, DATA_IN_USE, FOLDER_UNUSABLE
  */
 export async function startLocalCluster(deps: LocalClusterDeps = {}): Promise<LocalCluster> {
   const ends: (() => void | Promise<void>)[] = [];
-  // These parts are ended in the reverse order of their start, because the operator and the pods need the API while
-  // they end.
+  // End the parts in the reverse order of their start, because the operator and the pods need the API while they end.
   const close = async (): Promise<void> => {
     for (const end of ends.splice(0).reverse()) await end();
   };
@@ -116,7 +116,7 @@ async function start(
 
 function startNode(objects: Objects, dataDir: string, deps: LocalClusterDeps): ControlPlane {
   const { clock = systemClock, logger = silentLogger } = deps;
-  // A node's files are the user's own here, so file:/// URIs may name them.
+  // In local mode, the files of the node are the files of the user, so file:/// URIs may name them.
   const runtime: Image = {
     entrypoint: [process.execPath, join(repository, 'runtime', 'main.ts')],
     env: { [env.allowFile]: 'true' },
@@ -146,7 +146,7 @@ async function startApi(deps: ApiServerDeps): Promise<LocalApiServer> {
   }
 }
 
-/** The operator's metrics use any free port, so that several local modes can run. */
+/** The operator serves its metrics on any free port, so that several local modes can run at the same time. */
 function operatorCommand(kubeconfig: string, extra: readonly string[] = []): readonly string[] {
   return [
     process.execPath,
@@ -175,8 +175,8 @@ function applyDefinitions(objects: Objects): void {
 }
 
 /**
- * Written atomically, because scripts wait for the file. Readable by its owner only: a reader could start processes as
- * this user.
+ * Writes the kubeconfig. It is written atomically, because scripts wait for the file. Only its owner can read it: a
+ * reader of the file could start processes as this user.
  */
 function writeKubeconfig(path: string, text: string): void {
   try {

@@ -11,13 +11,13 @@ import type { LogLevel } from '../lib/log.ts';
 import { parseOnlyFlags } from '../lib/flags.ts';
 
 export type LocalConfig = {
-  /** Path of the kubeconfig; absent: in the data folder. */
+  /** Path where the kubeconfig is written. Absent: `kubeconfig` in the data folder. */
   readonly kubeconfig?: string;
-  /** Absent: a temporary folder that is removed when local mode ends. */
+  /** The folder that keeps all state. Absent: a temporary folder that is removed when local mode ends. */
   readonly dataDir?: string;
   /** Name of a volume claim → an existing folder. */
   readonly volumes: ReadonlyMap<string, string>;
-  /** 0: any free port. */
+  /** The port of the API server. 0: any free port. */
   readonly port: number;
   readonly operator: boolean;
   readonly logLevel: LogLevel;
@@ -56,6 +56,7 @@ const options = {
 } as const;
 
 /**
+ * Reads flags and environment.
  * @returns 'help' when the user asked for help
  * @throws AppError BAD_FLAG, FOLDER_UNUSABLE
  */
@@ -84,7 +85,7 @@ function kubeconfigPath(path: string | undefined): string | undefined {
   return resolve(path);
 }
 
-/** `CLAIM=DIR`; the claim is a valid Kubernetes name. */
+/** Parses `CLAIM=DIR`, where CLAIM must be a valid Kubernetes name. */
 function volumeOf(text: string): readonly [string, string] {
   const [, claim = '', dir = ''] = /^([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)=(.+)$/.exec(text) ?? [];
   if (claim === '') throw new AppError('BAD_FLAG', { flag: '--volume', problem: `'${text}' is not CLAIM=DIR` });
@@ -113,8 +114,8 @@ function levelOf(text: string): LogLevel {
 }
 
 /**
- * The variables of the user's environment that containers get: what a program needs to start and to reach the network
- * (home folder, path, npm's settings, proxies, certificates). Containers get no other variable.
+ * The variables of the user's environment that containers get. They are the variables that a program needs to start and
+ * to reach the network: home folder, path, npm's settings, proxies, certificates.
  */
 const passedOn = new RegExp(
   '^(HOME|PATH|LANG|TZ|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|' +

@@ -1,7 +1,7 @@
 /**
  * All parts of local mode that work on the API's objects: controllers, scheduler, kubelet, router and gateway.
- * Owns: the wiring and the order of ending: controllers stop first, so that they do not replace pods that are being
- * ended.
+ * Owns: connecting these parts, and the order in which they end. Controllers stop first, so that they do not replace
+ * pods that are being ended.
  * Needs: an `Objects`, with or without HTTP.
  */
 import { availableParallelism, totalmem } from 'node:os';
@@ -42,30 +42,33 @@ export type ControlPlaneDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A folder for local mode alone, with pods, volumes and process records. */
+  /** A folder that only this local mode uses. It contains pods, volumes and process records. */
   readonly dataDir: string;
   /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;
-  /** Image name → program. */
+  /** The program for each image name. */
   readonly images: ReadonlyMap<string, Image>;
   /** The environment that every container starts with. */
   readonly machineEnv?: Readonly<Record<string, string>>;
-  /** Absent: the same values as in the real kubelet. */
+  /** The limits of the restart back-off. Absent: the limits of the real kubelet. */
   readonly backoff?: BackoffLimits;
-  /** The node's capacity; absent: the capacity of the machine. */
+  /** The node's capacity. Absent: the capacity of this machine. */
   readonly capacity?: Capacity;
-  /** `watch`: enforce memory limits without control groups even where they are available. */
+  /**
+   * `watch`: memory limits are enforced without control groups, even where control groups are available. Absent or
+   * `auto`: control groups are used where they are available.
+   */
   readonly limits?: 'auto' | 'watch';
 };
 
 export interface ControlPlane {
   readonly kubelet: Kubelet;
   /**
-   * A caller that starts a process itself adds it here, so that the process is killed when local mode ends or is
-   * killed.
+   * The records of processes to kill when local mode ends or is killed. A caller that starts a process itself adds it
+   * here.
    */
   readonly processes: ProcessRecords;
-  /** @param graceMs time for containers between SIGTERM and SIGKILL */
+  /** @param graceMs milliseconds that containers have between SIGTERM and SIGKILL */
   close(graceMs: number): Promise<void>;
 }
 

@@ -1,8 +1,8 @@
 /**
- * The folder with local mode's state, used by one process at a time.
- * Owns: creating it, its marker file and lock, and removing a temporary one. Leftovers of earlier runs are deleted at a
- * start, so a folder with other files is refused.
- * Why: two local modes on one folder would kill each other's containers as leftovers.
+ * The folder with local mode's state, which one process uses at a time.
+ * Owns: creating the folder, its marker file and its lock, and removing a temporary folder. A start deletes what
+ * earlier runs left in the folder, so a folder with other files is refused.
+ * Why: each of two local modes on one folder would treat the containers of the other as leftovers and kill them.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,12 +12,13 @@ import { startTime } from './kubelet/process-records.ts';
 
 export interface DataFolder {
   readonly dir: string;
-  /** Releases the folder; a temporary one is removed. */
+  /** Releases the folder, and removes it if it is temporary. */
   close(): void;
 }
 
 /**
- * @param wanted absent: a temporary folder
+ * Opens the folder, or creates it.
+ * @param wanted the path; absent: a temporary folder
  * @throws AppError FOLDER_UNUSABLE, DATA_IN_USE
  */
 export function openDataFolder(wanted: string | undefined): DataFolder {
@@ -30,7 +31,7 @@ export function openDataFolder(wanted: string | undefined): DataFolder {
 
 function makeFolder(wanted: string | undefined): string {
   try {
-    // Accessible by its owner only: a reader of the kubeconfig in it could start processes as this user.
+    // Only its owner can access the folder: a reader of the kubeconfig in it could start processes as this user.
     if (wanted === undefined) return mkdtempSync(join(tmpdir(), 'onnx-local-'));
     mkdirSync(wanted, { recursive: true, mode: 0o700 });
     return wanted;
@@ -39,7 +40,10 @@ function makeFolder(wanted: string | undefined): string {
   }
 }
 
-/** A marker file: the folder belongs to local mode. Only its existence counts. */
+/**
+ * The name of the marker file, which shows that the folder belongs to local mode. The content of the file does not
+ * matter.
+ */
 const mark = 'local-mode-of-onnx-operator';
 
 function refuseOthers(dir: string): void {
@@ -75,7 +79,10 @@ function claim(dir: string, lock: string): void {
   throw new AppError('FOLDER_UNUSABLE', { dir, why: 'its lock file cannot be created' });
 }
 
-/** The process that holds the lock, if it is still running. The start time detects a process id that was reused. */
+/**
+ * The id of the process that holds the lock, if it is still running. The start time in the lock detects a process id
+ * that was reused.
+ */
 function holderOf(lock: string): number | undefined {
   const [pid = '', start] = readFileSync(lock, 'utf8').trim().split(' ');
   return startTime(Number(pid)) === start && start !== undefined ? Number(pid) : undefined;

@@ -1,7 +1,8 @@
 /**
  * `npm run local`: local mode in the foreground.
  * Owns: flags, starting the cluster, one line when it is ready, waiting for a signal, and an orderly end.
- * Ends: 0 after SIGTERM or SIGINT; an error of the user is one sentence and an exit code (lib/lifecycle.ts).
+ * Ends: 0 after SIGTERM or SIGINT. An error that the user can fix is reported in one sentence, with an exit code
+ * (lib/lifecycle.ts).
  */
 import '../scripts/node-guard.cjs';
 import { present } from '../api/present.ts';
@@ -22,7 +23,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
 }
 
 async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
-  // Loaded late, so that a wrong flag or --help is answered before everything is loaded.
+  // Load this file only now, so that a wrong flag or --help is answered before everything is loaded.
   const { startLocalCluster } = await import('./cluster.ts');
   const { port, volumes, machineEnv, logLevel } = config;
   const cluster = await startLocalCluster({

@@ -1,16 +1,16 @@
 /**
- * The port through which local mode's controllers and kubelet read and write the API's objects without HTTP.
- * Owns: the interface. local/api-server implements it over the same store, validation and admission as HTTP requests,
- * so no part of local mode can write what a client could not.
- * Rule: a watch handler is called when an object has changed. It may be called twice for one change, and it must not
+ * The interface through which local mode's controllers and kubelet read and write the API's objects without HTTP.
+ * Owns: the interface. local/api-server implements it with the same store, validation and admission as for HTTP
+ * requests, so no part of local mode can write an object that a client could not write.
+ * Rule: a watch handler is called after an object has changed. It may be called twice for one change, and it must not
  * throw.
  */
 import type { KubeObject, StoredMeta } from '../api/kube-object.ts';
 
-/** Any stored object. Deeply frozen: make a copy to change it. */
+/** Any stored object. It is deeply frozen, so make a copy to change it. */
 export type StoredObject = KubeObject<StoredMeta> & { readonly [field: string]: unknown };
 
-/** A new object: the server fills in uid, resourceVersion, creationTimestamp and generation. */
+/** A new object. The server fills in uid, resourceVersion, creationTimestamp and generation. */
 export type NewObject = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -18,7 +18,7 @@ export type NewObject = {
   readonly [field: string]: unknown;
 };
 
-/** `apps/v1` and `deployments`; the core group is `v1`. */
+/** A type of objects, such as `apps/v1` and `deployments`. In the core group, apiVersion is `v1`. */
 export type ResourcePath = { readonly apiVersion: string; readonly plural: string };
 
 export type ObjectRef = ResourcePath & { readonly namespace?: string; readonly name: string };
@@ -27,35 +27,32 @@ export type ObjectChange = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; re
 
 export interface Objects {
   get(ref: ObjectRef): StoredObject | undefined;
-  /**
-   * Sorted by namespace and name.
-   * @param labels equality selector; all must match
-   */
+  /** The objects, sorted by namespace and name. @param labels an equality selector; all its labels must match */
   list(
     type: ResourcePath,
     filter?: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> },
   ): readonly StoredObject[];
-  /** @throws AppError KUBE_STATUS as in the HTTP API: AlreadyExists, Invalid, NotFound for the namespace */
+  /**
+   * Creates an object. @throws AppError KUBE_STATUS as in the HTTP API: AlreadyExists, Invalid, or NotFound for the
+   * namespace
+   */
   create(type: ResourcePath, object: NewObject): StoredObject;
   /**
-   * Replaces the object; `metadata.resourceVersion` must be the stored one.
-   * @throws AppError KUBE_STATUS 409 Conflict otherwise
+   * Replaces an object.
+   * @throws AppError KUBE_STATUS 409 Conflict when `metadata.resourceVersion` is not the stored version
    */
   update(type: ResourcePath, object: StoredObject): StoredObject;
-  /** Replaces only the status. Same rules as update. An unchanged status is not written. */
+  /** Replaces only the status, by the same rules as `update`. A status without changes is not written. */
   updateStatus(type: ResourcePath, object: StoredObject): StoredObject;
   /**
-   * As a DELETE request: a pod first gets a deletionTimestamp unless `graceSeconds` is 0. A missing object is not an
-   * error.
+   * Deletes an object as a DELETE request does: a pod first gets a deletionTimestamp unless `graceSeconds` is 0. A
+   * missing object is not an error.
    */
   delete(
     ref: ObjectRef,
     options?: { readonly graceSeconds?: number; readonly propagation?: 'Background' | 'Foreground' | 'Orphan' },
   ): void;
-  /**
-   * Changes from now on; handlers run after the write.
-   * @returns a function that ends the watch
-   */
+  /** Calls the handler after each change from now on. @returns a function that ends the watch */
   watch(type: ResourcePath, handler: (event: ObjectChange) => void): () => void;
 }
 
@@ -76,7 +73,7 @@ export type LogOptions = {
   readonly follow: boolean;
   readonly previous: boolean;
   readonly tailLines?: number;
-  /** Milliseconds since the epoch: older lines are left out. */
+  /** A time in milliseconds since the epoch. Older lines are left out. */
   readonly sinceMs?: number;
   readonly timestamps: boolean;
   readonly signal: AbortSignal;

@@ -1,7 +1,8 @@
 /**
  * Runs the operator as a child process of local mode.
- * Owns: starting it, restarting it with back-off when it ends, and ending it. Its log goes to our stderr.
- * Ends: `stop` sends SIGTERM, so that it releases its Lease, and SIGKILL after ten seconds.
+ * Owns: starting the operator, restarting it with back-off when it ends, and ending it. The operator's log goes to the
+ * stderr of local mode.
+ * Ends: `stop` sends SIGTERM, so that the operator releases its Lease, and SIGKILL after ten seconds.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Clock } from '../lib/clock.ts';
@@ -29,7 +30,7 @@ export class OperatorProcess {
   #callOff: (() => void) | undefined;
   #stopped = false;
 
-  /** @param argv program and arguments */
+  /** @param argv the program and its arguments */
   constructor(argv: readonly string[], deps: OperatorProcessDeps) {
     this.#argv = argv;
     this.#deps = deps;
@@ -52,8 +53,8 @@ export class OperatorProcess {
     const { clock, processes } = this.#deps;
     const [program = '', ...args] = this.#argv;
     const startedAt = clock.monotonic();
-    // The operator gets its own process group, so that Ctrl+C in a terminal does not reach it directly: local mode ends
-    // it in order.
+    // Give the operator its own process group: Ctrl+C in a terminal then does not reach it directly, and local mode can
+    // end it in order.
     const child = spawn(program, args, { detached: true, stdio: ['ignore', 2, 2] });
     this.#child = child;
     if (child.pid !== undefined) processes.add(child.pid);

@@ -17,9 +17,9 @@ import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
   readonly kubeconfig?: string;
-  /** The only namespace whose models are watched; absent: all namespaces. */
+  /** The only namespace whose models are watched. If absent, all namespaces are watched. */
   readonly namespace?: string;
-  /** The models that this process handles; one of one: all of them. */
+  /** The shard whose models this process handles. If there is one shard, the process handles all models. */
   readonly shard: Shard;
   /** Namespace of the Lease. */
   readonly leaseNamespace: string;
@@ -30,15 +30,21 @@ export type OperatorConfig = {
   readonly serviceAddress: 'DNS' | 'ClusterIP';
   readonly settleMs: number;
   readonly workers: number;
-  /** The operator's own limit of requests to the API server. Requests for its Lease do not count. qps 0: no limit. */
+  /**
+   * The operator's own limit of requests to the API server. Requests for its Lease do not count. With qps 0 there is no
+   * limit.
+   */
   readonly apiLimits: ThrottleLimits;
-  /** Address of /metrics, /healthz and /readyz; absent: they are not served. */
+  /** Address of /metrics, /healthz and /readyz. If absent, these paths are not served. */
   readonly listen?: { readonly host: string; readonly port: number };
   readonly logLevel: LogLevel;
 };
 
 const defaultWorkers = 4;
-/** A waiting shard reads the Leases of all shards of the present number every two seconds. */
+/**
+ * Bounds the requests of a waiting process: every two seconds it reads the Leases of all shards of the number that is
+ * recorded.
+ */
 const maxShards = 64;
 const maxQps = 10_000;
 
@@ -56,13 +62,13 @@ service account.
   --no-leader-election      do not use a Lease; only safe while a single replica runs
   --shard I/N               handle only the models of shard I of N, with I from 0 to N-1 and N up to 64: those whose
                             namespace/name hashes to I (default: 0/1, all models); each shard has a Lease of its own,
-                            and operators of another N wait for the end of the present ones
+                            and operators with another N wait until all present leaders have ended
   --listen HOST:PORT        address of /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off": not served)
   --max-concurrent-reconciles N
                             number of models reconciled at the same time, 1 to 256 (default: 4); --workers is the same
   --kube-api-qps N          requests to the API server a second, on average, 0 to 10000 (default: 0, no limit: the API
                             server's priority and fairness decides, and the operator obeys its 429 and Retry-After)
-  --kube-api-burst N        requests at once after a time without requests, 1 to 10000 (default: twice --kube-api-qps)
+  --kube-api-burst N        requests that may be sent at once after a pause, 1 to 10000 (default: twice --kube-api-qps)
   --log-level LEVEL         debug, info, warn or error (default: info)
   --help                    print this text
 
@@ -111,7 +117,7 @@ export function defaultImage(): string {
   return `onnx-operator/runtime:${packageJson.version}`;
 }
 
-/** Report a mistyped path here, because later it would look like a failed connection. */
+/** Throws when the file of a path does not exist. Later, a mistyped path would look like a failed connection. */
 function readable(path: string | undefined): string | undefined {
   if (path !== undefined && !existsSync(path)) throw new AppError('FILE_UNREADABLE', { path, why: 'no such file' });
   return path;

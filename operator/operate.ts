@@ -1,9 +1,9 @@
 /**
  * The operator's process: reads flags, connects the parts, runs them.
  *
- * Owns: the order of start and shutdown. A standby replica fills its caches, so that a takeover is quick; only the
- *       leader runs passes. Shutdown ends passes, then flushes Events, then releases the Lease.
- *       Exit code 3: the Lease was lost.
+ * Owns: the order of start and shutdown. Every replica fills its caches, so that a takeover is quick; only the leader
+ *       runs passes. Shutdown ends passes, then flushes Events, then releases the Lease. Exit code 3: the Lease was
+ *       lost.
  */
 import type { Report } from '../api/report.ts';
 import { aborted } from '../lib/abort.ts';
@@ -41,7 +41,9 @@ const maxBackoffMs = 60_000;
 type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
-  /** A client for the Lease only, so that a pause that the API server asks of `client` does not end the leadership. */
+  /**
+   * A client for the Lease only, so that a pause that the API server asks `client` to make does not end the leadership.
+   */
   readonly leaseClient: KubeClient;
   readonly registry: Registry;
   readonly logger: Logger;

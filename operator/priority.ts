@@ -1,8 +1,8 @@
 /**
- * How urgent a pass of a model is, by its stored status and by the event that caused the pass.
+ * Decides how urgent a pass of a model is, by the model's stored status and by the event that caused the pass.
  *
- * Owns: the priority of each source of work. A rollback comes before a promotion, a promotion before housekeeping:
- * resyncs, the status of models at rest, the deletion of old revisions.
+ * Owns: the priority of each source of work. A rollback comes before a promotion, and a promotion comes before
+ * housekeeping, such as resyncs, the status of models at rest, and the deletion of old revisions.
  * Limits: whether a report fails a gate is known only after the pass. A report counts as urgent when it has failed
  * requests or disagreements. A report that shows only a higher latency has the priority of a promotion.
  * Pure.
@@ -14,7 +14,9 @@ import type { Change } from '../kube/cache/cache.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
 import { isReady, type Pod } from '../kube/kinds.ts';
 
-/** Less than half of the interval of reports during a rollout. */
+/**
+ * How long a pass waits for the reports of more pods. It is less than half of the interval of reports during a rollout.
+ */
 const gatherMs = 2_000;
 
 type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
@@ -24,7 +26,7 @@ const sharing: ReadonlySet<string | undefined> = new Set(['Shifting', 'Analyzing
 /** Phases in which a model does not wait for a decision. Its passes only maintain the decided state. */
 const resting: ReadonlySet<string | undefined> = new Set(['Stable', 'Failed', 'Settling']);
 
-/** @param model the model in the cache; undefined: it was deleted */
+/** @param model the model in the cache; undefined when the model was deleted */
 export function modelPriority(model: OnnxModel | undefined): Priority {
   if (model === undefined) return 'low';
   const { rollout } = model.status ?? {};
@@ -34,7 +36,10 @@ export function modelPriority(model: OnnxModel | undefined): Priority {
   return resting.has(rollout?.phase) ? 'low' : 'normal';
 }
 
-/** A pod that lost its readiness while revisions share the traffic may be the candidate's last one. */
+/**
+ * The priority of a pass for a change of a pod. It is urgent when a pod lost its readiness while revisions share the
+ * traffic, because it may be the candidate's last ready pod.
+ */
 export function podPriority(change: Change<Pod>, model: OnnxModel | undefined): Priority {
   const wasReady = 'before' in change && isReady(change.before);
   const isLost = wasReady && !('now' in change && isReady(change.now));
@@ -54,8 +59,9 @@ export function reportPriority({ revision, blocks }: Report, model: OnnxModel | 
 }
 
 /**
- * Milliseconds until the pass for a report with this priority. During a rollout that shares traffic, the reports of all
- * pods of a model that arrive within this time are judged in one pass: evidence is counted in blocks of 20 s.
+ * Milliseconds until the pass for a report with this priority. During a rollout that shares traffic, one pass judges
+ * all reports of a model that arrive within this time. The wait does not delay a verdict much, because evidence is
+ * counted in blocks of 20 s.
  */
 export function reportDelayMs(priority: Priority, model: OnnxModel | undefined): number {
   return priority !== 'urgent' && isSharing(model) ? gatherMs : 0;

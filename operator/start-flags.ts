@@ -1,18 +1,21 @@
 /**
- * The flags with which the operator's Node must start, and how a process without them re-executes itself.
+ * Decides with which flags the operator's Node must start, and how a process without these flags re-executes itself.
  *
  * Owns: the size of the heap's young generation, the growth of the old generation (the measurements are in
- * docs/performance.md), and where compiled code is cached. Node reads these only at its start.
+ * docs/performance.md), and where compiled code is cached. Node reads these settings only at its start.
  * Pure.
  */
 
 /**
- * Smaller than V8's defaults (32 MiB of young objects, and a heap of twice the live size), which are made for programs
- * that may use gigabytes.
+ * Limits of the heap that are lower than V8's defaults. The defaults allow 32 MiB of young objects and a heap of twice
+ * the live size, for programs that may use gigabytes.
  */
 export const nodeFlags: readonly string[] = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
 
-/** The folder where Node stores compiled code, and code without its types, for the next start. */
+/**
+ * The environment variable that names Node's cache folder. There, Node stores compiled code, and TypeScript without its
+ * types, for the next start.
+ */
 const compileCache = 'NODE_COMPILE_CACHE';
 
 export type ProcessStart = {
@@ -21,10 +24,11 @@ export type ProcessStart = {
 };
 
 /**
- * How the process must re-execute itself; undefined when it has the flags. A flag that the caller gave with another
- * value is kept.
+ * How the process must re-execute itself; undefined when it was started with the flags. If a flag was given with
+ * another value, that value is kept.
  *
- * @param cacheFolder used when the environment names no folder; absent: compiled code is not cached
+ * @param cacheFolder the cache folder when the environment does not name one; if both are absent, compiled code is not
+ * cached
  */
 export function wantedStart({ execArgv, env }: ProcessStart, cacheFolder?: string): ProcessStart | undefined {
   const missing = nodeFlags.filter((flag) => !execArgv.some((given) => nameOf(given) === nameOf(flag)));

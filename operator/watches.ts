@@ -2,9 +2,9 @@
  * Watches every resource type that the operator reads, and maps each change to the keys of the models it affects.
  *
  * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by the
- * managed-by label, so that the caches hold only the operator's objects. Gateways belong to other owners; the operator
- * reads their addresses. Objects of other shards are dropped before they reach a cache. Every shard keeps the Gateways,
- * because they are few and belong to no model.
+ * managed-by label, so that the caches hold only the operator's objects. Gateways are not children; the operator reads
+ * their addresses. Objects of other shards are dropped before they reach a cache. Every shard keeps all Gateways,
+ * because there are few and they do not belong to a model.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -40,9 +40,12 @@ export type ModelWatchDeps = {
   readonly registry: Registry;
   readonly logger: Logger;
   readonly namespace?: string;
-  /** Only models of this shard, and their children, are kept. Absent: all. */
+  /** The caches keep only models of this shard, and their children. If absent, they keep all models. */
   readonly shard?: Shard;
-  /** Called with the key of each model that a change affects. A change that is urgent by itself has a priority, too. */
+  /**
+   * Called with the key of each model that a change affects. `atLeast` is set for a change whose own priority may be
+   * higher than the model's priority.
+   */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };
 
@@ -175,14 +178,14 @@ export class ModelWatches implements Caches {
     };
   }
 
-  /** A filter for the objects of this shard; none when there is one shard. */
+  /** The option `keep` of a reflector that keeps only objects of this shard; empty when there is one shard. */
   #keeping<T extends KubeObject>(keysOf: (object: T) => readonly string[]): Pick<ReflectorDeps<T>, 'keep'> {
     const { shard } = this.#deps;
     if (shard === undefined || shard.of === 1) return {};
     return { keep: (object) => keysOf(object).some((key) => isInShard(shard, key)) };
   }
 
-  /** Reports each model whose parentRefs name a matching Gateway. */
+  /** Reports each model whose parentRefs name a Gateway for which `isMeant` returns true. */
   #tellRouted(isMeant: (gateway: string) => boolean): void {
     for (const model of this.#models.cache.list()) {
       if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true)

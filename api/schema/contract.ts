@@ -1,8 +1,8 @@
 /**
  * Schemas of contracts between our own processes and of users' files. Pure.
  *
- * Owns: what a CRD does not have: nulls, variants by `kind`, patterns of keys, rules over several fields. check.ts uses
- *       these schemas to check values, and scripts/generate/contract-reference.ts prints them.
+ * Owns: the kinds of schema that a CRD cannot have: nulls, variants by `kind`, patterns of keys, rules over several
+ *       fields. check.ts uses these schemas to check values, and scripts/generate/contract-reference.ts prints them.
  */
 import {
   k,
@@ -20,7 +20,7 @@ function schemaOf<T>(json: JsonSchema): Schema<T> {
   return new Schema<T>(() => json, 'required');
 }
 
-/** The same schema with further contract words. */
+/** A copy of the schema with more keywords of contracts. */
 function saying<T, P extends Presence>(schema: Schema<unknown, P>, words: ContractWords): Schema<T, P> {
   return new Schema<T, P>(
     (stage) => {
@@ -34,7 +34,7 @@ function saying<T, P extends Presence>(schema: Schema<unknown, P>, words: Contra
 
 /**
  * @param rule.max length in characters
- * @param rule.name the words for such a text in messages, with an article; messages show them instead of the pattern
+ * @param rule.name how messages name such a text, with an article; messages show this name instead of the pattern
  */
 function text(rule: {
   readonly max: number;
@@ -51,7 +51,7 @@ function named<T, P extends Presence>(schema: Schema<T, P>, name: string): Schem
   return saying(schema, { patternName: name });
 }
 
-/** A finite number. @param bound `above`: greater than this */
+/** A finite number. @param bound `above`: the number must be greater than this */
 function number(bound: { readonly min?: number; readonly above?: number; readonly max?: number } = {}): Schema<number> {
   const { min, above, max } = bound;
   return schemaOf({
@@ -123,7 +123,7 @@ type Filled<F extends SchemaFields, O extends keyof F> = {
 };
 
 /**
- * The fields of a spec with defaults filled in: all fields are required, except planned fields and the fields in
+ * The fields of a spec whose defaults are filled in. All fields are required, except planned fields and the fields in
  * `open`.
  */
 function filled<F extends SchemaFields, const O extends keyof F & string = never>(
@@ -141,7 +141,7 @@ type Loose<F extends SchemaFields> = {
   readonly [N in keyof F]: F[N] extends Schema<infer T, 'required' | 'optional'> ? Schema<T, 'optional'> : F[N];
 };
 
-/** The same fields, all optional. */
+/** A copy of the fields in which every field is optional. */
 function loose<F extends SchemaFields>(fields: F): Loose<F> {
   const entries = Object.entries(fields).map(([name, field]) => [
     name,

@@ -47,7 +47,7 @@ const latencyGate = k
     maxIncrease: percent()
       .doc(
         "How much higher the candidate's latency may be than stable's, such as 15%. A Pass shows that the increase " +
-          'is at most this, or at most minDetectable. Either maxIncrease or max is required.',
+          'is at most maxIncrease, or at most minDetectable. Either maxIncrease or max is required.',
       )
       .optional(),
     max: duration()
@@ -64,7 +64,7 @@ const latencyGate = k
       .boolean()
       .doc(
         'True: every class of requests (by tier and size) that has enough requests in both revisions is ' +
-          'judged separately, too. The gate fails when one class fails, and passes when all classes and ' +
+          'judged separately, too. The gate fails when one class fails, and passes when every class passes and ' +
           'all requests together pass. Absent: false. Only with maxIncrease.',
       )
       .optional(),
@@ -129,7 +129,7 @@ function agreements(metrics: readonly LiveMetric[]): string {
   return [...byBound].map(([bound, names]) => `${bound} (${names.join(', ')})`).join(' or ');
 }
 
-/** CEL: a list of names. */
+/** A list of names, written as a CEL list. */
 function celList(names: readonly string[]): string {
   return `[${names.map((name) => `'${name}'`).join(', ')}]`;
 }

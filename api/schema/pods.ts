@@ -20,7 +20,7 @@ const firstAbove =
 const isDevice = "(name.contains('/') || name.startsWith('hugepages-'))";
 const isKnown = `(${isDevice} || name in ['cpu', 'memory', 'ephemeral-storage'])`;
 
-/** Rules of the API server for pods. */
+/** CEL rules that repeat the API server's own checks of a pod's resources. */
 const requestsFit: readonly CelRule[] = [
   {
     rule: `!has(self.requests) || !has(self.limits) || !self.requests.exists(name, ${isAbove})`,

@@ -15,7 +15,7 @@ import { formatBytes, formatDurationMs } from '../units.ts';
 
 const optionValue = (): ReturnType<typeof k.string> => k.string(bounds.optionValue);
 
-/** The fields of a provider. The schema of the runtime's config uses this and the other exported parts too. */
+/** The fields of a provider. The schema of the runtime's config also uses the schemas that this file exports. */
 export const providerSpec = {
   name: k
     .oneOf(providerNames)
@@ -70,7 +70,7 @@ export const embeddingSpec = {
     .defaultsTo('Truncate'),
 };
 
-/** CEL: whether the uri begins with one of these prefixes. */
+/** A CEL expression that is true when the uri begins with one of these prefixes. */
 function uriStartsWith(starts: readonly string[]): string {
   const tests = starts.map((start) => `self.uri.startsWith('${start}')`);
   return tests.length === 1 ? (tests[0] ?? '') : `(${tests.join(' || ')})`;
@@ -146,7 +146,7 @@ const model = k
     schemaPolicy: k
       .oneOf(['Compatible', 'Exact', 'Any'])
       .doc(
-        'Which inputs and outputs a new revision may have, compared with the stable one; one that ' +
+        'Which inputs and outputs a new revision may have, compared with the stable one. A revision that ' +
           'differs too much gets no traffic. Compatible: it accepts every input that stable accepts and ' +
           'returns every output that stable returns. Exact: inputs and outputs are the same. Any: they ' +
           'are not compared.',
@@ -301,7 +301,7 @@ export const memorySpec = {
 
 const memory = k
   .object(memorySpec)
-  // A common mistake is "512m", which is half a byte.
+  // Refuses tiny amounts: a common mistake is "512m", which is half a byte and not 512 MiB.
   .rule({
     rule: `!has(self.limit) || quantity(string(self.limit)).compareTo(quantity('${leastMemory}')) >= 0`,
     message: `memory.limit must be at least ${leastMemory}; write mebibytes as Mi, not m`,

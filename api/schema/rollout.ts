@@ -60,7 +60,7 @@ const step = k
       })
       .doc(
         "Only before the first weight: the candidate answers copies of stable's requests. The gates compare the " +
-          'service times and the answers of both. Users do not get its answers.',
+          "service times and the answers of both revisions. Users do not get the candidate's answers.",
       )
       .optional(),
     pause: k
@@ -118,7 +118,7 @@ const rollout = k
           .oneOf(['Auto', 'Off', 'Always'])
           .doc(
             'When probes are sent. Auto: while the model gets fewer than 200 requests a minute. Always: with any ' +
-              'traffic. Off: never, and quality replays do not measure latency either.',
+              'traffic. Off: never, and requests that are replayed for gate quality do not measure latency, either.',
           )
           .defaultsTo('Auto')
           .optional(),
@@ -167,8 +167,8 @@ const rollout = k
         maxSurge: k
           .intOrString('^[0-9]{1,3}%$')
           .doc(
-            'How many pods, or percent of replicas, a rollout may have in addition to replicas; at least one pod. ' +
-              'Below 100%, stable loses pods as its weight falls. Only with mode Surge.',
+            'Maximum number of pods above spec.replicas during a rollout, as a number or a percentage of replicas ' +
+              '(rounded up, at least 1). Below 100%, stable loses pods as its weight falls. Only with mode Surge.',
           )
           .defaultsTo('100%')
           .optional(),
@@ -257,7 +257,7 @@ const parentRef = k.object({
     .optional(),
   port: k
     .integer({ min: 1, max: 65535 })
-    .doc("The listeners' port that the route attaches to; 1 to 65535. Absent: every port.")
+    .doc('Port of the listeners that the route attaches to; 1 to 65535. Absent: every port.')
     .optional(),
 });
 const hostname = k.string({

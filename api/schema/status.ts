@@ -1,4 +1,7 @@
-/** The status of an OnnxModel. It has only values that change in steps; live numbers are in metrics and the report. */
+/**
+ * The status of an OnnxModel. Its values change rarely and in coarse steps. Numbers that change all the time, such as
+ * request rates, are in metrics and the report instead.
+ */
 import { k } from './builder.ts';
 
 const text = (max: number) => k.string({ max });
@@ -23,8 +26,8 @@ const revisionStatus = k.object({
     .optional(),
   digest: text(71)
     .doc(
-      'SHA-256 of the file that its pods serve; if weights are in separate files, of the list of all these files. ' +
-        'Absent until the first pod has fetched the model.',
+      'SHA-256 of the file that its pods serve. If weights are in separate files: SHA-256 of a list of all these ' +
+        'files. Absent until the first pod has fetched the model.',
     )
     .optional(),
   sourceDigest: text(71)
@@ -47,12 +50,15 @@ const revisionStatus = k.object({
     .object({
       limit: text(24).doc('The spec.memory.limit of this revision. Absent: no limit.').optional(),
       estimate: text(24)
-        .doc('How much loading and one run needed in the first pod, such as 310Mi. Absent: not measured.')
+        .doc(
+          'How much memory the first pod needed to load the model and run it once, such as 310Mi. Absent: not ' +
+            'measured.',
+        )
         .optional(),
       peak: text(24)
         .doc(
-          'Highest use of any of its pods, rounded up to a sixteenth of the limit. Absent without a ' +
-            'limit, or before a pod has reported.',
+          'Highest memory use of one pod of this revision, rounded up to a multiple of 1/16 of the limit. Absent ' +
+            'without a limit, or before a pod has reported.',
         )
         .optional(),
     })
@@ -99,7 +105,7 @@ const evidence = {
     .optional(),
   estimate: number()
     .doc(
-      'Most likely value now: "+21%" is above stable; "48ms" and "0.7%" are the candidate\'s own. ' +
+      'Most likely value now: "+21%" is an increase over stable; "48ms" and "0.7%" are values of the candidate. ' +
         'Absent: not known yet.',
     )
     .optional(),
@@ -118,7 +124,7 @@ const evidence = {
   limit: number().doc('What the spec allows, in the unit of estimate.').optional(),
 };
 
-/** In milliseconds, as text. */
+/** The latency of one revision. Every value is a text with its unit, such as "48ms". */
 const ownLatency = () =>
   k.object({
     estimate: number().doc('Most likely value, such as "48ms".').optional(),
@@ -159,7 +165,7 @@ const gate = k.object({
   toShow: number()
     .doc(
       'A Pass is allowed while upper is at most this value, because traffic is too low to prove limit. "nothing": ' +
-        'the gate can only fail, and its Pass shows nothing. Absent: a Pass requires upper at or below limit.',
+        'a Pass is allowed with any value of upper. Absent: a Pass requires upper at or below limit.',
     )
     .optional(),
   ofClass: text(120)
@@ -333,7 +339,7 @@ const outcome = k.object({
   reason: text(64).doc('Why the rollout ended, in one word.'),
   provenance: text(32).doc('How it became stable, as in status.stable.provenance. Only for Promoted.').optional(),
   message: text(1024)
-    .doc('The reason in a sentence. For Promoted: what was shown, or which checks were skipped.')
+    .doc('The reason in a sentence. For Promoted: the evidence of the gates, or the checks that were skipped.')
     .optional(),
   at: k.string({ max: 32, format: 'date-time' }).doc('When the rollout ended.'),
   weight: k

@@ -5,7 +5,7 @@ import { k } from './builder.ts';
 import { durationPattern, percentPattern } from '../units.ts';
 
 export const digestPattern = '^sha256:[0-9a-f]{64}$';
-/** Relative, without hidden files and without "..", so that the path stays in the folder. */
+/** A relative path without hidden files and without "..", so that it stays in the folder. */
 const pathPattern = '^([A-Za-z0-9_@+-][A-Za-z0-9._@+-]*/)*[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*$';
 export const dnsLabelPattern = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
 

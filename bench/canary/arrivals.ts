@@ -1,7 +1,7 @@
 /**
  * Uneven arrivals of requests, and the retries of failed requests.
  * Owns: the factor on the rate of requests, and the retries of clients that were refused or timed out. The factor has
- * mean 1 and is the same for both revisions, because they share one stream.
+ * mean 1. It is the same for both revisions, because one stream of requests is split between them.
  */
 import { Held } from './noise.ts';
 import type { Random } from './random.ts';
@@ -11,7 +11,7 @@ export const sliceSeconds = 5;
 
 export type Arrivals =
   | { readonly kind: 'even' }
-  /** Every `seconds` a new rate is drawn from a gamma distribution, so the counts are negative binomial. */
+  /** After every `seconds`, a new rate is drawn from a gamma distribution, so the counts are negative binomial. */
   | { readonly kind: 'gamma'; readonly shape: number; readonly seconds: number }
   /** Calm and busy periods of exponential length alternate (a Markov-modulated Poisson process). */
   | {
@@ -63,11 +63,17 @@ class Switching implements Rate {
   }
 }
 
-/** Clients that retry about a second later, up to a maximum number of times. Each retry is routed independently. */
+/**
+ * The retries of clients. A client retries about a second later, up to a maximum number of times. Each retry is routed
+ * independently.
+ */
 export class Repeats {
   readonly #random: Random;
   readonly #most: number;
-  /** For each slice, its retries; a retry is stored as the number of earlier tries of its request. */
+  /**
+   * For each slice of time, the requests that are retried in it. A retry is stored as the number of earlier tries of
+   * its request.
+   */
   readonly #slices = new Map<number, number[]>();
 
   constructor(random: Random, most: number) {

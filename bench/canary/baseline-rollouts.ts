@@ -1,13 +1,14 @@
 /**
- * Whole rollouts under Argo Rollouts, Flagger and Kayenta. Each is configured as in the example of its documentation.
- * Owns: the weights, the intervals and when a rollout ends. Latency is judged as in baselines.ts (p95, 15 %), errors by
- * the limits of the examples; pods start at once, as in our rollouts.
+ * Complete rollouts under Argo Rollouts, Flagger and Kayenta. Each tool is configured as in the example of its
+ * documentation.
+ * Owns: the weights, the intervals and when a rollout ends. Latency is judged as in baselines.ts (p95, 15 %), and
+ * errors by the limits of the tools' examples. Pods start at once, as in our simulated rollouts.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';
 import type { RolloutRun } from './rollout.ts';
 import { sliceSeconds, type World } from './world.ts';
 
-/** Stable's true values, for thresholds in absolute numbers. */
+/** Stable's true p95 and error rate, for thresholds that are absolute numbers. */
 type Stable = { readonly p95Ms: number; readonly errors: number };
 type Side = { readonly p95Ms: number | undefined; readonly errors: number | undefined };
 type Measured = { readonly candidate: Side; readonly stable: Side };
@@ -17,7 +18,7 @@ export function rollOutWith(name: BaselineName, world: World, stable: Stable): R
   return { 'argo-rollouts': argoRollouts, flagger, kayenta }[name](tried, stable);
 }
 
-/** A simulated service, and the candidate's counts in it. */
+/** A simulated service, with the number of requests that its candidate has received. */
 class Tried {
   readonly #world: World;
   #requests = 0;
@@ -27,7 +28,9 @@ class Tried {
     this.#world = world;
   }
 
-  /** Runs some minutes at a weight (0..1). @returns one value per minute */
+  /**
+   * Simulates some minutes at a weight (0..1). @returns the p95 and the error rate of each revision over these minutes
+   */
   measure(weight: number, minutes: number): Measured {
     this.#mostWeight = Math.max(this.#mostWeight, weight);
     const sides = { candidate: new Minutely(), stable: new Minutely() };
@@ -55,9 +58,9 @@ function sideOf(minute: Minutely): Side {
 const tolerance = 1.15;
 
 /**
- * As in features/analysis.md, background analysis. The weight grows by 20 % every ten minutes. From the second weight
- * on, every five minutes one measurement covers the last five minutes. failureLimit is 3, and the success rate must be
- * at least 95 %.
+ * Configured as in Argo Rollouts' features/analysis.md, section background analysis. The weight grows by 20 % every ten
+ * minutes. From the second weight on, a measurement is made every five minutes and covers the last five minutes.
+ * failureLimit is 3, and the success rate must be at least 95 %.
  */
 function argoRollouts(tried: Tried): RolloutRun {
   tried.measure(0.2, 10);
@@ -69,7 +72,10 @@ function argoRollouts(tried: Tried): RolloutRun {
   return tried.end('Promoted');
 }
 
-/** For each metric, failureLimit is 3 and consecutiveErrorLimit is 4. A query without a value is an error. */
+/**
+ * The counts of a background analysis. For each metric, failureLimit is 3 and consecutiveErrorLimit is 4. A query
+ * without a value is an error.
+ */
 class AnalysisRun {
   #errors = 0;
   #slow = 0;
@@ -91,9 +97,9 @@ class AnalysisRun {
 }
 
 /**
- * As in usage/how-it-works.md: one check per minute, stepWeight 5, maxWeight 50, and a success rate of at least 99 %.
- * The threshold is 5, as in the tutorials. After a failed check the weight stays for a minute. After the last weight,
- * two more ticks promote and finish.
+ * Configured as in Flagger's usage/how-it-works.md: one check per minute, stepWeight 5, maxWeight 50, and a success
+ * rate of at least 99 %. The threshold is 5, as in the tutorials. After a failed check, the weight stays the same for
+ * another minute. After the last weight, one tick promotes and one tick finishes.
  */
 function flagger(tried: Tried, stable: Stable): RolloutRun {
   let [weight, failed] = [0.05, 0];
@@ -106,15 +112,15 @@ function flagger(tried: Tried, stable: Stable): RolloutRun {
     else if (weight >= 0.5 - 1e-9) break;
     else weight += 0.05;
   }
-  // The primary is updated to the new revision, and then gets all traffic.
+  // One tick updates the primary to the new revision; the next tick sends all traffic to the primary.
   tried.measure(weight, 2);
   return tried.end('Promoted');
 }
 
 /**
- * As in Spinnaker's best practices: three hours, a judgement every hour, a canary and a baseline of equal size, and at
- * least 50 points per metric. There is one point per minute. Both metrics have the same weight, so a canary with one
- * High metric scores 50 of 100, which is below the marginal score of 75.
+ * Configured as in Spinnaker's best practices: three hours, a judgement every hour, a canary and a baseline of equal
+ * size, and at least 50 points per metric. There is one point per minute. The two metrics (p95 and errors) have the
+ * same weight. A canary with one High metric therefore scores 50 of 100, which is below the marginal score of 75.
  */
 function kayenta(tried: Tried): RolloutRun {
   const minutes: Measured[] = [];

@@ -1,31 +1,32 @@
 /**
  * How Argo Rollouts, Flagger and Kayenta would judge the same canary, by their documented rules and defaults.
- * Owns: three rules. Each rule uses one number per minute, as its tool does.
- * Rule: the rules follow the tools' documentation, not their code. The thresholds are as fair as a user could set them:
- * 15 %, or half a percent of errors, as in our gate. Flagger's range is absolute, so its threshold is computed from
+ * Owns: one rule for each tool. Each rule uses one number per minute, as its tool does.
+ * Rule: the rules follow the tools' documentation, not their code. The thresholds are the ones of our gate: 15 % more
+ * latency, or 0.5 percentage points more errors. Flagger's threshold is an absolute number, so it is computed from
  * stable's true value.
  */
 import { addCount, emptyHistogram, lnQuantileOf, reportScale } from '../../operator/analysis/log-histogram.ts';
 import { sliceSeconds, type PodSlice, type World } from './world.ts';
 import type { Outcome } from './ours.ts';
 
-/** The metric that a rule judges, and stable's true values for thresholds in absolute numbers. */
+/** One canary window, and the metric that a rule judges in it. */
 export type Watched = {
   readonly weight: number;
   readonly minutes: number;
   readonly metric: 'latency' | 'errors';
+  /** Stable's true values, for thresholds that are absolute numbers. */
   readonly stable: { readonly p95Ms: number; readonly errors: number };
 };
 export type BaselineName = 'argo-rollouts' | 'flagger' | 'kayenta';
 type Minute = { readonly candidate: number | undefined; readonly stable: number | undefined };
-/** Whether a rule would roll back. It gets the minutes so far, the newest last. */
+/** Whether a tool would roll back. The rule gets one value per minute since the start, the newest last. */
 type Rule = (minutes: readonly Minute[]) => boolean;
 
 const quantile = 0.05;
 const tolerance = 1.15;
 const increase = 0.005;
 
-/** A canary at one weight, evaluated once a minute. */
+/** Runs a canary at one weight and evaluates a tool's rule once a minute. */
 export function watchWith(name: BaselineName, world: World, { weight, minutes, metric, stable }: Watched): Outcome {
   const byErrors = metric === 'errors';
   const limit = byErrors ? stable.errors + increase : stable.p95Ms * tolerance;
@@ -74,9 +75,10 @@ export class Minutely {
 }
 
 /**
- * An AnalysisTemplate with one measurement per minute and `successCondition: result <= 1.15`, where the result is the
- * ratio of the two p95s of the minute. The defaults are failureLimit 0 and consecutiveErrorLimit 4, so the first failed
- * measurement aborts, and the fifth consecutive error aborts too. A query without a value is an error.
+ * An AnalysisTemplate with one measurement per minute. For latency it has `successCondition: result <= 1.15`, where the
+ * result is the candidate's p95 of that minute divided by stable's. The defaults are failureLimit 0 and
+ * consecutiveErrorLimit 4: the first failed measurement aborts the rollout, and so does the fifth consecutive error. A
+ * query without a value is an error.
  */
 function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Rule {
   return (minutes) => {
@@ -90,8 +92,10 @@ function argoRollouts(isBad: (candidate: number, stable: number) => boolean): Ru
 }
 
 /**
- * A metric with `thresholdRange.max` in milliseconds, interval 1m, threshold 5: checks outside the range, and checks
- * without a value, are counted over the whole analysis. After the fifth such check, the next tick rolls back.
+ * A metric with `thresholdRange.max`, interval 1m and threshold 5. A check fails when its value is above the maximum or
+ * missing; failed checks are counted over the complete analysis. After the fifth failed check, the next tick rolls
+ * back.
+ * @param limit in milliseconds, or a share of errors
  */
 function flagger(limit: number): Rule {
   return (minutes) =>
@@ -99,10 +103,10 @@ function flagger(limit: number): Rule {
 }
 
 /**
- * NetflixACAJudge on the p95 of each minute, evaluated every five minutes. It uses the Mann-Whitney test with a 98 %
- * confidence interval of the shift (order statistics of the pairwise differences, normal approximation). The result is
- * High when the interval lies above a quarter of the estimate and the mean ratio is above 1. With one metric, a High
- * result has the score 0, which is below every marginal threshold.
+ * NetflixACAJudge with one value per minute, evaluated every five minutes. The Mann-Whitney test gives a 98 %
+ * confidence interval of the shift between the revisions (order statistics of the pairwise differences, normal
+ * approximation). The result is High when the interval lies above a quarter of the estimate and the ratio of the means
+ * is above 1. With a single metric, a High result has the score 0, which is below every marginal threshold.
  */
 const kayenta: Rule = (minutes) => {
   if (minutes.length % 5 !== 0) return false;
@@ -111,7 +115,7 @@ const kayenta: Rule = (minutes) => {
   return isHigh(candidate, stable);
 };
 
-/** Whether the Mann-Whitney test gives High. False when all values are equal or the lists are empty. */
+/** Whether the Mann-Whitney test gives High. It does not when all values are equal or a list is empty. */
 export function isHigh(candidate: readonly number[], stable: readonly number[]): boolean {
   if (candidate.length === 0 || stable.length === 0) return false;
   const differences = candidate.flatMap((a) => stable.map((b) => a - b)).toSorted((a, b) => a - b);

@@ -13,11 +13,13 @@ export type Cell = {
   readonly judge: JudgeName;
   readonly scenario: Scenario;
   readonly requestsPerMinute: number;
-  /** The candidate's share in a single window; a rollout uses its own weights. */
+  /** The candidate's share of the traffic when the cell simulates one window. A rollout uses its own weights. */
   readonly share: number;
   readonly historyMinutes: number;
+  /** A complete rollout, or the gate of a single window. */
   readonly what: 'rollout' | Gate;
-  /** Set only for a cell that simulates a whole rollout. */
+  /** How traffic is split in a rollout. A single window has an unused default here. */
   readonly router: Router;
+  /** Stable's number of pods at the start of a rollout. A single window has an unused default here. */
   readonly replicas: number;
 };

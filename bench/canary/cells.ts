@@ -1,8 +1,8 @@
 /**
  * The cells that the bench measures (judge × scenario × rate), and how one cell is run.
  * Owns: the list of cells and the row of each.
- * Rule: run i of a cell has the seed (seed, cell's number, i), so a cell gives the same row whether it runs alone or
- * with others.
+ * Rule: run i of a cell has the seed (seed, number of the cell, i), so a cell gives the same row whether it runs alone
+ * or with other cells.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Cell, JudgeName } from './cell.ts';
@@ -18,16 +18,16 @@ import * as unseen from './unseen.ts';
 import { World } from './world.ts';
 
 const rates = [20, 100, 1000, 10000] as const;
-/** Rates for slower candidates in the scenarios of other services. */
+/** Requests per minute for the slower candidates of `slowerServices`. */
 const serviceRates = [100, 1000, 10000] as const;
-/** Rates of whole rollouts in the scenarios of unseen.ts. */
+/** Requests per minute of rollouts in the scenarios of unseen.ts. */
 const unseenRates = [100, 1000] as const;
 const routers = ['HTTPRoute', 'Service'] as const;
 const baselines: readonly BaselineName[] = ['argo-rollouts', 'flagger', 'kayenta'];
 
 const window = { router: 'HTTPRoute', replicas: 1 } as const;
 
-/** A rollout of default settings with half an hour of history. */
+/** A cell that simulates a rollout with default settings and half an hour of history. */
 function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, judge: JudgeName = 'ours'): Cell {
   const alone = unseen.machines.some((one) => scenario.name.startsWith(one.name));
   const replicas = alone ? 1 : Math.max(2, scenario.pods);
@@ -36,7 +36,7 @@ function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, j
 
 type LatencyCell = { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number };
 
-/** Rates, shares and history in the table of slowdowns. */
+/** The rates, shares and history of the cells in the documentation's table of slowdowns. */
 const latencyCells: readonly LatencyCell[] = [
   { rate: 20, share: 0.5, noisy: false, history: 0 },
   { rate: 100, share: 0.05, noisy: false, history: 0 },
@@ -52,13 +52,17 @@ const latencyCells: readonly LatencyCell[] = [
   { rate: 10000, share: 0.5, noisy: false, history: 30 },
 ];
 
-/** Default number of runs of a cell: higher where a small rate of false rollbacks must be distinguished from 0. */
+/**
+ * Default number of runs of a cell. Harmless scenarios have more runs, because a small rate of false rollbacks must be
+ * distinguished from 0.
+ */
 export function usualRuns({ scenario }: Cell): number {
   return harmless.has(scenario) ? 400 : 200;
 }
 
 /**
- * Candidates within their limits, so every rollback is false. The last candidate of each kind is exactly at its limit.
+ * Scenarios in which the candidate is within its limits, so every rollback is false. Some candidates are exactly at
+ * their limit.
  */
 export const harmless: ReadonlySet<Scenario> = new Set([...seen.harmless, ...unseen.unseenSame]);
 
@@ -106,7 +110,10 @@ function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: numbe
   return { ...window, judge, scenario, requestsPerMinute, share: 0.5, historyMinutes: 0, what };
 }
 
-/** Further whole rollouts, in addition to rollouts of identical revisions with a route. */
+/**
+ * The windows of `oneToFour`, and rollouts under our judge. allCells adds the other rollouts under our judge: identical
+ * revisions with an HTTPRoute, and its list `later`.
+ */
 function wholeCells(): readonly Cell[] {
   const { cold, lasting, longCold, machines, mixed, oneToFour, queues, storms, unseenSlower } = unseen;
   const { failing, identical, quiet, slower } = seen;
@@ -125,7 +132,7 @@ function wholeCells(): readonly Cell[] {
   ];
 }
 
-/** Rollouts of the other tools, configured as in their documentation, in the same scenarios as ours. */
+/** Rollouts of the other tools, configured as in their documentation, in scenarios that our rollouts also use. */
 function baselineRollouts(): readonly Cell[] {
   const { failing, identical, quiet, slower } = seen;
   const tried = [quiet, ...identical.filter(({ name }) => name === 'noise10'), ...slower, ...failing];

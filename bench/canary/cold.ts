@@ -1,17 +1,18 @@
 /**
  * Cold starts: how much slower a candidate's pod is in its first minutes, or for its first requests.
- * Owns: the shapes. A pod's time begins with its first traffic, so a pod that is added at a later step is cold at that
- * step.
+ * Owns: the shapes. The time of a pod begins with its first traffic, so a pod that is added at a later step is cold at
+ * that step.
  * Pure.
  */
 
 export type Cold = {
   readonly shape: 'exponential' | 'decay' | 'linear' | 'step' | 'sawtooth' | 'lazy';
-  /** The factor on latency at the beginning; it falls to 1. */
+  /** The latency of a cold pod at the beginning, as a multiple of its warm latency. The factor falls to 1. */
   readonly factor: number;
   /**
-   * Seconds. For `exponential` the excess falls to 1/e in this time; for the other shapes it ends after this time. Not
-   * used by `lazy`, which ends after a number of requests.
+   * The minutes in which the pod warms up. With `exponential`, `factor - 1` falls to 1/e of its start in this time;
+   * with the other shapes the latency is normal after this time. Not used by `lazy`, which ends after a number of
+   * requests.
    */
   readonly minutes: number;
 };
@@ -27,24 +28,29 @@ export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): n
   const left = 1 - seconds / 60 / minutes;
   if (left <= 0) return 1;
   switch (shape) {
-    // This shape ends abruptly after `minutes`, while a twentieth of the excess is left.
+    // After `minutes`, a twentieth of the excess is left; the excess then ends abruptly.
     case 'decay':
       return 1 + excess * Math.exp(-3 * (1 - left));
     case 'linear':
       return 1 + excess * left;
     case 'step':
       return factor;
-    // A sawtooth: each minute jumps up and falls to 0, from a lower peak each time.
+    // A sawtooth: at the start of each minute the excess jumps up, then it falls to 0. Each peak is lower than the
+    // previous one.
     case 'sawtooth':
       return 1 + excess * left * (1 - (seconds % 60) / 60);
   }
 }
 
-/** Each kind of input: its share of the requests, and the number of requests after which a pod has compiled it. */
+/** For each kind of input, its share of the requests. */
 const kindShares = [0.6, 0.25, 0.1, 0.05] as const;
+/** The number of requests of one kind of input after which a pod has compiled code for this kind. */
 const compiledRequests = 10;
 
-/** The kinds of input that a pod has compiled. The first ten requests of each kind take `factor` times as long. */
+/**
+ * The kinds of input for which a pod has compiled code. The first ten requests of each kind take `factor` times as
+ * long.
+ */
 export class LazyCompilation {
   readonly #factor: number;
   readonly #seen = kindShares.map(() => 0);
@@ -58,8 +64,8 @@ export class LazyCompilation {
   }
 
   /**
-   * The factor for the next request.
-   * @param draw 0..1, selects its kind of input
+   * The factor on the latency of the next request.
+   * @param draw 0..1, selects the kind of input of the request
    * @returns at least 1
    */
   next(draw: number): number {

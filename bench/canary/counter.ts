@@ -1,6 +1,6 @@
 /**
  * Aggregates simulated counts into blocks, as the sidecars' reports do.
- * Owns: adding up slices of the simulated service to the judge's cells.
+ * Owns: adding the slices of the simulated service to the cells that the judge reads.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { addCount, emptyHistogram, reportScale } from '../../operator/analysis/log-histogram.ts';
@@ -29,7 +29,7 @@ export class Counter {
     return this.cells.candidate.reduce((sum, cell) => sum + cell.requests, 0);
   }
 
-  /** Whether the last slice was the first of a block, so that all blocks before it are complete. */
+  /** Whether the last slice was the first slice of its block. All earlier blocks are then complete. */
   get isAtNewBlock(): boolean {
     return this.slices % blockSlices === 1;
   }
@@ -57,7 +57,10 @@ function count(cells: Counting[], { block, pod }: { block: number; pod: string }
 
 const nothing = { tier: 'interactive', requests: 0, failures: 0, compared: 0, disagreed: 0 } as const;
 
-/** Cells are in the order of their blocks, so stop at the first older block. */
+/**
+ * Returns the newest cell of this block that fulfils the condition. Cells are in the order of their blocks, so the
+ * search stops at the first cell of an older block.
+ */
 function lastOf(cells: readonly Counting[], is: (cell: Counting) => boolean, block: number): Counting | undefined {
   for (let i = cells.length - 1; i >= 0; i--) {
     const cell = cells[i];

@@ -1,8 +1,9 @@
 /**
  * How accurate the forecasts are. A forecast is the number of requests that a verdict still needs.
- * Owns: the cells, and windows of one gate with the whole of α. After some minutes a window gives its forecast; it is
- * then simulated until its gate is decided.
- * Why: people plan by a forecast, so its range must contain the actual number about as often as it claims.
+ * Owns: the cells, and windows of one gate that has the complete error budget α. After some minutes a window gives its
+ * forecast; it is then simulated until its gate is decided.
+ * Why: people plan by a forecast, so the actual number must be in the forecast's range about as often as the range
+ * claims.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { judge, verdicts } from '../../operator/analysis/judge.ts';
@@ -13,25 +14,33 @@ import { historyOf } from './ours.ts';
 import { failing, identical, quiet, slower, type Scenario } from './scenarios.ts';
 import { sliceSeconds, World } from './world.ts';
 
-/** Minutes of a window after which an undecided gate gives its forecast. */
+/** After these numbers of minutes, a window whose gate is still undecided gives its forecast. */
 export const askedAfterMinutes = [3, 5, 10] as const;
 
 export type Forecast = {
+  /** When the forecast was given: minutes since the start of the window. */
   readonly minutes: number;
+  /** The lower end of the forecast's range; null when the gate cannot give a number. */
+  readonly low: number | null;
   /**
-   * The forecast of the candidate's requests until the verdict, with its range; null when the gate cannot give a
+   * The forecast: how many more requests the candidate needs until the verdict; null when the gate cannot give a
    * number.
    */
-  readonly low: number | null;
   readonly own: number | null;
+  /** The upper end of the forecast's range; null when the gate cannot give a number. */
   readonly high: number | null;
-  /** The actual number of the candidate's requests until the verdict; null when the window was not decided in time. */
+  /**
+   * The number of requests that the candidate really needed after the forecast; null when the window ended undecided.
+   */
   readonly taken: number | null;
 };
 
 export type ForecastCell = { readonly scenario: Scenario; readonly requestsPerMinute: number; readonly gate: Gate };
 
-/** Identical revisions, noisy revisions, slower candidates, and error rates at and below the limit. */
+/**
+ * The forecasts that are measured: for identical revisions, noisy revisions, slower candidates, and error rates at and
+ * below the limit.
+ */
 export function forecastCells(): readonly ForecastCell[] {
   const called = (names: readonly string[], scenarios: readonly Scenario[]): readonly Scenario[] =>
     scenarios.filter(({ name }) => names.includes(name));
@@ -44,7 +53,7 @@ export function forecastCells(): readonly ForecastCell[] {
   return [...of('latency', latency), ...of('errors', errors)];
 }
 
-/** Windows of two hours, with half an hour of stable before them. */
+/** Simulates windows of two hours, with half an hour of stable alone before each window. */
 export function calibrate(
   { scenario, requestsPerMinute, gate }: ForecastCell,
   { runs, seed, number }: { readonly runs: number; readonly seed: number; readonly number: number },
@@ -57,7 +66,8 @@ export function calibrate(
 }
 
 /**
- * @param setting minutes: when an undecided window ends; historyMinutes: minutes with stable alone before the window
+ * @param setting `minutes`: the length of the window when its gate stays undecided; `historyMinutes`: minutes with
+ * stable alone before the window
  */
 export function forecastsIn(
   world: World,
@@ -85,20 +95,24 @@ export function forecastsIn(
   return ended(() => null);
 }
 
-/** The forecasts were made after this many minutes. */
+/** How accurate the forecasts were that were made at one time of the window. */
 export type Calibration = {
+  /** When the forecasts were made: minutes since the start of the window. */
   readonly minutes: number;
+  /** The number of forecasts. */
   readonly asked: number;
-  /**
-   * The share of forecasts with the actual number in the range, and the share with the actual number below the range.
-   */
+  /** The share of forecasts whose range contained the actual number. */
   readonly within: number;
+  /** The share of forecasts whose range lay above the actual number. */
   readonly sooner: number;
-  /** The actual number divided by the forecast, where both exist: the 10th, 50th and 90th percentile. */
+  /**
+   * The 10th, 50th and 90th percentile of the actual number divided by the forecast. Forecasts without either number
+   * are left out.
+   */
   readonly ratios: readonly [number, number, number] | undefined;
 };
 
-/** The actual number of an undecided window counts as above every finite range. */
+/** When a window ended undecided, its actual number counts as above every finite range. */
 export function calibrationOf(forecasts: readonly Forecast[], minutes: number): Calibration | undefined {
   const asked = forecasts.filter((each) => each.minutes === minutes);
   if (asked.length === 0) return undefined;

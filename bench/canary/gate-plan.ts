@@ -1,12 +1,12 @@
 /**
- * Plans of a single gate, for windows that are simulated alone.
+ * Plans with a single gate, for windows that are simulated outside a rollout.
  * Owns: the gates and their limits.
  */
 import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';
 
 export type Gate = 'latency' | 'errors' | 'quality';
 
-/** One gate with the whole of α = 0.05. */
+/** A plan of one gate that has the complete error budget, α = 0.05. */
 export function planFor(gate: Gate): GatePlan {
   const none = { latency: [], errors: {} };
   const gates = {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:canary`: how often canary judges roll back without a cause, and how soon they find a real regression.
- * Owns: flags and output: a table row by row, or one JSON document at the end.
- * Ends: 0 when all rows are complete, 130 after a signal (between two runs). It does not judge the results.
+ * Owns: flags and output: a table row by row, or one JSON document when all rows are complete.
+ * Ends: 0 when all rows are complete, 130 after a signal (checked between two runs). It does not judge the results.
  */
 import '../../scripts/node-guard.cjs';
 import { appendFileSync } from 'node:fs';
@@ -110,8 +110,8 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 }
 
 /**
- * The shares are shares of all forecasts. The last three columns are percentiles (10th, 50th and 90th) of the actual
- * number divided by the forecast.
+ * Prints a table about forecasts. Its shares are shares of all forecasts. Its last three columns are the 10th, 50th and
+ * 90th percentile of the actual number divided by the forecast.
  */
 async function forecasts({ runs = 100, seed }: Order, stop: AbortSignal): Promise<ExitCode> {
   const row = (cells: readonly string[]): void =>

@@ -1,29 +1,36 @@
 /**
  * Noise over time: it is independent per period, autocorrelated, or has long memory.
  * Owns: processes of ln(latency) with mean 0, per revision or per pod. docs/canary-analysis.md names the scenarios.
- * Rule: each process has its own phase, so its periods do not coincide with the judge's minutes.
+ * Rule: the periods of each process start at a random offset, so they do not coincide with the judge's minutes.
  */
 import type { Random } from './random.ts';
 
-/** Adds to ln(latency) at a time; times must not decrease. */
+/**
+ * The value to add to ln(latency) at a time. Each call must have the same time as the previous call, or a later time.
+ */
 export type Noise = { readonly at: (seconds: number) => number };
 
 /**
- * How the minutes are correlated. Noise with independent minutes is in the scenario's `revisionNoise` and `podNoise`.
+ * Noise whose values in neighbouring minutes are correlated. A scenario has noise with independent minutes in
+ * `revisionNoise` and `podNoise`.
  */
 export type Lasting = {
   readonly kind: 'none' | 'autoregressive' | 'fractional';
-  /** Standard deviation of ln(latency) in a minute, per revision and per pod. */
+  /** Standard deviation of ln(latency) in a minute, for the noise that all pods of a revision have in common. */
   readonly revision: number;
+  /** Standard deviation of ln(latency) in a minute, for the noise that each pod has on its own. */
   readonly pod: number;
 };
 
 /** Correlation with the previous minute in the autoregressive process. */
 export const autoregression = 0.8;
-/** Hurst exponent of the fractional process: means over m minutes have a variance of m^(2H-2), not 1/m. */
+/**
+ * Hurst exponent of the fractional process: the mean over m minutes has a variance of m^(2H-2) times the variance of a
+ * minute. With independent minutes the factor would be 1/m.
+ */
 export const hurst = 0.85;
 
-/** A value that is drawn again every `periodSeconds`, with a phase of its own. */
+/** A value that is drawn again every `periodSeconds`. The first period starts at a random offset. */
 export class Held {
   readonly #random: Random;
   readonly #period: number;
@@ -41,7 +48,8 @@ export class Held {
 
   at(seconds: number): number {
     const index = Math.floor((seconds + this.#phase) / this.#period);
-    // One draw per period, also for skipped periods: a process with memory depends on all of them.
+    // Draw one value for each period, also for skipped periods: each value of a process with memory depends on all
+    // earlier values.
     while (this.#current < index) {
       this.#current = this.#current < 0 ? index : this.#current + 1;
       this.#value = this.#draw(this.#random);
@@ -51,8 +59,8 @@ export class Held {
 }
 
 /**
- * The draws of a process, one per minute.
- * @param sd standard deviation of each; 0 means no noise
+ * Draws the values of a process, one value per minute.
+ * @param sd standard deviation of each value; 0 means no noise
  */
 export function minutesOf(process: Lasting['kind'], sd: number): (random: Random) => number {
   if (process === 'none' || sd === 0) return () => 0;
@@ -71,15 +79,15 @@ function autoregressive(): (random: Random) => number {
 }
 
 /**
- * The recursion uses at most this many previous minutes, and is exact up to this minute. A rollout with its history is
- * shorter than that.
+ * Hosking's recursion is exact for the first minutes up to this number. Later minutes only use the latest `exactMinutes
+ * - 1` minutes. A rollout with its history is shorter.
  */
 const exactMinutes = 300;
 
 /**
  * Fractional Gaussian noise with unit variance by Hosking's recursion (Water Resources Research 20(12), 1984): each
- * value is normally distributed around the best linear forecast from all earlier values. This is exact for
- * `exactMinutes`; later values are forecast from the last `exactMinutes` values only.
+ * value is normally distributed around the best linear forecast from all earlier values. The first `exactMinutes`
+ * values are exact; later values are forecast from the last `exactMinutes - 1` values only.
  */
 function fractional(): (random: Random) => number {
   const { forecasts, deviations } = hosking();
@@ -96,8 +104,9 @@ function fractional(): (random: Random) => number {
 }
 
 type Recursion = {
-  /** For each order, the weights of previous values, the newest first. */
+  /** For each number of previous values: the weight of each previous value in the forecast, the newest first. */
   readonly forecasts: Float64Array[];
+  /** For each number of previous values: the standard deviation of the next value around its forecast. */
   readonly deviations: number[];
 };
 let known: Recursion | undefined;
@@ -127,12 +136,12 @@ function autocovariance(lag: number): number {
   return ((lag + 1) ** (2 * hurst) - 2 * lag ** (2 * hurst) + Math.abs(lag - 1) ** (2 * hurst)) / 2;
 }
 
-/** The fields of a scenario (scenarios.ts) for noise of single pods. */
+/** The fields of a scenario (scenarios.ts) that describe the noise of single pods. */
 type PodsNoise = { readonly podNoise: number; readonly lastingPodNoise: number; readonly bursts: boolean };
 
 /**
- * A pod's own noise, correlated or independent per minute, and its stalls. A stall lasts 20 s and occurs once in ten
- * minutes on average.
+ * The noise of one pod: its permanent difference from other pods, noise that is independent per minute, and stalls. A
+ * stall lasts 20 s and occurs once in ten minutes on average.
  */
 export function podNoise(random: Random, { podNoise: sd, lastingPodNoise, bursts }: PodsNoise): Noise {
   const lasting = lastingPodNoise === 0 ? 0 : lastingPodNoise * random.normal();

@@ -34,7 +34,7 @@ const outer = {
   ],
 };
 
-/** @param share 0..1 exclusive */
+/** The value below which a share of the standard normal distribution lies. @param share 0..1, both exclusive */
 export function normalQuantile(share: number): number {
   const q = share - 0.5;
   if (Math.abs(q) <= 0.425) return q * ratio(central, 0.180625 - q * q);

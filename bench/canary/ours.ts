@@ -1,7 +1,7 @@
 /**
  * This project's judge in single windows of the simulated service.
- * Owns: the loop over one window: a report every five seconds, a look after every report. Whole rollouts are in
- * rollout.ts. The verdicts come from operator/analysis.
+ * Owns: the loop over one window. A report arrives every five seconds, and the judge evaluates the window after each
+ * report. rollout.ts simulates complete rollouts. The verdicts come from operator/analysis.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
@@ -11,16 +11,19 @@ import type { GatePlan } from '../../operator/analysis/plan.ts';
 import { Counter } from './counter.ts';
 import { sliceSeconds, type World } from './world.ts';
 
-/** How a canary ended in one window, and after how many requests and minutes. */
+/**
+ * Whether a canary in one window was rolled back, and the candidate's requests and the minutes until the window ended.
+ */
 export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests: number; readonly minutes: number };
 
 export type WindowSetting = { readonly weight: number; readonly minutes: number; readonly historyMinutes: number };
 
 /**
- * Simulates one window until a gate fails. When the scenario's machines do not differ, the judge assumes that both
- * revisions share them. One pod of each revision is then enough.
+ * Simulates one window until a gate fails or the time is over. In a scenario without permanent differences between
+ * machines, the judge is told that both revisions run on the same machines. One pod of each revision is then enough
+ * evidence.
  *
- * @param window historyMinutes: minutes with stable alone before the window, from which noise is estimated
+ * @param window `historyMinutes`: minutes with stable alone before the window, from which noise is estimated
  */
 export function watch(world: World, plan: GatePlan, window: WindowSetting): Outcome {
   const history = historyOf(world, window.historyMinutes);
@@ -38,7 +41,7 @@ export function watch(world: World, plan: GatePlan, window: WindowSetting): Outc
   return { rolledBack: false, candidateRequests: counter.candidateRequests, minutes: window.minutes };
 }
 
-/** @param minutes with stable alone before the window */
+/** Simulates stable alone and estimates its noise. @param minutes the length of this simulation */
 export function historyOf(world: World, minutes: number): (quantile: number) => NoiseHistory {
   const counter = new Counter(world.seconds / blockSeconds);
   for (let slice = 0; slice < (minutes * 60) / sliceSeconds; slice++) counter.add(world.next(0));

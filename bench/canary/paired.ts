@@ -1,10 +1,10 @@
 /**
- * Canaries judged by pairs alone: a service with hardly any traffic, where the golden inputs are sent to both
+ * Canaries that are judged by pairs alone: the service has hardly any traffic, and each golden input is sent to both
  * revisions.
  * Owns: the simulated pairs and the time until a verdict. `npm run bench:paired -- [--runs 200] [--seed 1]`
- * Model: in a pair, the time of each revision is service · e^(σ z), with a separate z for each revision, times the
- * revision's noise in that minute. Probes are sent as often as the prober's bound allows
- * (runtime/sidecar/replay/prober.ts). The judge evaluates once a minute.
+ * Model: in a pair, the time of each revision is service · e^(σ z) times the noise of the revision in that minute. Each
+ * revision draws its own z from the standard normal distribution. Probes are sent as often as the prober's load limit
+ * allows (runtime/sidecar/replay/prober.ts). The judge evaluates once a minute.
  */
 import { parseOnlyFlags } from '../../lib/flags.ts';
 import { ratioBucketOf } from '../../api/report.ts';
@@ -18,30 +18,28 @@ import { loadLimit } from '../../runtime/sidecar/replay/prober.ts';
 import { Random } from './random.ts';
 
 export type PairedWorld = {
-  /**
-   * Seconds that either revision takes for a typical input, and the standard deviation of its logarithm between
-   * answers.
-   */
+  /** The median seconds of an answer, for both revisions. */
   readonly serviceSeconds: number;
+  /** Standard deviation of ln(seconds) between the answers of one revision. */
   readonly sigma: number;
-  /**
-   * Standard deviation of ln(time) of one revision between minutes, and its correlation with the next minute (AR(1)).
-   */
+  /** Standard deviation of ln(seconds) between the minutes of one revision. */
   readonly minuteNoise: number;
+  /** Correlation of a minute's noise with the noise of the next minute (AR(1)); 0 by default. */
   readonly staying?: number;
-  /** The factor on the candidate's time. */
+  /** The candidate's time as a multiple of stable's time. */
   readonly factor: number;
-  /** Share of the inputs for which the candidate takes `slowTimes` times as long. */
+  /** Share of the inputs for which the candidate takes `slowTimes` times as long; 0 by default. */
   readonly slowShare?: number;
+  /** Only used with `slowShare`; 1 by default. */
   readonly slowTimes?: number;
-  /** Permanent differences between pods; each revision has two pods. */
+  /** The largest number of pairs per minute. Slow answers reduce it, because of the prober's load limit. */
   readonly probesPerMinute: number;
 };
 
 const minutes = 30;
 const blocksPerMinute = 3;
 
-/** @returns the result after each minute */
+/** Simulates 30 minutes. @returns the judge's result after each minute */
 export function* lookEachMinute(
   world: PairedWorld,
   random: Random,
@@ -107,7 +105,8 @@ export type PairedRow = {
 export type PairedRuns = {
   readonly runs: number;
   readonly seed: number;
-  /** The gate's limit: the allowed ratio minus one. */ readonly toShow: number;
+  /** The slowdown that a Pass must exclude: the ratio minus one. */ readonly toShow: number;
+  /** The slowdown that the gate allows, 0.15 by default: the ratio minus one. */
   readonly limit?: number;
   readonly alpha: number;
 };
@@ -140,8 +139,8 @@ export function runPaired(
 }
 
 /**
- * Simulates one rollout. `failedAt` is the minute of the rollback, `shownAt` the minute of the first Pass; either is
- * Infinity when it did not occur.
+ * Simulates one rollout. `failedAt` is the minute of the rollback, or Infinity without a rollback. `shownAt` is the
+ * minute of the first Pass, or Infinity without a Pass.
  */
 function runOnce(
   world: PairedWorld,
@@ -171,7 +170,7 @@ function medianOf(values: readonly number[]): number {
 
 const common = { sigma: 0.5, minuteNoise: 0.1, factor: 1, probesPerMinute: 60 };
 
-/** The scenarios of docs/canary-analysis.md, Paired evidence. */
+/** The scenarios in the section "Paired evidence" of docs/canary-analysis.md. */
 export const pairedWorlds: readonly { readonly name: string; readonly world: PairedWorld }[] = [
   { name: 'same, 20 ms', world: { ...common, serviceSeconds: 0.02 } },
   { name: 'same, 50 ms', world: { ...common, serviceSeconds: 0.05 } },

@@ -1,22 +1,20 @@
 /**
  * A pod as a queue with one server and a bounded length. Requests are served in the order of their arrival.
- * Owns: Lindley's recursion (wait = remaining work of earlier requests), and when an answer is counted, which is when
- * it ends.
+ * Owns: Lindley's recursion (wait = remaining work of earlier requests), and the time at which an answer is counted:
+ * when it is complete.
  * Units: seconds since the start of the simulation.
  */
 
 /** The behaviour of pods under overload. */
 export type QueueSetting = {
   /**
-   * Share of the time that a pod of stable is busy. It is the same at every weight: the service time is computed from
-   * the load.
+   * Share of the time that a pod of stable is busy. It is the same at every weight, because the service time is
+   * computed from the pod's request rate.
    */
   readonly utilisation: number;
-  /**
-   * Clients time out after `patience` mean service times, then retry at most `retries` times. With patience 0 a client
-   * never times out.
-   */
+  /** A client times out after this multiple of the mean service time. 0: a client never times out. */
   readonly patience: number;
+  /** How often a client retries a request that was refused or timed out. */
   readonly retries: number;
 };
 
@@ -31,14 +29,16 @@ export type Asked = {
 export type Served = Asked & { readonly endedAt: number; readonly latencySeconds: number };
 
 export class Queue {
-  /** Requests with their end times. Requests before `#head` were already returned. */
+  /** The requests that were not refused, in the order of their end times. */
   readonly #accepted: Served[] = [];
+  /** The index of the first request that `take` has not returned yet. */
   #head = 0;
-  /** The first request that was not finished at the time of the last arrival. */
+  /** The index of the first request that was not finished at the time of the last arrival. */
   #waiting = 0;
+  /** When the server has finished all accepted requests. */
   #freeAt = 0;
 
-  /** @returns false when the queue is full: the request is refused at once */
+  /** Adds a request to the queue. @returns false when the queue is full and the request is refused at once */
   arrive(at: number, serviceSeconds: number, of: Asked): boolean {
     while (this.#endOf(this.#waiting) <= at) this.#waiting += 1;
     if (this.#accepted.length - this.#waiting >= queueDepth) return false;
@@ -47,7 +47,7 @@ export class Queue {
     return true;
   }
 
-  /** Requests that ended before a time. Each request is returned once. */
+  /** Returns the requests that ended before a time. Each request is returned once. */
   take(before: number): readonly Served[] {
     const from = this.#head;
     while (this.#endOf(this.#head) < before) this.#head += 1;

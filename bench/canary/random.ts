@@ -1,6 +1,6 @@
 /**
  * Seeded random numbers: the same seed gives the same canary on every machine.
- * Owns: one generator (sfc32, PractRand-clean, 128 bits of state) and the distributions that the bench needs.
+ * Owns: one generator (sfc32, which passes PractRand; 128 bits of state) and the distributions that the bench needs.
  */
 import { normalQuantile } from './normal.ts';
 
@@ -62,7 +62,7 @@ export class Random {
 
   /**
    * A draw from the gamma distribution with this shape and mean 1 (scale 1 / shape). Method: Marsaglia and Tsang, ACM
-   * TOMS 26(3), 2000; for shapes below 1 their correction by a power of a uniform draw.
+   * TOMS 26(3), 2000. For shapes below 1, their correction is applied: a factor that is a power of a uniform draw.
    */
   gamma(shape: number): number {
     if (shape < 1) return (this.gamma(shape + 1) * (shape + 1) * this.uniform() ** (1 / shape)) / shape;

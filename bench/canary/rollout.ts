@@ -1,7 +1,7 @@
 /**
- * A whole rollout of default settings in a simulated service.
- * Owns: the loop that an operator runs: it sets weights, pods and windows step by step, evaluates reports, and ends the
- * rollout. The operator's own code computes steps, pods, gates and verdicts. The start-up time of pods is left out.
+ * A complete rollout with default settings in a simulated service.
+ * Owns: the operator's loop: it sets weights, pods and windows step by step, evaluates reports, and ends the rollout.
+ * The operator's own code computes steps, pods, gates and verdicts. Pods start without a delay.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
@@ -25,57 +25,72 @@ export type RolloutSetting = {
   readonly scenario: Scenario;
   readonly replicas: number;
   readonly router: Router;
-  /** Minutes with stable alone before the rollout. The operator keeps reports of as many minutes. */
+  /** Minutes with stable alone before the rollout. The judge estimates noise from the reports of these minutes. */
   readonly historyMinutes: number;
   /**
-   * Whether every report is evaluated (twelve looks per minute), or only the first report of each block (three looks).
+   * True: the judge evaluates every report (twelve evaluations per minute). False: it evaluates only the first report
+   * of each block (three evaluations per minute).
    */
   readonly everyReport: boolean;
   /**
-   * True: the candidate has as many pods as stable in every step. False: it has the number of pods that its share
-   * needs.
+   * True: the candidate has as many pods as stable in every step. False: the candidate has the number of pods that its
+   * share of the traffic needs.
    */
   readonly podsEach: boolean;
 };
 
-/** How a rollout ended. Held: a step reached its maximum duration without a verdict. */
+/** How a rollout ended. `Held` means that a step reached its maximum duration without a verdict. */
 export type Ending = 'Promoted' | 'RolledBack' | 'Held';
 
-/** Bounds of one gate in one window, compared with the true value. */
+/** Whether the bounds of one gate in one window contained the true value. */
 export type Shown = {
   readonly gate: string;
+  /** The error probability that the gate's bounds allow. */
   readonly alpha: number;
+  /** True when the true value was outside the bounds at the end of the window. */
   readonly isMissedAtEnd: boolean;
+  /** True when the true value was outside the bounds at the end of the window or at one of `seenAfterMinutes`. */
   readonly isEverMissed: boolean;
 };
 
 export type Outcome = {
   readonly ending: Ending;
-  /** How the rollout ends with `onUndecided: Promote`. It continues with the next step after an undecided step. */
+  /**
+   * How the rollout ends with `onUndecided: Promote`. With this setting, an undecided step is followed by the next
+   * step.
+   */
   readonly endingIfPromoted: 'Promoted' | 'RolledBack';
-  /** Minutes until the end, or until it was held. */
+  /** Minutes until the rollout ended or was held. */
   readonly minutes: number;
-  /** For each window. */
+  /** The minutes of each analysis window. */
   readonly stepMinutes: readonly number[];
+  /** The number of requests that the candidate received until the rollout ended or was held. */
   readonly candidateRequests: number;
   readonly candidateFailures: number;
-  /** The number of the candidate's answers slower than 1.15 times stable's p95; undefined where pods are queues. */
+  /**
+   * The number of the candidate's answers that took longer than 1.15 times stable's p95; undefined where pods are
+   * queues.
+   */
   readonly candidateSlow: number | undefined;
-  /** Whether the candidate had half of the traffic or more when the rollout ended or was held. */
+  /** True when the candidate had half of the traffic or more at the time at which the rollout ended or was held. */
   readonly reachedHalf: boolean;
   /**
    * The results of the gates in the last window before the promotion; undefined when the candidate was not promoted.
    */
   readonly promotedOn: readonly GateResult[] | undefined;
+  /** True when the candidate was promoted although its true difference exceeds what the last Pass promised. */
   readonly isWronglyPromoted: boolean;
   readonly windows: readonly Shown[];
 };
 
-/** The input for a rollout's row. The other tools' judges have no bounds, no windows, and never hold. */
+/**
+ * The result of a rollout, from which its row is computed. Rollouts of the other tools have only the fields of
+ * `Always`: they have no bounds and no windows, and are never held.
+ */
 type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
 export type RolloutRun = Pick<Outcome, Always> & Partial<Outcome>;
 
-/** @param world of the setting's scenario, at its start */
+/** @param world at its start, and with the scenario of the setting */
 export function rollOut(world: World, setting: RolloutSetting): Outcome {
   const { replicas, router } = setting;
   const rollout = rolloutPlanOf({ replicas, rollout: { strategy: 'Canary' }, traffic: { router } }, 0);
@@ -88,9 +103,8 @@ export function rollOut(world: World, setting: RolloutSetting): Outcome {
 }
 
 /**
- * The bounds of a window are compared with the true value only after these numbers of slices. Each is just after a
- * whole number of minutes. Bounds cost three times as much as verdicts, and they change more slowly as the window
- * grows.
+ * The bounds of a window are compared with the true value only at its end and in the first slice after each of these
+ * minutes. Bounds cost three times as much as verdicts, and they change more slowly as the window grows.
  */
 const seenAfterMinutes = [2, 5, 10, 20];
 const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
@@ -129,11 +143,11 @@ class Course {
     this.#began = world.seconds;
   }
 
-  /** @returns Fail when the rollout rolls back */
+  /** Runs one step. @returns Fail when the rollout must roll back */
   take(step: Step): WindowEnd {
     if (step.kind === 'weight') return this.#shift(step.weight);
     if (step.kind === 'pause') return this.#pause(step.durationMs ?? 0);
-    // Paired evidence has its own bench: paired.ts.
+    // Shadow steps are judged by pairs, which paired.ts measures.
     if (step.kind === 'shadow') throw new Error('these scenarios do not have a shadow step');
     const end = this.#analyze(step);
     if (end === 'Undecided') this.#held ??= this.#soFar();
@@ -166,8 +180,8 @@ class Course {
   }
 
   /**
-   * The value that a Pass promises not to exceed: the gate's limit, or its upper bound if it lets a larger difference
-   * pass.
+   * Whether the candidate's true difference exceeds what its Pass promised. A Pass promises that the difference is at
+   * most the gate's limit, or at most its upper bound when the upper bound is larger than the limit.
    */
   #isWorseThanShown(): boolean {
     return (this.#last ?? []).some((result, i) => {
@@ -238,13 +252,14 @@ class Course {
   }
 }
 
-/** Compares the true value with the bounds that a window's gates report. */
+/** Compares the true values with the bounds that the gates of one window report. */
 class Truths {
   readonly #truths: readonly (number | undefined)[];
   #shown: readonly Shown[] = [];
 
   constructor(plan: GatePlan, scenario: Scenario, loadIsEqual: boolean) {
-    // A queue with less load is faster and refuses fewer requests, so its values are not properties of the revision.
+    // When the load is not equal, do not compare queues: a queue with less load is faster and refuses fewer requests,
+    // so the difference is not a property of the revision.
     const gates = scenario.queue !== undefined && !loadIsEqual ? [] : plan.gates;
     this.#truths = gates.map((gate) => truthOf(gate, scenario));
   }
@@ -265,7 +280,7 @@ class Truths {
   }
 }
 
-/** The first bucket above 1.15 times stable's true p95. */
+/** The first histogram bucket above 1.15 times stable's true p95. */
 function slowBucketOf(scenario: Scenario): number {
   const ln = Math.log(scenario.baseMs) + lnQuantileOf(0.95, scenario, false) + Math.log(1.15);
   return Math.ceil((ln - reportScale.lnLow) / reportScale.lnStep);

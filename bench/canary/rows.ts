@@ -1,6 +1,7 @@
 /**
  * The bench's results for one cell.
- * Owns: the row, its fields and how they are computed from runs. Rates are 0..1; null where a number is not defined.
+ * Owns: the row, its fields and how they are computed from runs. Rates are 0..1. A number that is not defined for the
+ * cell is null.
  */
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import type { Cell } from './cell.ts';
@@ -21,16 +22,15 @@ export type Row = {
    * limit.
    */
   readonly falseRollbackRate: number | null;
-  /**
-   * Share of runs that found the regression, and the medians of the candidate's requests and minutes until then. Null
-   * without a regression.
-   */
+  /** Share of runs that found the regression; null when the candidate has no regression. */
   readonly detectedRate: number | null;
+  /** Median of the candidate's requests until the rollback; null when the candidate has no regression. */
   readonly medianRequestsToDetect: number | null;
+  /** Median minutes until the rollback; null when the candidate has no regression. */
   readonly medianMinutesToDetect: number | null;
   readonly candidateShare: number | null;
   readonly historyMinutes: number;
-  /** Only for a whole rollout; null for a single window. */
+  /** The results that only a rollout has; null for a single window. */
   readonly rollout: RolloutNumbers | null;
 };
 
@@ -38,30 +38,28 @@ export type RolloutNumbers = {
   readonly router: Router;
   readonly replicas: number;
   /**
-   * True: both revisions had the same number of pods in every step. False: the candidate had the number that its share
-   * needs.
+   * True: both revisions had the same number of pods in every step. False: the candidate had the number of pods that
+   * its share of the traffic needs.
    */
   readonly podsEach: boolean;
   readonly promotedRate: number;
   /** Share of runs in which a step reached its maximum duration without a verdict. */
   readonly heldRate: number;
-  /**
-   * Share of runs that end at stable with `onUndecided: Rollback`, and share that end at the candidate with
-   * `onUndecided: Promote`. Both shares include held runs.
-   */
+  /** Share of runs that end with stable when `onUndecided` is Rollback. It includes held runs. */
   readonly rolledBackIfRollback: number;
+  /** Share of runs that end with the candidate when `onUndecided` is Promote. It includes held runs. */
   readonly promotedIfPromote: number;
   readonly medianMinutesToPromotion: number | null;
   readonly p90MinutesToPromotion: number | null;
-  /** For each window, the median over the runs that reached it. */
+  /** For each window, the median of its minutes over the runs that reached it. */
   readonly medianStepMinutes: readonly number[];
   /** Share of all runs that rolled back before the candidate had half of the traffic. */
   readonly foundBeforeHalfRate: number;
   readonly medianCandidateRequests: number | null;
   readonly medianCandidateFailures: number | null;
-  /** The number of the candidate's answers slower than 1.15 times stable's p95. */
+  /** The median number of the candidate's answers that took longer than 1.15 times stable's p95. */
   readonly medianCandidateSlow: number | null;
-  /** Share of runs that were promoted on bounds or limits below the true value. */
+  /** Share of runs that promoted the candidate although its true difference exceeds what the last Pass promised. */
   readonly wrongPromotionRate: number;
   readonly shown: readonly ShownNumbers[];
   readonly bounds: readonly BoundNumbers[];
@@ -70,15 +68,18 @@ export type RolloutNumbers = {
 /** Median upper bound of a gate at promotion. */
 export type ShownNumbers = { readonly gate: string; readonly medianUpper: number | null };
 
-/**
- * How often a bound was on the wrong side of the true value: at the end of the window, and at one or more of five times
- * in it.
- */
+/** How often the true value was outside the bounds of a gate. */
 export type BoundNumbers = {
   readonly gate: string;
   readonly alpha: number;
+  /** The number of windows that were compared. */
   readonly windows: number;
+  /** The number of windows whose bounds did not contain the true value at the end. */
   readonly missedAtEnd: number;
+  /**
+   * The number of windows whose bounds did not contain the true value at the end or at an earlier comparison
+   * (rollout.ts, seenAfterMinutes).
+   */
   readonly everMissed: number;
 };
 

@@ -1,7 +1,7 @@
 /**
  * The simulated canaries: distributions of latencies, errors and answers, and how two revisions differ.
- * Owns: the list. docs/canary-analysis.md describes each; the rows of the bench have these names.
- * Units: latency factors multiply, `share`s and rates are 0..1.
+ * Owns: the list of scenarios. docs/canary-analysis.md describes each one; the rows of the bench have the same names.
+ * Units: latency factors multiply; the fields `share` and the rates are 0..1.
  */
 import type { Arrivals } from './arrivals.ts';
 import type { Cold } from './cold.ts';
@@ -9,14 +9,17 @@ import type { Lasting } from './noise.ts';
 import { normalQuantile } from './normal.ts';
 import type { QueueSetting } from './queue.ts';
 
-/** The quantile function of ln(latency / base); each shape increases with the share. */
+/**
+ * Quantile functions of ln(latency / base). The argument is the share of requests below the result; a larger share
+ * gives a larger or equal result.
+ */
 export const shapes = {
   lognormal: (below: number): number => 0.5 * normalQuantile(below),
   /** Answers of very different lengths, as from a language model: p95 is five times the median. */
   lengths: (below: number): number => normalQuantile(below),
   /** A Student-like tail: p99.9 is far above p95. */
   heavy: (below: number): number => 0.5 * normalQuantile(below) + 0.35 * Math.max(0, normalQuantile(below) - 1) ** 2,
-  /** Pareto's law with index 1.5: its variance is infinite. */
+  /** Pareto's law with index 1.5, which has an infinite variance. */
   pareto: (below: number): number => -Math.log1p(-below) / 1.5,
   /** Cache hits and misses: seven in ten requests are hits and take a fifth of the time. */
   twoModes: (below: number): number => 0.15 * normalQuantile(below) + (below > 0.7 ? 0 : Math.log(0.2)),
@@ -26,46 +29,51 @@ export const shapes = {
 export type Scenario = {
   readonly name: string;
   readonly shape: keyof typeof shapes;
-  /** Standard deviation of ln(latency) per revision and minute, per pod and minute, and common to both revisions. */
+  /** Standard deviation of ln(latency) between the minutes of one revision. */
   readonly revisionNoise: number;
+  /** Standard deviation of ln(latency) between the minutes of one pod. */
   readonly podNoise: number;
+  /** Standard deviation of ln(latency) between minutes, for noise that both revisions have in common. */
   readonly commonNoise: number;
-  /** A pod is four times as slow for 20 s, once in ten minutes on average. */
+  /** True: each pod is four times as slow for 20 s, once in ten minutes on average. */
   readonly bursts: boolean;
-  /** Standard deviation of the permanent part of a pod's ln(latency), and the number of pods of each revision. */
+  /** Standard deviation of the permanent differences of ln(latency) between pods. */
   readonly lastingPodNoise: number;
+  /** The number of pods of each revision. */
   readonly pods: number;
-  /** The candidate's number of pods, when it has fewer. */
+  /** The candidate's number of pods, when it is smaller than `pods`. */
   readonly candidatePods?: number;
-  /** Noise with correlated minutes. */
+  /** Noise whose values in neighbouring minutes are correlated. */
   readonly lasting: Lasting;
-  /**
-   * Amplitude of a slow wave over an hour, common to both revisions: 0.2 is ±20 %. With `busy` the request rate follows
-   * it.
-   */
+  /** Amplitude of a slow wave of the latency with a period of an hour, the same for both revisions. 0.2 means ±20 %. */
   readonly drift: number;
+  /** True: the request rate follows the wave of `drift`. */
   readonly busy: boolean;
   /**
-   * Share of requests that take a tenth of the time (cache hits), separate for each revision: the share goes from 0.5
-   * to 0.9 and back within half an hour.
+   * True: a part of the requests are cache hits, which take a tenth of the time. Their share goes from 0.5 to 0.9 and
+   * back within half an hour, separately for each revision.
    */
   readonly changingModes: boolean;
-  /** How much slower a candidate's pod is at first. */
+  /** How much slower a pod of the candidate is after its first traffic. */
   readonly cold: Cold;
-  /** No requests in every third period of four minutes. */
+  /** True: there are no requests in every third period of four minutes. */
   readonly gaps: boolean;
-  /** How requests arrive. Absent: evenly. */
+  /** How the request rate varies. With `even` it is constant. */
   readonly arrivals: Arrivals;
-  /** Pods are queues. The shape is the distribution of the service times, and their mean is computed from the load. */
+  /**
+   * Absent: requests do not wait for each other. Present: pods are queues, and the shape is the distribution of the
+   * service times. Their mean is computed from the load.
+   */
   readonly queue?: QueueSetting;
-  /** Size classes of requests. */
+  /** The size classes of the requests. */
   readonly classes: readonly SizeClass[];
-  /** A share of the candidate's requests, in every size class, takes `factor` times as long. */
+  /** In every size class, this share of the candidate's requests takes `factor` times as long. */
   readonly rare: { readonly share: number; readonly factor: number };
-  /** The latency of the shape's value 1, and the resolution of recorded latencies (0: exact). */
+  /** The latency in milliseconds where the shape has the value 0. */
   readonly baseMs: number;
+  /** Recorded latencies are rounded to a multiple of this. 0: they are exact. */
   readonly roundedToMs: number;
-  /** How much slower the candidate is. */
+  /** The candidate's latency as a multiple of stable's latency. */
   readonly slower: number;
   readonly stableErrors: number;
   readonly candidateErrors: number;
@@ -76,8 +84,9 @@ export type Scenario = {
 export type SizeClass = {
   readonly sizeClass: number;
   readonly share: number;
-  /** Latency as a multiple of the base, and how much slower the candidate is. */
+  /** The latency of the class as a multiple of the scenario's latency. */
   readonly factor: number;
+  /** The candidate's latency in this class as a multiple of stable's latency. */
   readonly slower: number;
 };
 
@@ -110,8 +119,8 @@ export const quiet: Scenario = {
 };
 
 /**
- * Services with other distributions than the lognormal one. Each runs with identical revisions and with slower
- * candidates.
+ * Services that differ from the quiet one, for example in the distribution of their latency. Each service is simulated
+ * with identical revisions and with slower candidates.
  */
 const services: readonly Scenario[] = [
   { ...quiet, name: 'heavyTail', shape: 'heavy' },
@@ -131,7 +140,7 @@ const services: readonly Scenario[] = [
   { ...quiet, name: 'gaps', gaps: true },
 ];
 
-/** Both revisions are the same, so every rollback is false. */
+/** Scenarios whose revisions are the same, so every rollback is false. */
 export const identical: readonly Scenario[] = [
   quiet,
   { ...quiet, name: 'noise10', revisionNoise: 0.1 },
@@ -139,25 +148,25 @@ export const identical: readonly Scenario[] = [
   ...services,
 ];
 
-/** The candidate is slower at every quantile. These are the scenarios of the table of slowdowns. */
+/** Scenarios whose candidate is slower at every quantile. They are in the documentation's table of slowdowns. */
 export const slower: readonly Scenario[] = [1.3, 1.5, 2].flatMap((factor) => [
   { ...quiet, name: `slower${factor}`, slower: factor },
   { ...quiet, name: `slower${factor}-noise10`, slower: factor, revisionNoise: 0.1 },
 ]);
 
-/** Slower candidates of every other service. */
+/** The services above, with slower candidates. */
 export const slowerServices: readonly Scenario[] = services.flatMap((service) =>
   [1.5, 2].map((factor) => ({ ...service, name: `${service.name}-slower${factor}`, slower: factor })),
 );
 
-/** The candidate's error rate; stable's is 0.1 %, and 0.5 % more is allowed. */
+/** Scenarios by the candidate's error rate. Stable's rate is 0.1 %, and the limit is 0.5 percentage points more. */
 const errors = [0.001, 0.002, 0.006, 0.01, 0.02, 0.05].map((rate): Scenario => ({
   ...quiet,
   name: `errors${percent(rate)}`,
   stableErrors: 0.001,
   candidateErrors: rate,
 }));
-/** Share of the candidate's answers that disagree with stable's; 2 % is allowed. */
+/** Scenarios by the share of the candidate's answers that disagree with stable's; the limit is 2 %. */
 const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario => ({
   ...quiet,
   name: `disagree${percent(rate)}`,
@@ -167,8 +176,8 @@ const disagreements = [0.005, 0.01, 0.02, 0.03, 0.05, 0.1].map((rate): Scenario 
 export const failing: readonly Scenario[] = errors;
 export const disagreeing: readonly Scenario[] = disagreements;
 /**
- * Scenarios in which the candidate is within its limits, so a rollback would be wrong. The last of each kind is exactly
- * at its limit.
+ * Scenarios in which the candidate is within its limits, so a rollback would be wrong. One error rate and one share of
+ * disagreement are exactly at their limit.
  */
 export const harmless: ReadonlySet<Scenario> = new Set([
   ...identical,
@@ -178,7 +187,10 @@ export const harmless: ReadonlySet<Scenario> = new Set([
 /** Scenarios in which the revisions do not differ. */
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
-/** The scenarios that the bench runs by default, which are in the judge's tables. The other services need --all. */
+/**
+ * The scenarios that the bench runs by default: the ones in the documentation's tables for our judge. The other
+ * services need --all.
+ */
 export const usual: ReadonlySet<Scenario> = new Set([
   ...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)),
   ...slower,

@@ -1,15 +1,15 @@
 /**
- * Shapes of latency as tables, so that a draw is a lookup.
+ * Shapes of latency as tables, so that a random latency needs only a lookup.
  * Owns: the tables, each computed once.
  */
 import { shapes } from './scenarios.ts';
 
-/** Latencies are drawn from this many equally likely quantiles of the shape. */
+/** Random latencies are drawn from `2 ** tableBits` equally likely quantiles of the shape. */
 export const tableBits = 16;
 export type Table = { readonly ln: Float64Array; /** The logarithm of the mean. */ readonly lnMean: number };
 const tables = new Map<string, Table>();
 
-/** ln(latency / base), indexed by the share of requests below it. */
+/** ln(latency / base), indexed by the share of requests below this value. */
 export function tableOf(shape: keyof typeof shapes): Table {
   const known = tables.get(shape);
   if (known !== undefined) return known;

@@ -1,13 +1,17 @@
 /**
- * The true values: how much slower a candidate is once it is warm, and how many more errors it has.
- * Owns: the numbers that bounds are compared with. They leave out noise, load and differences between machines.
+ * The true values: how much slower a candidate is after its warm-up, and how many more errors it has.
+ * Owns: the numbers that bounds are compared with. These numbers leave out noise, load and differences between
+ * machines.
  * Pure.
  */
 import type { TrafficGate } from '../../operator/analysis/gate-kinds/kinds.ts';
 import type { Scenario } from './scenarios.ts';
 import { tableOf } from './tables.ts';
 
-/** The true value in the gate's unit. Undefined when it has no formula (a slower queue) or the gate has no bounds. */
+/**
+ * The true value in the gate's unit. Undefined when it cannot be computed (the candidate's queue is slower) or when the
+ * gate has no bounds.
+ */
 export function truthOf(gate: TrafficGate, scenario: Scenario): number | undefined {
   if (gate.kind === 'latency-increase') return slowdownAt(gate.quantile, scenario);
   if (gate.kind === 'disagreement-limit') return scenario.disagreement;
@@ -19,7 +23,10 @@ function isOtherQueue({ queue, slower }: Scenario): boolean {
   return queue !== undefined && slower !== 1;
 }
 
-/** The candidate's quantile divided by stable's quantile, minus one. */
+/**
+ * The candidate's quantile divided by stable's quantile, minus one. Undefined when pods are queues and the candidate is
+ * slower.
+ */
 export function slowdownAt(quantile: number, scenario: Scenario): number | undefined {
   const { classes, rare, slower } = scenario;
   if (isOtherQueue(scenario)) return undefined;
@@ -27,7 +34,7 @@ export function slowdownAt(quantile: number, scenario: Scenario): number | undef
   return Math.exp(lnQuantileOf(quantile, scenario, true) - lnQuantileOf(quantile, scenario, false)) - 1;
 }
 
-/** The quantile of ln(latency / base) over all requests, by bisection. */
+/** The quantile of ln(latency / base) over the requests of all size classes, found by bisection. */
 export function lnQuantileOf(below: number, scenario: Scenario, isCandidate: boolean): number {
   let [low, high] = [-20, 20];
   for (let i = 0; i < 60; i++) {

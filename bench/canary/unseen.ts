@@ -1,18 +1,22 @@
 /**
  * Scenarios with correlated noise, queues, cold starts and unequal machines. They were not used to develop the judge.
- * Owns: the list. docs/canary-analysis.md describes each. They are run as whole rollouts of default settings.
+ * Owns: the list of scenarios. docs/canary-analysis.md describes each one. They are simulated as rollouts with default
+ * settings.
  */
 import type { Lasting } from './noise.ts';
 import { quiet, type Scenario } from './scenarios.ts';
 
 const named = (name: string, what: Partial<Scenario>): Scenario => ({ ...quiet, ...what, name });
 
-/** Each scenario also runs with candidates that are slower by these factors. */
+/** The same scenarios with candidates that are slower by these factors. */
 function withSlower(scenarios: readonly Scenario[], factors: readonly number[]): readonly Scenario[] {
   return scenarios.flatMap((one) => factors.map((slower) => ({ ...one, name: `${one.name}-slower${slower}`, slower })));
 }
 
-/** `ar10` … `fgnPods20`: noise that lasts longer than a minute; the number is the noise in percent per minute. */
+/**
+ * Noise that lasts longer than a minute, from `ar10` to `fgnPods20`. The number in a name is the noise in percent per
+ * minute.
+ */
 export const lasting: readonly Scenario[] = (
   [
     ['ar', 'autoregressive'],
@@ -28,7 +32,7 @@ export const lasting: readonly Scenario[] = (
   }),
 );
 
-/** Cold starts that end after about five minutes. */
+/** Cold starts that are over, or nearly over, after about five minutes. */
 export const cold: readonly Scenario[] = [
   named('coldDecay', { cold: { shape: 'decay', factor: 3, minutes: 5 } }),
   named('coldLinear', { cold: { shape: 'linear', factor: 3, minutes: 5 } }),
@@ -39,7 +43,7 @@ export const cold: readonly Scenario[] = [
   named('coldLazy', { cold: { shape: 'lazy', factor: 5, minutes: 0 } }),
 ];
 
-/** Warm-ups that take longer than the time for which a verdict waits. */
+/** Warm-ups that last longer than a verdict waits for a warm-up to end. */
 export const longCold: readonly Scenario[] = [
   named('coldDecay10', { cold: { shape: 'decay', factor: 3, minutes: 10 } }),
   named('coldLinear10', { cold: { shape: 'linear', factor: 3, minutes: 10 } }),
@@ -51,8 +55,8 @@ export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) =>
 );
 
 /**
- * Clients that time out and retry when a pod stalls, and language models with bursts of requests and answers of any
- * length.
+ * Clients that time out and retry when a pod stalls; and services with bursts of requests and answers of very different
+ * lengths, as from a language model.
  */
 export const storms: readonly Scenario[] = [
   named('retryStorms', { bursts: true, queue: { utilisation: 0.6, patience: 20, retries: 2 } }),
@@ -65,14 +69,14 @@ export const storms: readonly Scenario[] = [
 ];
 
 /**
- * Retry storms that end: at utilisation 0.3 the pods can serve three tries of every request. At 0.6 (`retryStorms`)
- * they cannot, so the storm becomes an outage.
+ * Retry storms that end by themselves: at utilisation 0.3, the pods can serve three tries of every request. At 0.6
+ * (`retryStorms`) the pods cannot, so the storm becomes an outage.
  */
 export const passingStorms: readonly Scenario[] = [
   named('passingStorms', { bursts: true, queue: { utilisation: 0.3, patience: 20, retries: 2 } }),
 ];
 
-/** One pod of each revision, on machines that differ permanently. */
+/** One pod of each revision, on machines with permanently different speeds. */
 export const machines: readonly Scenario[] = [
   named('unlike7', { lastingPodNoise: 0.07 }),
   named('unlike10', { lastingPodNoise: 0.1 }),
@@ -80,12 +84,12 @@ export const machines: readonly Scenario[] = [
   named('steadyMachines', { lastingPodNoise: 0.03, lasting: { kind: 'autoregressive', revision: 0, pod: 0.02 } }),
 ];
 
-/** The same with one pod of the candidate and four of stable. */
+/** The scenarios of `machines` with one pod of the candidate and four pods of stable. */
 export const oneToFour: readonly Scenario[] = machines.map((one) => {
   return { ...one, name: `${one.name}-1to4`, pods: 4, candidatePods: 1 };
 });
 
-/** Two size classes; the larger one is slower in both revisions. */
+/** Two size classes. Requests of the larger class take twice as long in both revisions. */
 const twoClasses = [
   { sizeClass: 1, share: 0.97, factor: 1, slower: 1 },
   { sizeClass: 8, share: 0.03, factor: 2, slower: 1 },
@@ -104,7 +108,7 @@ export const unseenSame: readonly Scenario[] = [
   ...[machines, oneToFour, mixed, passingStorms].flat(),
 ];
 
-/** The regressions among the scenarios of this file. */
+/** The scenarios of this file whose candidate has a regression. */
 export const unseenSlower: readonly Scenario[] = [
   ...withSlower([...lasting, ...machines, ...queues, ...storms], [1.5, 2]),
   ...withSlower(cold, [1.5]),
@@ -112,7 +116,8 @@ export const unseenSlower: readonly Scenario[] = [
 ];
 
 /**
- * Candidates a little slower than a Pass allows, with correlated noise. Bounds that are too narrow would promote them.
+ * Candidates that are a little slower than a Pass allows, with correlated noise. Bounds that are too narrow would
+ * promote these candidates.
  */
 export const nearTheLimit: readonly Scenario[] = withSlower(lasting, [1.3, 1.4]);
 

@@ -1,8 +1,8 @@
 /**
  * A simulated service with two revisions, in steps of five seconds.
  * Owns: the requests, their distribution over pods, their latencies, errors and disagreements.
- * Rule: everything follows from the seed, so all judges of a run see the same service. A feature that a scenario does
- * not use draws no random numbers, so a new feature does not change the rows of other scenarios.
+ * Rule: everything follows from the seed, so all judges of a run see the same service. When a scenario does not use a
+ * feature, the feature draws no random numbers. A new feature therefore does not change the rows of older scenarios.
  */
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
 import { rateOf, Repeats, sliceSeconds, type Rate } from './arrivals.ts';
@@ -15,11 +15,11 @@ import { tableBits, tableOf, type Table } from './tables.ts';
 
 export { sliceSeconds };
 
-/** The counts of one pod in one slice, for one size class. */
+/** The counts of one pod in one slice, for requests of one size class. */
 export type PodSlice = {
   readonly pod: number;
   readonly sizeClass: number;
-  /** Histogram buckets of the answered requests' latencies. */
+  /** For each successful request, the histogram bucket of its latency. */
   readonly buckets: readonly number[];
   readonly requests: number;
   readonly failures: number;
@@ -33,19 +33,22 @@ export type PodNumbers = { readonly [S in Side]: number };
 export type Setting = {
   readonly scenario: Scenario;
   readonly requestsPerMinute: number;
-  /** Share of the candidate's requests whose answers are compared. */
+  /** Share of the candidate's requests whose answers are compared with stable's answers. */
   readonly sampleRate: number;
 };
 
 /**
- * The state of a revision at one time: what it adds to ln(latency), its errors, and the share of its answers that are
- * compared.
+ * The state of a revision in one slice. `shift` is added to ln(latency), `errors` is the share of failing requests, and
+ * `sampleRate` is the share of its requests whose answers are compared.
  */
 type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 
 type Serving = { readonly shift: number; readonly side: Side; readonly pod: Pod };
 type Answers = { readonly served: readonly Served[]; readonly refused: number };
-/** A pod's requests in a slice: the mean number of new requests, and for each retry the number of its earlier tries. */
+/**
+ * A pod's requests in a slice. `mean` is the expected number of new requests. `repeated` has a number for each retry:
+ * how often the same request was tried before.
+ */
 type Load = { readonly side: Side; readonly mean: number; readonly repeated: readonly number[] };
 
 type Pod = {
@@ -53,7 +56,7 @@ type Pod = {
   readonly noise: Noise;
   readonly lazy: LazyCompilation;
   readonly queue: Queue;
-  /** The time of the pod's first traffic. */
+  /** The time of the pod's first traffic; undefined before it. */
   since: number | undefined;
 };
 
@@ -69,7 +72,7 @@ export class World {
   readonly #rate: Rate;
   readonly #repeats: Repeats;
   #seconds = 0;
-  /** The current mean service time of a queue. */
+  /** The mean service time of stable's pods, when pods are queues. */
   #serviceSeconds = 0;
 
   constructor(setting: Setting, ...seeds: readonly number[]) {
@@ -104,7 +107,8 @@ export class World {
   /**
    * Simulates the next five seconds.
    * @param weight the candidate's share of requests, 0..1
-   * @param pods of each revision, over which its requests are spread evenly; the scenario's number by default
+   * @param pods the number of pods of each revision, over which its requests are spread evenly; by default the numbers
+   * of the scenario
    */
   next(weight: number, pods: PodNumbers = podsOf(this.#setting.scenario)): Slice {
     const { scenario, requestsPerMinute, sampleRate } = this.#setting;
@@ -133,8 +137,8 @@ export class World {
   }
 
   /**
-   * The value to add to ln(latency) so that a pod of stable is busy for the queue's `utilisation`. It sets the mean
-   * service time.
+   * Sets the mean service time so that a pod of stable is busy for the queue's `utilisation`. @returns the value to add
+   * to ln(latency) for this; 0 when pods are not queues
    */
   #fit(weight: number, pods: PodNumbers): number {
     const {
@@ -203,14 +207,14 @@ export class World {
     return buckets;
   }
 
-  /** ln(latency / base) of a request. */
+  /** A random ln(latency / base) of one request. */
   #draw(): number {
     return this.#table.ln[this.#random.bits() >>> (32 - tableBits)] ?? 0;
   }
 
   /**
-   * Makes single requests of the candidate slower, because they take a rare path or because the pod compiles code for
-   * them.
+   * The value to add to ln(latency) of a single request of the candidate. It is above 0 when the request takes a rare
+   * path, or when the pod compiles code for it.
    */
   #odd(side: Side, pod: Pod): number {
     if (side === 'stable') return 0;
@@ -226,7 +230,10 @@ export class World {
     return Math.floor((seen - reportScale.lnLow) / reportScale.lnStep);
   }
 
-  /** A slice of a pod that is a queue. An answer is counted when it is sent, a refusal at once. */
+  /**
+   * One slice of a pod that is a queue. A served request is counted when its answer is complete; a refused request is
+   * counted at once.
+   */
   #queued(pod: Pod, { side, mean, repeated }: Load, revision: Revision): PodSlice[] {
     const { classes, baseMs } = this.#setting.scenario;
     const random = this.#random;
@@ -286,7 +293,7 @@ export class World {
   }
 }
 
-/** Stream numbers of the generators that are separate from the main generator. */
+/** The stream numbers of the random generators that are separate from the main generator. */
 const streams = { lasting: 101, pods: 102, podLasting: 103, arrivals: 104 } as const;
 
 export function podsOf({ pods, candidatePods }: Scenario): PodNumbers {

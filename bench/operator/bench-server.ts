@@ -1,7 +1,7 @@
 /**
- * The API server of a run: etcd and kube-apiserver from a folder, or local mode's API server.
- * Owns: starting and ending its processes, and the kubeconfig for the bench itself. The operator gets another
- * kubeconfig, which leads through the counting proxy.
+ * The API server of a run: etcd and kube-apiserver from a folder, or the API server of local mode.
+ * Owns: starting and ending the processes of the API server, and the kubeconfig for the bench itself. The operator gets
+ * another kubeconfig, which names the counting proxy as its server.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,14 +24,15 @@ export interface BenchServer {
 }
 
 /**
- * @param assets folder with etcd and kube-apiserver; undefined: local mode's API server
- * @param folder where the kubeconfig is written
+ * Starts the API server.
+ * @param assets folder with etcd and kube-apiserver; undefined for the API server of local mode
+ * @param folder where the kubeconfig of local mode's API server is written
  */
 export async function startBenchServer(assets: string | undefined, folder: string): Promise<BenchServer> {
   return assets === undefined ? await startLocal(folder) : await startReal(assets);
 }
 
-/** A kubeconfig as JSON. @param token undefined where the server adds the credentials itself */
+/** A kubeconfig as JSON. @param token undefined when the counting proxy adds the credentials */
 export function kubeconfigText(server: string, token?: string): string {
   return JSON.stringify({
     apiVersion: 'v1',

@@ -1,7 +1,7 @@
 /**
  * An HTTP proxy between an operator and its API server, on a loopback address. It counts requests by verb and resource.
- * Owns: the listener and the connections to the API server. Requests and answers, including watches, pass as unchanged
- * streams; the proxy only adds the credentials.
+ * Owns: the listener and the connections to the API server. The proxy adds the credentials to each request. It passes
+ * everything else, including watches, as an unchanged stream.
  * Why: counting in a proxy works with any API server and any operator.
  */
 import {
@@ -16,12 +16,12 @@ import type { AddressInfo } from 'node:net';
 import { isCounted, requestName, type RequestCounts } from './requests.ts';
 
 export type ProxyTarget = {
-  /** `https://HOST:PORT` */
+  /** The URL of the API server: `https://HOST:PORT`. */
   readonly server: string;
   readonly token: string;
 };
 
-/** Headers that concern one connection only. A proxy must not forward them. */
+/** Headers that concern one connection only. A proxy must not forward these headers. */
 const ofConnection: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'host']);
 
 export class CountingProxy {
@@ -40,7 +40,7 @@ export class CountingProxy {
     );
   }
 
-  /** @returns the address to give to the operator */
+  /** Starts to listen. @returns the URL to give to the operator */
   async start(): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
@@ -52,7 +52,7 @@ export class CountingProxy {
     this.#agent.destroy();
   }
 
-  /** All requests since the start. */
+  /** For each request name, the number of requests since the start. */
   get counts(): RequestCounts {
     return Object.fromEntries(this.#counts);
   }
@@ -62,7 +62,7 @@ export class CountingProxy {
     return Object.fromEntries(this.#refusals);
   }
 
-  /** Milliseconds since a request began or ended, without watches; 0 while one is under way. */
+  /** Milliseconds since the last request ended; 0 while a request is in progress. Watches are not considered. */
   get quietMs(): number {
     return this.#underWay > 0 ? 0 : performance.now() - this.#lastAtMs;
   }
@@ -88,7 +88,8 @@ export class CountingProxy {
     });
     upstream.on('error', () => response.destroy());
     response.on('close', () => {
-      // After a complete answer the connection is kept for the next request.
+      // When the operator ends its connection before the answer is complete, end the upstream request too. After a
+      // complete answer, the agent keeps the upstream connection for the next request.
       if (!response.writableFinished) upstream.destroy();
     });
     request.pipe(upstream);

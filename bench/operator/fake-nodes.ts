@@ -1,9 +1,9 @@
 /**
- * Plays Kubernetes' Deployment controller, scheduler and kubelets without a cluster: pods are only objects.
- * Owns: the pods of every Deployment, their statuses and addresses, and the status of each Deployment. Pods start in
- * four steps, as a kubelet reports them; their sidecars answer as soon as they are ready.
- * Limits: it makes no ReplicaSets. A changed pod template does not replace pods, because the operator never changes a
- * template.
+ * Simulates Kubernetes' Deployment controller, scheduler and kubelets without a cluster: pods are only objects.
+ * Owns: the pods of every Deployment, their statuses and addresses, and the status of each Deployment. A pod starts in
+ * four steps, as a kubelet reports them. The pod's sidecar answers as soon as the pod is ready.
+ * Limits: it makes no ReplicaSets. A changed pod template does not replace pods, because the operator never changes the
+ * template of an existing Deployment.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../api/errors.ts';
@@ -34,7 +34,7 @@ const starting: readonly PodStage[] = ['Initializing', 'Running', 'Ready'];
 
 export class FakeNodes {
   readonly #deps: FakeNodesDeps;
-  /** The pods by the key of their Deployment. */
+  /** The pods, by the key (namespace and name) of their Deployment. */
   readonly #pods = new Map<string, Set<FakePod>>();
   readonly #statuses = new Map<string, object>();
   readonly #working = new Set<string>();
@@ -63,12 +63,12 @@ export class FakeNodes {
     return [...this.#pods.values()].flatMap((each) => [...each]).filter(({ stage }) => stage === 'Ready').length;
   }
 
-  /** @throws the first error of a write */
+  /** @throws the first error of a write, if a write has failed */
   assertWorking(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Simulates a lost node: this many ready pods vanish at once, and their Deployments make new pods. */
+  /** Simulates a lost node: `count` ready pods vanish at once, and their Deployments make new pods. */
   async lose(count: number): Promise<void> {
     const ready = [...this.#pods].flatMap(([key, each]) =>
       [...each].flatMap((pod) => (pod.stage === 'Ready' ? [{ key, pod }] : [])),

@@ -1,7 +1,8 @@
 /**
  * The sidecars of the fake pods. They answer `GET http://POD_IP:8081/report` on loopback addresses.
- * Owns: one listener for each pod and the traffic that it reports. In the reports, golden sets have always passed.
- * Limits: Linux only, because there a process can listen on every address of 127.0.0.0/8.
+ * Owns: one listener for each pod, and the traffic that the pod reports. In the reports, golden sets have always
+ * passed.
+ * Limits: Linux only, because only there a process can listen on every address of 127.0.0.0/8 without preparation.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
@@ -24,7 +25,7 @@ export type ServedPod = {
   readonly golden: GoldenConfig | undefined;
 };
 
-/** The requests that users send to a pod now. */
+/** The rate of user requests that a pod receives at this time. */
 export type TrafficOf = (pod: ServedPod) => TrafficRate;
 
 type Sidecar = { readonly pod: ServedPod; readonly server: Server; readonly traffic: PodTraffic };
@@ -32,11 +33,11 @@ type Sidecar = { readonly pod: ServedPod; readonly server: Server; readonly traf
 export class FakeSidecars {
   readonly #addresses = new LoopbackAddresses(range);
   readonly #sidecars = new Map<string, Sidecar>();
-  /** The current traffic, which a scenario may change. */
+  /** The current traffic of each pod. A scenario may replace this function. */
   trafficOf: TrafficOf = () => ({ perMinute: 400, failing: 0 });
-  /** Called with each pod that has answered, and the last block in its report. */
+  /** Called after each report, with the pod and with the last block of the report. */
   onReport: (pod: ServedPod, until: number) => void = () => {};
-  /** The number of reports that were sent so far. */
+  /** The number of reports that have been sent. */
   reports = 0;
 
   pods(): readonly ServedPod[] {
@@ -47,7 +48,7 @@ export class FakeSidecars {
     return this.#addresses.take([ports.sidecar]);
   }
 
-  /** @param ip from `reserve` */
+  /** Starts the sidecar of a pod. @param ip an address from `reserve` */
   async open(ip: string, pod: ServedPod): Promise<void> {
     const seed = this.#sidecars.size + 1;
     const traffic = new PodTraffic(new Random(seed, 11), Date.now());

@@ -1,7 +1,8 @@
 /**
- * Local mode's API server as a separate process, so that its CPU time is measured separately from the bench's.
+ * Local mode's API server as a separate process, so that its CPU time can be measured separately from the CPU time of
+ * the bench.
  * Owns: one line of JSON on standard output, `{"server": …, "token": …}`.
- * Ends: when standard input ends, which also happens when the bench is killed.
+ * Ends: when standard input ends. Standard input also ends when the bench is killed.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';

@@ -1,7 +1,8 @@
 /**
  * `npm run bench:operator`: requests, writes, latency, CPU and memory of an operator at scale.
  * Owns: flags and output: a table or one JSON document, the recorded file, and the verdicts of a comparison.
- * Ends: 0 when everything ran, and with --compare when no count is above its record; 1 otherwise, 130 after a signal.
+ * Ends: 0 when every scenario ran and, with --compare, no count is too far above its record; 130 after a signal;
+ * otherwise 1.
  */
 import '../../scripts/node-guard.cjs';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -18,7 +19,7 @@ const assets = process.env['KUBEBUILDER_ASSETS'] === '' ? undefined : process.en
 
 type Measure = (world: World) => Promise<readonly Row[]>;
 
-/** These groups of scenarios each run on their own API server. */
+/** The groups of scenarios. Each group runs on an API server of its own. */
 function partsOf({ scenarios }: Order): readonly Measure[] {
   const isLife = (['cold', 'change', 'quiet', 'restart'] as const).some((name) => scenarios.includes(name));
   const others = { analysis, releaseDay, nodeLost } as const;
@@ -63,7 +64,7 @@ function keep(path: string, setting: string, rows: readonly Row[]): void {
 
 function judge(path: string, setting: string, rows: readonly Row[]): ExitCode {
   const verdicts = comparedWith(recordIn(path), setting, rows);
-  // With --json, standard output contains only the document.
+  // With --json, standard output contains only the document, so the verdicts go to standard error.
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   for (const { passed, sentence } of verdicts) say(`${passed ? 'ok' : 'FAILED'}: ${sentence}`);
   const failed = verdicts.filter(({ passed }) => !passed).length;

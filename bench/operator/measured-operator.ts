@@ -1,6 +1,7 @@
 /**
- * The measured operator as a child process, with everything that it starts.
- * Owns: its start, its end by SIGKILL, its log, and its usage. The processes form a session of their own.
+ * The measured operator as a child process, together with all processes that it starts.
+ * Owns: starting the operator, ending it by SIGKILL, its log, and its usage. The operator and its child processes form
+ * a session of their own.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,11 +10,11 @@ import { sessionOf, usageOf, type Usage } from './usage.ts';
 
 export type OperatorCommand = {
   readonly argv: readonly string[];
-  /** Path of the kubeconfig, given as KUBECONFIG. */
+  /** Path of the kubeconfig that the operator gets in the variable KUBECONFIG. */
   readonly kubeconfig: string;
-  /** A URL that answers 200 when the operator is ready; undefined: not known. */
+  /** A URL that answers 200 when the operator is ready; undefined when the operator has no such URL. */
   readonly readyUrl: string | undefined;
-  /** Path of the file for its output. */
+  /** Path of the file for the operator's output. */
   readonly log: string;
 };
 
@@ -39,7 +40,7 @@ export class MeasuredOperator {
     this.#child.once('error', () => {});
   }
 
-  /** Kills the operator like a crash: it does not flush or release anything. */
+  /** Kills the operator as a crash would: the operator cannot flush or release anything. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
@@ -54,7 +55,9 @@ export class MeasuredOperator {
     return usageOf(sessionOf(this.#child?.pid ?? -1));
   }
 
-  /** @throws Error with the end of its output when the operator was started and has ended by itself */
+  /**
+   * @throws Error with the last lines of the operator's output, when the operator was started and has ended by itself
+   */
   assertRunning(): void {
     const child = this.#child;
     if (child === undefined || (child.pid !== undefined && !hasEnded(child))) return;
@@ -63,7 +66,7 @@ export class MeasuredOperator {
     throw new Error(`the operator has ended by itself (${how}); the end of its output:\n${tail}`);
   }
 
-  /** @returns milliseconds until it is ready; undefined where no URL is known */
+  /** @returns milliseconds until the operator is ready; undefined when `readyUrl` is undefined */
   async whenReady(): Promise<number | undefined> {
     const { readyUrl } = this.#command;
     if (readyUrl === undefined) return undefined;
@@ -84,7 +87,7 @@ function killIfThere(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // Ignore a process that has ended meanwhile.
+    // The process has ended in the meantime.
   }
 }
 

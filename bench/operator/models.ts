@@ -1,6 +1,8 @@
 /**
- * The objects of a run and the changes of their specs.
- * Owns: our own models. For another operator the user gives an object, with `{name}` in place of the name. Pure.
+ * The objects of a run, and the changes of their specs.
+ * Owns: the specs of our own models. To measure another operator, the user provides an object that contains `{name}` in
+ * the places of the name.
+ * Pure.
  */
 import { api } from '../../api/names.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
@@ -8,7 +10,7 @@ import type { ResourceType } from '../../kube/client/resource-type.ts';
 
 export const benchNamespace = 'bench';
 
-/** An object of any operator, with the fields that the bench reads. */
+/** A custom resource of any operator, with the status fields that the bench reads. */
 export type BenchModel = KubeObject & {
   readonly status?: {
     readonly observedGeneration?: number;
@@ -36,12 +38,15 @@ export function modelName(index: number): string {
   return `bench-${String(index).padStart(4, '0')}`;
 }
 
-/** With `replicas: 0` the operator makes every child and no pods. */
+/** A model of ours. With `replicas` 0 the operator makes every child object but no pods. */
 export function plainModel(name: string, replicas: number): KubeObject {
   return ourModel(name, { replicas });
 }
 
-/** A canary that gets half of the traffic and is judged for half an hour, so that it stays in its step during a run. */
+/**
+ * A model of ours with a canary that gets half of the traffic. The canary is judged for half an hour, so the rollout
+ * stays in this step during a run.
+ */
 export function canaryModel(name: string): KubeObject {
   return ourModel(name, {
     replicas: 1,
@@ -54,7 +59,7 @@ export function canaryModel(name: string): KubeObject {
   });
 }
 
-/** A merge patch that makes a new revision. @param value a text that is visible in the pod template */
+/** A merge patch that makes a new revision. @param value a text that must be visible in the pod template */
 export function newRevision(value: string): object {
   return { spec: { runtime: { image: `registry.invalid/runtime:${value}` } } };
 }
@@ -64,7 +69,7 @@ export function newSettings(minutes: number): object {
   return { spec: { rollout: { progressDeadline: `${minutes}m` } } };
 }
 
-/** Replaces `{name}` or `{value}` in every text. */
+/** Replaces `{name}` or `{value}` in every text of a template. */
 export function filledIn<T>(template: T, placeholder: 'name' | 'value', value: string): T {
   return JSON.parse(JSON.stringify(template).replaceAll(`{${placeholder}}`, value)) as T;
 }

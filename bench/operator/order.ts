@@ -1,6 +1,7 @@
 /**
- * The flags of the bench: the operator, the API server, the scenarios, and their size.
- * Owns: the flags, their defaults and bounds. Pure, except that it reads the files that flags name.
+ * The flags of the bench: the operator, the API server, the scenarios, and the size of the scenarios.
+ * Owns: the flags, their defaults and bounds.
+ * Pure, except that it reads the files that flags name.
  */
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
@@ -12,20 +13,20 @@ import type { KubeObject } from '../../api/kube-object.ts';
 export const scenarioNames = ['cold', 'change', 'quiet', 'restart', 'analysis', 'releaseDay', 'nodeLost'] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
-/** The scenarios of `--quick`. They do not need evidence, and only their counts are compared. */
+/** The scenarios of `--quick`. They do not need traffic or reports, and a comparison needs only their counts. */
 const quickScenarios: readonly ScenarioName[] = ['cold', 'change', 'quiet', 'restart'];
-/** The scenarios for another operator. All other scenarios need our sidecars and our status. */
+/** The scenarios that can measure another operator. All other scenarios need our sidecars and our status. */
 const foreignScenarios = quickScenarios;
 
 /** Another operator to measure instead of ours. */
 export type ForeignOperator = {
   readonly argv: readonly string[];
   readonly readyUrl: string | undefined;
-  /** The definition of its objects; undefined: it uses our definition. */
+  /** The CustomResourceDefinition of the operator's objects; undefined when the operator uses our definition. */
   readonly definition: KubeObject | undefined;
-  /** An object for it, which contains `{name}`. */
+  /** An object of this operator. It contains `{name}` in the places of the name. */
   readonly object: KubeObject | undefined;
-  /** A merge patch of its object, which contains `{value}`. */
+  /** A merge patch for an object of this operator. It contains `{value}` in the places of a changing text. */
   readonly change: object | undefined;
 };
 
@@ -34,18 +35,18 @@ export type Order = {
   readonly models: number;
   /** Pods of each model in the scenarios cold, change, quiet and restart. */
   readonly replicas: number;
-  /** The number of changed specs in `change`. */
+  /** The number of specs that the scenario `change` changes. */
   readonly changes: number;
-  /** The number of pods that are lost in `nodeLost`. */
+  /** The number of pods that vanish in the scenario `nodeLost`. */
   readonly lost: number;
   readonly quietMs: number;
   readonly analysisMs: number;
   /** The time over which the changes of `releaseDay` are spread. */
   readonly releaseMs: number;
-  /** Without a request for this long, the operator has finished. */
+  /** The operator counts as finished when it has not sent a request for this time. */
   readonly calmMs: number;
   readonly foreign: ForeignOperator | undefined;
-  /** Arguments that are added to the command of our operator. */
+  /** Additional arguments of our operator's command. */
   readonly operatorArgs: readonly string[];
   readonly json: boolean;
   readonly record: string | undefined;
@@ -131,7 +132,7 @@ export function readOrder(argv: readonly string[]): Order | 'help' {
   };
 }
 
-/** A name for the setting on which counts depend. Records of another setting cannot be compared. */
+/** A name for the settings on which counts depend. Counts of different settings cannot be compared. */
 export function settingOf(order: Order, server: string): string {
   const operator = order.foreign === undefined ? '' : `, ${order.foreign.argv.join(' ')}`;
   return `${server} API server, ${order.models} models with ${order.replicas} pods${operator}`;

@@ -1,6 +1,6 @@
 /**
- * The counts of one pod's sidecar: requests in blocks, which are drawn at random as time passes.
- * Owns: the blocks of one pod. The same seed and the same times of the calls give the same counts.
+ * The counts of one pod's sidecar: requests in blocks, drawn at random as time passes.
+ * Owns: the blocks of one pod. The same seed, with calls at the same times, gives the same counts.
  * Limits: it keeps the last 90 blocks, as a sidecar does.
  */
 import { blockAt, blockSeconds, type BlockCount, type Blocks } from '../../api/report.ts';
@@ -22,7 +22,7 @@ type Block = {
 
 const blockMs = blockSeconds * 1000;
 const keptBlocks = 90;
-/** Latencies are log-normal around this many seconds. */
+/** Median of the latencies, in seconds. The latencies are log-normal. */
 const medianSeconds = 0.02;
 const spread = 0.5;
 const scale = { base: 1e-4, growth: 1.02 } as const;
@@ -44,7 +44,7 @@ export class PodTraffic {
     return this.#seq;
   }
 
-  /** Adds the requests since the last call. @param nowMs since 1970 */
+  /** Adds random requests for the time since the last call. @param nowMs since 1970 */
   advance(nowMs: number, rate: TrafficRate): void {
     while (this.#untilMs < nowMs) {
       const index = blockAt(this.#untilMs);
@@ -55,7 +55,7 @@ export class PodTraffic {
     for (const index of this.#blocks.keys()) if (index <= blockAt(nowMs) - keptBlocks) this.#blocks.delete(index);
   }
 
-  /** @param from first block that the caller wants */
+  /** Returns the counts of the blocks that are still kept. @param from the first block that the caller wants */
   blocks(from: number): Blocks {
     const until = blockAt(this.#untilMs);
     const since = Math.min(until, Math.max(this.#since, from, until - keptBlocks + 1));

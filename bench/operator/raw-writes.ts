@@ -1,5 +1,5 @@
 /**
- * Two writes that kubelets and Kubernetes' controllers make and that the operator's client does not offer: a merge
+ * Two writes that kubelets and Kubernetes' controllers make, but that the operator's client does not offer: a merge
  * patch of a status, and a deletion without a grace period.
  */
 import { systemClock } from '../../lib/clock.ts';
@@ -17,7 +17,7 @@ export class RawWrites {
     this.#transport = new Transport({ access, clock: systemClock, registry: createRegistry(), userAgent: 'bench' });
   }
 
-  /** Ignore an object that was deleted meanwhile. */
+  /** Patches the status of an object. Does nothing when the object was deleted in the meantime. */
   async patchStatus(type: ResourceType, name: ObjectName, status: object): Promise<void> {
     await unlessGone(
       this.#transport.request({

@@ -1,28 +1,37 @@
 /**
  * Recorded counts, and the comparison of a run with them.
- * Owns: the form of the recorded file, and how much a count may differ. Counts differ because a request that fails with
- * a conflict is repeated, and two events that arrive together are handled once.
+ * Owns: the form of the recorded file, and how much a count may differ. Two runs have different counts for two reasons:
+ * a request that fails with a conflict is repeated, and two events that arrive together are handled once.
  * Pure.
  */
 import { perTime, type Row } from './rows.ts';
 
-/** The rows of each setting. */
+/** The rows of each setting, by the name of the setting (order.ts, settingOf). */
 export type Recorded = Readonly<Record<string, readonly Row[]>>;
 
 export type Verdict = { readonly passed: boolean; readonly sentence: string };
 
-/** A count fails when it is above the record by more than this share. */
+/**
+ * A count fails when it exceeds the recorded count by more than this share or by more than `toleratedCount / √times`,
+ * whichever allows more.
+ */
 const toleratedShare = 0.05;
-/** The tolerance for small counts. With half a request more per time, there cannot be one more request every time. */
+/**
+ * The tolerance for small counts, for a row with a single model, change or run; it shrinks by √times for other rows. It
+ * is below 1, so one more request for each model, change or run exceeds it.
+ */
 const toleratedCount = 0.5;
 
-/** The record with the rows of this setting replaced; rows of scenarios that did not run are kept. */
+/**
+ * The recorded counts after a run. The rows of the run replace the old rows of this setting; rows of scenarios that did
+ * not run stay.
+ */
 export function recordedWith(recorded: Recorded, setting: string, rows: readonly Row[]): Recorded {
   const kept = (recorded[setting] ?? []).filter(({ name }) => !rows.some((row) => row.name === name));
   return { ...recorded, [setting]: [...kept, ...rows] };
 }
 
-/** A verdict for the requests and one for the writes of each row. */
+/** For each row, one verdict for its requests and one for its writes. */
 export function comparedWith(recorded: Recorded, setting: string, rows: readonly Row[]): readonly Verdict[] {
   const before = recorded[setting];
   if (before === undefined) {
@@ -48,7 +57,7 @@ function verdictsOf(row: Row, old: Row): readonly Verdict[] {
   });
 }
 
-/** Names the requests whose counts have increased, the largest increase first. */
+/** A text that names the requests whose counts have increased, the largest increase first. */
 function moreOf(row: Row, old: Row): string {
   const more = Object.entries(row.requests)
     .map(([name, count]) => [name, count / row.times - (old.requests[name] ?? 0) / old.times] as const)

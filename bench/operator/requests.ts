@@ -3,12 +3,12 @@
  * Pure.
  */
 
-/** How often each request was sent, by its name. */
+/** The number of requests with each name. */
 export type RequestCounts = Readonly<Record<string, number>>;
 
 export type SentRequest = {
   readonly method: string;
-  /** Path and query. */
+  /** The path and query of the URL. */
   readonly url: string;
   readonly contentType?: string | undefined;
 };
@@ -18,7 +18,10 @@ const writingVerbs: ReadonlySet<string> = new Set(['create', 'update', 'patch', 
 const verbsOfOne: Readonly<Record<string, string>> = { GET: 'get', POST: 'create', PUT: 'update', DELETE: 'delete' };
 const verbsOfMany: typeof verbsOfOne = { GET: 'list', POST: 'create', PUT: 'update', DELETE: 'deletecollection' };
 
-/** Verb and resource as in an audit log; a server-side apply is `apply`. A path without a resource is kept as it is. */
+/**
+ * Verb and resource as in an audit log; a server-side apply is `apply`. If the path does not name a resource, the
+ * result contains the path instead.
+ */
 export function requestName(request: SentRequest): string {
   const [path = '', query = ''] = request.url.split('?');
   const target = targetOf(path);
@@ -31,8 +34,8 @@ export function isWriting(name: string): boolean {
 }
 
 /**
- * True for a request that ends with its answer. A watch stays open, and the number of watches depends on the duration
- * of a run.
+ * True for a request that ends with its answer, so false for a watch. A watch stays open, and the number of watches
+ * depends on the duration of a run.
  */
 export function isCounted(name: string): boolean {
   return !name.startsWith('watch ');

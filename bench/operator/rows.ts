@@ -7,17 +7,21 @@ import { countOf, isCounted, isWriting, type RequestCounts } from './requests.ts
 export type Row = {
   /** The scenario or a part of it, such as `cold` or `change, new revision`. */
   readonly name: string;
-  /** The unit by which the counts are divided: `models`, `changes` or `runs`. */
+  /** What the counts are divided by, such as `models`, `changes` or `runs`. */
   readonly per: string;
+  /** The number of models, changes or runs. */
   readonly times: number;
   readonly requests: RequestCounts;
-  /** Answers with status 400 and above. `requests` contains their requests, too. */
+  /**
+   * The requests whose answer had a status of 400 or above, by status and request name. `requests` contains these
+   * requests, too.
+   */
   readonly refused: RequestCounts;
-  /** Times, CPU and memory, which depend on the machine. The unit is in the name. */
+  /** Times, CPU and memory, which depend on the machine. The name of each figure contains its unit. */
   readonly figures: Readonly<Record<string, number>>;
 };
 
-/** Requests and writes per unit, without watches. */
+/** Requests and writes for each model, change or run, without watches. */
 export function perTime({ requests, times }: Pick<Row, 'requests' | 'times'>): {
   readonly requests: number;
   readonly writes: number;

@@ -9,12 +9,13 @@ const ticksPerSecond = 100;
 
 export type Usage = {
   readonly cpuSeconds: number;
-  /** The current and the highest resident memory, in MiB. */
+  /** The current resident memory, in MiB. */
   readonly rssMiB: number;
+  /** The highest resident memory so far, in MiB. */
   readonly peakMiB: number;
 };
 
-/** @param pids the processes whose usage is added */
+/** The sum over some processes. @param pids the processes */
 export function usageOf(pids: readonly number[]): Usage {
   const parts = pids.map((pid) => ({
     cpuSeconds: cpuSecondsIn(read(`/proc/${pid}/stat`)),
@@ -26,8 +27,8 @@ export function usageOf(pids: readonly number[]): Usage {
 }
 
 /**
- * The processes of a session: the leader and all processes that it has started, except those that began their own
- * session.
+ * The ids of the processes in a session: the leader, and all processes that the leader has started. Processes that
+ * began a session of their own are not included.
  */
 export function sessionOf(leader: number): readonly number[] {
   return readdirSync('/proc')
@@ -41,20 +42,20 @@ export function cpuSecondsIn(stat: string): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
 }
 
-/** The session's id in a `/proc/PID/stat`; undefined for an empty text. */
+/** The session id in a `/proc/PID/stat`; undefined for an empty text. */
 export function sessionIn(stat: string): number | undefined {
   const session = fieldsAfterName(stat)[3];
   return session === undefined ? undefined : Number(session);
 }
 
-/** A field of a `/proc/PID/status`, in MiB. 0 where it is missing. */
+/** The value of a field in a `/proc/PID/status`, in MiB; 0 when the field is missing. */
 export function mebibytesIn(status: string, field: 'VmRSS' | 'VmHWM'): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
 }
 
 /**
- * Search from the last bracket: the name is in brackets and may contain spaces and brackets, as in `12 (a) b) S 1 12 12
- * …`.
+ * The fields after the process name, which is in brackets. Search for the last bracket, because the name itself may
+ * contain spaces and brackets, as in `12 (a) b) S 1 12 12 …`.
  */
 function fieldsAfterName(stat: string): readonly string[] {
   const end = stat.lastIndexOf(')');

@@ -34,7 +34,7 @@ const repository = join(import.meta.dirname, '..', '..');
 const pollMs = 10;
 /** Without this annotation, kube-apiserver refuses definitions of the group k8s.io. */
 const approved = { 'api-approved.kubernetes.io': 'unapproved, for a bench' };
-/** How long a new definition may take until its objects are served. */
+/** How long to wait until the API server serves the objects of a new definition. */
 const servedWithin = { tries: 300, everyMs: 100 };
 const definitions: ResourceType<Definition> = {
   group: 'apiextensions.k8s.io',
@@ -58,7 +58,7 @@ const serviceAccounts: ResourceType = {
   namespaced: true,
 };
 
-/** The counts and the usage of a run up to a moment. */
+/** The counts of a run from its start to one moment, and the CPU time of the API server at this moment. */
 export type Moment = {
   readonly atMs: number;
   readonly counts: RequestCounts;
@@ -121,7 +121,7 @@ export class World {
     };
   }
 
-  /** The requests that were sent since a moment. */
+  /** A row with the requests that were sent since a moment. */
   row(since: Moment, row: Omit<Row, 'requests' | 'refused'>): Row {
     const now = this.moment();
     return {
@@ -131,7 +131,9 @@ export class World {
     };
   }
 
-  /** @throws Error naming `what` when the condition does not become true in time */
+  /**
+   * Waits until a condition is true. @throws Error that contains `what` when the condition does not become true in time
+   */
   async until(what: string, isSo: () => boolean, limitMs = 600_000): Promise<void> {
     const beganMs = performance.now();
     while (!isSo()) {
@@ -149,7 +151,7 @@ export class World {
     return Object.keys(refusals).length === 0 ? 'nothing' : JSON.stringify(refusals);
   }
 
-  /** Waits until the operator has not sent a request for the calm time of the order. */
+  /** Waits until the operator has not sent a request for `order.calmMs`. */
   async untilCalm(): Promise<void> {
     await this.until('the operator to become quiet', () => this.proxy.quietMs >= this.order.calmMs);
   }
@@ -238,12 +240,12 @@ async function endAll(ends: readonly (() => void | Promise<void>)[]): Promise<vo
   for (const end of ends.toReversed()) await Promise.resolve(end()).catch(() => {});
 }
 
-/** Creates the namespace, its service account, and the definitions. @returns the type of the models */
+/** Creates the namespace, its service account, and the definitions. @returns the resource type of the models */
 async function furnish(client: HttpKubeClient, order: Order): Promise<ResourceType<BenchModel>> {
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: benchNamespace } });
   await createServiceAccount(client);
-  // Install the Gateway API. Without it the operator asks every minute whether it exists, so counts would depend on
-  // time.
+  // Install the definitions of the Gateway API. When they are missing, the operator asks for them every minute, so the
+  // counts would depend on the duration of a run.
   for (const name of ['gateways', 'httproutes']) {
     const { metadata, ...rest } = definitionIn('local', 'gateway', 'definitions', `${name}.yaml`);
     await client.create(definitions, { ...rest, metadata: { ...metadata, annotations: approved } });
@@ -272,8 +274,8 @@ function definitionIn(...path: readonly string[]): Definition {
 }
 
 /**
- * Admission refuses pods without a service account. Local mode's server makes it; with kube-apiserver a controller
- * would.
+ * Creates the default service account, because admission refuses pods without one. Local mode's API server creates it
+ * by itself. Beside kube-apiserver, a controller would create it, but the bench does not run that controller.
  */
 async function createServiceAccount(client: HttpKubeClient): Promise<void> {
   const metadata = { name: 'default', namespace: benchNamespace };
@@ -314,8 +316,8 @@ async function commandOf({
   if (foreign !== undefined) return foreign;
   const listen = `127.0.0.1:${await freePort()}`;
   const program = join(repository, 'operator', 'main.ts');
-  // It is shorter than the calm time, because otherwise the deletions after a change would be counted in the next
-  // scenario.
+  // Use a shorter settling time than the calm time. Otherwise, the deletions after a change would be counted in the
+  // next scenario.
   const settle = ['--settle', '1s'];
   const flags = ['--no-leader-election', '--listen', listen, '--log-level', 'warn', ...settle, ...operatorArgs];
   return { argv: [process.execPath, program, ...flags], readyUrl: `http://${listen}/readyz` };

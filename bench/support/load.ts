@@ -1,7 +1,7 @@
 /**
  * Puts load on a server and measures its answers.
- * Owns: closed-loop clients and a prober. A client sends its next request after the last answer. The prober asks for
- * health at a fixed interval, even while an answer is outstanding.
+ * Owns: closed-loop clients and a prober. A client sends its next request when the previous answer has arrived. The
+ * prober requests the health at a fixed interval, even while an answer is outstanding.
  */
 import { Agent, request as send } from 'node:http';
 
@@ -28,7 +28,7 @@ export function binaryShot(width: number, rows = 1): Shot {
   };
 }
 
-/** The same request as JSON only. */
+/** An infer request of `rows` rows of `width` numbers, as JSON only. */
 export function jsonShot(width: number, rows = 1): Shot {
   const data = Array.from({ length: rows * width }, (_, index) => Number((index / 7).toFixed(4)));
   return {
@@ -44,7 +44,7 @@ export type LoadResult = {
   readonly failed: number;
 };
 
-/** Runs `clients` closed loops for `ms`. */
+/** Runs `clients` closed loops for `ms` milliseconds. */
 export async function load(
   target: Target,
   shot: Shot,
@@ -67,7 +67,7 @@ export async function load(
   return { perSecond: latenciesMs.length / ((performance.now() - began) / 1000), latenciesMs, failed };
 }
 
-/** @returns the status, 0 when the request failed */
+/** Sends a request. @returns the HTTP status; 0 when the request failed */
 export function post(target: Target, shot: Shot, agent: Agent): Promise<number> {
   return new Promise((resolve) => {
     const request = send(
@@ -90,7 +90,10 @@ export function post(target: Target, shot: Shot, agent: Agent): Promise<number> 
   });
 }
 
-/** Asks for health every `everyMs` until stopped, each time on a new connection, as a kubelet does. */
+/**
+ * Requests the health every `everyMs` milliseconds until stopped. Each request uses a new connection, as a kubelet
+ * does.
+ */
 export function probe(target: Target, everyMs: number): { readonly stop: () => Promise<readonly number[]> } {
   const latenciesMs: number[] = [];
   const waiting = new Set<Promise<void>>();

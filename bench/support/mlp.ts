@@ -1,10 +1,10 @@
 /**
- * A model of dense layers of any size, with weights from a seed. It gives the server real arithmetic without a
- * download.
+ * A model with dense layers of any size and with weights from a seed. The server has to do real arithmetic for it, and
+ * the bench does not have to download it.
  */
 import { weight, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';
 
-/** x[batch, width] → y[batch, width]. Each of the `layers` maps width → hidden → width. */
+/** The model maps x[batch, width] to y[batch, width]. Each of its `layers` maps width → hidden → width. */
 export function mlp({
   layers,
   width,

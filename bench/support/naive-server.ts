@@ -1,5 +1,6 @@
 /**
- * A simple server as the baseline of the benchmark. It runs ONNX Runtime on the HTTP thread, one run per request.
+ * A simple server as the baseline of the benchmark. It runs ONNX Runtime on the HTTP thread, with one run of the model
+ * per request.
  * Use: `naive-server.ts MODEL`; prints its port.
  */
 import { createServer } from 'node:http';

@@ -1,5 +1,5 @@
 /**
- * The runtime's server on one model file, without fetching and preparing the model. The bench compares it with
+ * The runtime's server on one model file. It does not fetch or prepare a model. The bench compares it with
  * naive-server.ts.
  * Use: `our-server.ts MODEL [WORKERS] [THREADS] [NICE]`; prints its port.
  */

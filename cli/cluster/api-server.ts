@@ -1,7 +1,7 @@
 /**
  * The API server that the user's kubeconfig names, with the user's own credentials.
- * Owns: which API errors are not retried for a user. Limits: 30 s for a request; kube/client bounds the answers. Idle
- * connections do not keep the process alive.
+ * Owns: which API errors are not retried for a user.
+ * Limits: 30 s for a request; kube/client limits the size of answers. Idle connections do not keep the process alive.
  * Throws: BAD_CONFIG without a usable kubeconfig; otherwise the errors of kube/client.
  */
 import { AppError } from '../../api/errors.ts';
@@ -13,9 +13,12 @@ import { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { isForbidden, isUnauthorized } from '../../kube/client/kube-error.ts';
 
 export type ClusterChoice = {
-  /** Absent: $KUBECONFIG, then ~/.kube/config, then the pod's service account. */
+  /**
+   * Path of the kubeconfig. Absent: $KUBECONFIG, then ~/.kube/config, then the service account of the pod that runs the
+   * command.
+   */
   readonly kubeconfig?: string | undefined;
-  /** Absent: the file's current context. */
+  /** Name of a context. Absent: the current context of the kubeconfig. */
   readonly context?: string | undefined;
 };
 
@@ -23,7 +26,7 @@ export type ClusterChoice = {
 export type UserClient = Pick<HttpKubeClient, 'list' | 'watch' | 'mergePatch' | 'jsonPatch'>;
 
 export type Cluster = {
-  /** The context's namespace, or "default". */
+  /** The namespace of the context, or "default". */
   readonly namespace: string;
   readonly client: UserClient;
 };
@@ -43,7 +46,7 @@ export async function openCluster({ kubeconfig, context }: ClusterChoice): Promi
   return { namespace: access.namespace ?? 'default', client: asUser(client) };
 }
 
-/** The same client, except that missing permissions and bad credentials have the kind `invalid`. */
+/** The same client, except that its errors about missing permissions and bad credentials have the kind `invalid`. */
 export function asUser(client: UserClient): UserClient {
   const explained = (error: unknown): never => {
     throw toUser(error);
@@ -62,7 +65,10 @@ export function asUser(client: UserClient): UserClient {
   };
 }
 
-/** Missing permissions and bad credentials: the operator retries them, a user has to fix them. */
+/**
+ * Changes the kind of an error about missing permissions or bad credentials. The operator retries such an error, but a
+ * user has to fix its cause.
+ */
 function toUser(error: unknown): unknown {
   if (!(error instanceof AppError)) return error;
   const isForUser = isForbidden(error) || isUnauthorized(error) || error.code === 'BAD_CONFIG';

@@ -1,5 +1,5 @@
 /**
- * Changes one OnnxModel: reads it, decides, and writes. Starts again when another client wrote in between.
+ * Changes one OnnxModel: reads it, decides, and writes. When another client wrote in between, it starts again.
  *
  * Owns: the guarantee that the written model is the one that was read: the patch tests its resourceVersion.
  * Limits: after `tries` conflicts the last conflict is thrown. `settled` limits the wait for the status.
@@ -21,10 +21,10 @@ import { standingOf, type RolloutStanding } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
-/** How long to wait for a status that the decision can use. */
+/** How long to wait until the status meets the condition of `settled`. */
 const settledWithinMs = 5_000;
 
-/** What to write. `decide` returns undefined when the model needs no change. */
+/** A patch of the model. `decide` returns undefined when the model needs no change. */
 export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
@@ -33,16 +33,20 @@ export type ChangeDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /**
-   * Wait until `is` holds for the model's status, for at most `withinMs` (absent: 5 s), then decide on the status as it
-   * is. Absent: the decision does not use the status.
+   * A condition of the status to wait for, before the decision. After `withinMs` (absent: 5 s) the decision uses the
+   * status as it is. Absent: the decision does not use the status.
    */
   readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };
 
-/** The operator has observed the current generation of the spec. */
+/** The condition that the operator has observed the current generation of the spec. */
 export const observed = { is: (standing: RolloutStanding): boolean => standing.observed };
 
-/** @param decide may throw, and is called again after each conflict. @returns whether anything was written */
+/**
+ * Reads the model, decides and writes.
+ * @param decide may throw, and is called again after each conflict
+ * @returns whether anything was written
+ */
 export async function changeModel(
   cluster: Cluster,
   ref: ModelRef,
@@ -66,7 +70,8 @@ export async function changeModel(
 }
 
 /**
- * @throws AppError KUBE_STATUS of kind conflict when the patch tests a resourceVersion and the model has a newer one
+ * Writes a patch. @throws AppError KUBE_STATUS of kind conflict when the patch tests a resourceVersion and the model
+ * has a newer one
  */
 export async function patchModel(
   { client }: Cluster,

@@ -1,7 +1,7 @@
 /**
  * The flags of every subcommand that talks to a cluster, with the names that kubectl uses.
  *
- * Owns: --kubeconfig, --context, --namespace, --help, the NAME argument, and their lines in the help text.
+ * Owns: --kubeconfig, --context, --namespace, --help, the NAME argument, and the lines about them in the help text.
  * Throws: BAD_FLAG with the flag that is wrong.
  */
 import { AppError } from '../../api/errors.ts';
@@ -18,7 +18,10 @@ export const clusterFlagsHelp = `  -n, --namespace NS  namespace of the model (d
   --context NAME      (default: the file's current context)
   --help`;
 
-/** The model's name, which is the only argument. Checked by the rule of the CRD before any request. */
+/**
+ * The model's name, which must be the only argument. The name is checked by the rule of the CRD, so a wrong name fails
+ * before any request.
+ */
 export function onlyName(positionals: readonly string[]): string {
   if (positionals.length !== 1)
     throw new AppError('BAD_FLAG', {

@@ -1,6 +1,7 @@
 /**
- * Moves the ownership of fields that this command wrote to the field manager that applies the manifest: an apply only
- * removes fields that its manager owns. Intents (spec.rollout) are not moved: the manifest does not contain them.
+ * Moves the ownership of fields that this command wrote to the field manager that applies the manifest. This is
+ * necessary because an apply only removes fields that its manager owns. Intents (fields of spec.rollout) are not moved:
+ * the manifest does not contain them.
  *
  * Limits: managers of another API version or of a subresource are ignored. Pure.
  */
@@ -12,8 +13,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The field manager that applies this model's manifest. A manager that used a server-side apply is preferred, then the
- * owner of kubectl's annotation, then any other writer of the spec. Of several such managers, the latest is used.
- * Undefined when only this command wrote the spec.
+ * owner of kubectl's annotation, then any other writer of the spec. When several managers have the same preference, the
+ * one with the latest write is used. Undefined when only this command wrote the spec.
  */
 export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedFieldsEntry | undefined {
   const others = (metadata.managedFields ?? []).filter((entry) => !isMine(entry) && isWriter(entry));
@@ -30,8 +31,9 @@ export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedF
 }
 
 /**
- * The new metadata.managedFields: fields of this command, except intents, belong to `heir`. If `heir` lost its last
- * field to this command, the entry of `heir` is added again. Undefined when this command owns only intents.
+ * The new metadata.managedFields, in which `heir` owns the fields that this command owned, except intents. If `heir`
+ * lost its last field to this command, the entry of `heir` is added again. Undefined when this command owns only
+ * intents.
  */
 export function handedOver(
   metadata: Pick<ObjectMeta, 'managedFields'>,
@@ -60,8 +62,8 @@ const isMine = ({ manager, operation, subresource }: ManagedFieldsEntry): boolea
 const isMain = (subresource: string | undefined): boolean => subresource === undefined || subresource === '';
 
 /**
- * True when the manager wrote more of the spec than spec.rollout and spec.replicas. An autoscaler or a user who pauses
- * a rollout does not own the manifest.
+ * True when the manager wrote more of the spec than spec.rollout and spec.replicas. Such a manager applies the
+ * manifest. An autoscaler, or a user who pauses a rollout, writes only these two fields.
  */
 function isWriter(entry: ManagedFieldsEntry): boolean {
   const spec = fieldsOf(entry)['f:spec'];

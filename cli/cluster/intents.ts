@@ -2,7 +2,7 @@
  * What each intent writes into spec.rollout, and when it is refused.
  *
  * An intent names its revision, so a late intent cannot affect another revision. An intent that would change nothing
- * succeeds; an intent that cannot have the expected effect is refused, with what to do instead. Pure.
+ * succeeds. An intent that cannot have the expected effect is refused, and the message says what to do instead. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { lastKnownOf } from '../../operator/rollout/last-words.ts';
@@ -23,13 +23,16 @@ export type IntentFields = {
 
 export type Move =
   | { readonly kind: 'Patch'; readonly set: IntentFields; readonly say: string }
-  /** Remove these fields and call the intent again: the operator ignores a value that it has already handled. */
+  /**
+   * Remove these fields, then call the intent again. The operator ignores a value that it has already handled, so the
+   * same value only has an effect after it was removed.
+   */
   | { readonly kind: 'TakeOut'; readonly set: IntentFields }
   /** The model is already in the requested state. */
   | { readonly kind: 'Nothing'; readonly say: string }
   | { readonly kind: 'Refuse'; readonly why: string };
 
-/** @param asked values from the command line */
+/** Decides what an intent does. @param asked values from the command line */
 export type Intent = (
   model: OnnxModel,
   asked: { readonly revision?: string | undefined; readonly token: string },
@@ -38,14 +41,14 @@ export type Intent = (
 const refuse = (why: string): Move => ({ kind: 'Refuse', why });
 const nothing = (say: string): Move => ({ kind: 'Nothing', say });
 
-/** Gives the candidate all the traffic and skips its remaining gates. */
+/** Gives all the traffic to the candidate and skips the candidate's remaining gates. */
 export const promote: Intent = (model, { revision }) => {
   const standing = standingOf(model);
   const { rollout = {} } = model.spec;
   const target = targetOf(standing, revision);
   if (typeof target !== 'string') return target;
   const wasRefused = standing.stage === 'GivenUp' || standing.stage === 'Leaving';
-  // The user may not know that the candidate failed a moment ago, so the command requires its name.
+  // The candidate may have failed a moment ago without the user's knowledge, so the user must name it.
   if (wasRefused && revision === undefined)
     return refuse(`${givenUpWords(target, standing.message)}. To promote it anyway, add --revision ${target}`);
   const asked = askedBefore(model, target, wasRefused);
@@ -59,7 +62,10 @@ export const promote: Intent = (model, { revision }) => {
   );
 };
 
-/** The operator ignores a promotion that it has handled, so the field is removed first, then written again. */
+/**
+ * When the operator has already handled a promotion of this revision, it ignores the same value. The field is then
+ * removed, so that it can be written again.
+ */
 function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Move | undefined {
   const isThere = model.spec.rollout?.promoteRevision === target;
   const isSpent = model.status?.rollout?.handledPromoteRevision === target;
@@ -67,7 +73,7 @@ function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Mov
   return isThere && !wasRefused ? nothing(`the promotion of ${target} is already requested`) : undefined;
 }
 
-/** Gives up the candidate, so that only stable serves. */
+/** Gives up the candidate, so that stable serves all traffic. */
 export const abort: Intent = (model, { revision }) => {
   const standing = standingOf(model);
   const { rollout = {} } = model.spec;
@@ -85,7 +91,7 @@ export const abort: Intent = (model, { revision }) => {
   return patch(model, set, `giving up ${target}; ${serving}. "retry" starts a new attempt of ${target}`);
 };
 
-/** The status's message may already say that the revision was given up. In that case this is not repeated. */
+/** Says that the revision was given up, unless the message of the status already says this. */
 function givenUpWords(target: string, message: string): string {
   return message.includes(`${target} was given up`)
     ? message
@@ -109,7 +115,7 @@ export const tryAgain: Intent = (model, { revision, token }) => {
       `spec.rollout.pinRevision names ${pinRevision}: "unpin" first, then "retry" judges ${candidate} by its ` +
         'checks and gates',
     );
-  // An earlier promoteRevision would skip the gates that the candidate failed.
+  // Remove an earlier promoteRevision: it would skip the gates that the candidate failed.
   const set = {
     retryToken: token,
     ...without(rollout, 'abortRevision', candidate),
@@ -129,18 +135,18 @@ export const pause: Intent = (model) => {
 };
 
 /**
- * The end of the message of `resume`, for each reason of a pause: which condition is not met when the rollout
- * continues.
+ * For each reason of a pause, the end of the message of `resume`. It says which condition is not met although the
+ * rollout continues.
  */
 const goingOn: Readonly<Record<string, string>> = {
   Step: '',
   Undecided: ', although its gates have not decided',
   ReportsStale: ', although its pods have not reported',
   StableUnhealthy: ', although stable is unhealthy',
-  WeightConflict: ': its weight is written again',
+  WeightConflict: ': the operator writes its weight to the route again',
 };
 
-/** Ends a manual pause (spec.rollout.paused) if there is one, else the current pause of the rollout. */
+/** Ends a manual pause (spec.rollout.paused), if there is one. Otherwise it ends the current pause of the rollout. */
 export const resume: Intent = (model, { revision }) => {
   const standing = standingOf(model);
   const { candidate } = standing;
@@ -190,7 +196,7 @@ export const pin: Intent = (model, { revision = '' }) => {
   );
 };
 
-/** A pin skips every check and gate, so a revision that was given up must not be pinned. */
+/** The refusal of a pin on a revision that was given up: a pin would skip every check and gate. */
 function givenUp(revision: string, isCandidate: boolean): string {
   const otherwise = isCandidate
     ? `"retry" judges it again, "promote --revision ${revision}" serves it anyway`
@@ -210,8 +216,8 @@ export const unpin: Intent = (model) => {
 };
 
 /**
- * Returns the candidate when the user named the candidate or no revision; otherwise returns a refusal. A named revision
- * is not checked while the status is for an older generation of the spec.
+ * The candidate, when the user named the candidate or no revision; otherwise a refusal. While the status is for an
+ * older generation of the spec, a named revision is returned without a check.
  */
 function targetOf(standing: RolloutStanding, asked: string | undefined): string | Move {
   const { candidate, stage, stable, retiring } = standing;
@@ -239,8 +245,8 @@ function without(rollout: IntentFields, field: 'abortRevision' | 'promoteRevisio
 }
 
 /**
- * Also removes intents that this command wrote earlier for other revisions: they would apply if such a revision became
- * the candidate again.
+ * The patch of an intent. It also removes intents that this command wrote earlier for other revisions: these intents
+ * would apply if such a revision became the candidate again.
  */
 function patch(model: OnnxModel, set: IntentFields, say: string): Move {
   const { rollout = {} } = model.spec;

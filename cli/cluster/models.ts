@@ -1,9 +1,9 @@
 /**
  * Reads one OnnxModel, once or after each change.
- * Owns: when to stop, because the reflector of kube/cache retries for ever.
+ * Owns: when to stop. The reflector of kube/cache would retry for ever.
  * Limits: a watch lasts 30 to 60 s, and is ended after 75 s without an event.
- * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted; before the first answer, any error;
- * after it, only errors that a retry cannot fix.
+ * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted. Before the first answer, it throws
+ * every error; after the first answer, only errors that a retry cannot fix.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
@@ -35,13 +35,13 @@ export async function getModel({ client }: Cluster, ref: ModelRef, signal?: Abor
 export type FollowDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** How long one watch lasts at most. Absent: a minute. */
+  /** The longest duration of one watch, in seconds. Absent: 60. */
   readonly watchSeconds?: number;
   /** Called with a problem when the watch fails, and with undefined when it works again. */
   readonly trouble?: (problem: string | undefined) => void;
 };
 
-/** The model now and after each change, until the signal is aborted. */
+/** Yields the model now and after each change, until the signal is aborted. */
 export async function* followModel(
   { client }: Cluster,
   ref: ModelRef,
@@ -49,7 +49,7 @@ export async function* followModel(
 ): AsyncGenerator<OnnxModel, void> {
   const news = new News(signal);
   const judge = (error: unknown): void => {
-    // 410 Gone: the reflector lists again.
+    // Ignore 410 Gone: the reflector lists the model again.
     if (isGone(error)) return;
     if (!reflector.synced || !mayPass(error)) news.end(error instanceof Error ? error : new Error(messageOf(error)));
     else trouble?.(messageOf(error));
@@ -61,7 +61,7 @@ export async function* followModel(
     clock,
     registry: createRegistry(),
     logger: silentLogger,
-    // `undo` needs managedFields.
+    // Keep the complete object, because `undo` needs managedFields.
     transform: (model) => model,
     limits: { watchSeconds: watchSeconds / 2, silenceMs: watchSeconds * 1.25 * 1000, backoff },
   });
@@ -81,7 +81,7 @@ export async function* followModel(
   }
 }
 
-/** A queue of models from the reflector to the reader. Ends when the signal is aborted, or with an error. */
+/** A queue of models from the reflector to the reader. It ends when the signal is aborted, or with an error. */
 class News {
   readonly #models: OnnxModel[] = [];
   readonly #ended = new AbortController();
@@ -104,7 +104,7 @@ class News {
     this.#arrived.resolve();
   }
 
-  /** Only the first call has an effect. */
+  /** Ends the queue. Only the first call has an effect. */
   end(error?: Error): void {
     if (this.signal.aborted) return;
     this.#off();
@@ -132,7 +132,10 @@ function mayPass(error: unknown): boolean {
   return kinds[kindOf(error)].retry === 'backoff' && kindOf(error) !== 'bug';
 }
 
-/** Selects one model by a list, not a get: a watch may start at the resourceVersion of a list. */
+/**
+ * Selects one model for a list and a watch. A list is used instead of a get, because a watch may only start at the
+ * resourceVersion of a list.
+ */
 function selectionOf({ namespace, name }: ModelRef): { readonly namespace: string; readonly fieldSelector: string } {
   return { namespace, fieldSelector: `metadata.name=${name}` };
 }

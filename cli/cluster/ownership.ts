@@ -9,12 +9,12 @@ import type { ObjectMeta } from '../../api/kube-object.ts';
 /** The field manager of this command. It must not begin with "kubectl": Flux reverts changes by such managers. */
 export const cliManager = 'onnx-cli';
 
-/** The part of an object's metadata that shows its writers. */
+/** The part of an object's metadata that tells which tools have written the object. */
 type Writers = Pick<ObjectMeta, 'labels' | 'annotations' | 'managedFields'>;
 
 /**
- * The last manifest of a client-side `kubectl apply` (or of Argo CD). The next apply removes the fields that this
- * annotation has and the new manifest lacks.
+ * The annotation with the last manifest of a client-side `kubectl apply` (or of Argo CD). The next apply removes the
+ * fields that this annotation contains and the new manifest does not contain.
  */
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
@@ -25,7 +25,10 @@ export function ownRolloutFields(metadata: Writers): readonly string[] {
     .flatMap(({ fieldsV1 }) => rolloutFields(fieldsV1));
 }
 
-/** The other managers whose manifest has this field of spec.rollout, and will overwrite it at their next apply. */
+/**
+ * The other managers whose manifest has this field of spec.rollout. Each of them will overwrite the field at its next
+ * apply.
+ */
 export function manifestOwners(metadata: Writers, field: string): readonly string[] {
   const appliers = (metadata.managedFields ?? []).filter(
     ({ manager, operation, fieldsV1 }) =>
@@ -35,14 +38,17 @@ export function manifestOwners(metadata: Writers, field: string): readonly strin
   return [...appliers.map(({ manager = 'unknown' }) => manager), ...(inManifest ? ['kubectl apply'] : [])];
 }
 
-/** `{"f:spec": {"f:rollout": {"f:paused": {}}}}` → `['paused']` */
+/** The names of the fields below spec.rollout: `{"f:spec": {"f:rollout": {"f:paused": {}}}}` → `['paused']`. */
 function rolloutFields(fieldsV1: unknown): readonly string[] {
   const spec = isRecord(fieldsV1) ? fieldsV1['f:spec'] : undefined;
   const rollout = isRecord(spec) ? spec['f:rollout'] : undefined;
   return isRecord(rollout) ? Object.keys(rollout).map((key) => key.replace(/^f:/, '')) : [];
 }
 
-/** The last-applied annotation with another revision's part of the spec. Undefined when it is absent or invalid. */
+/**
+ * The last-applied annotation, with the fields `names` of its spec replaced by `revisionPart`. Undefined when the
+ * annotation is absent or invalid.
+ */
 export function lastAppliedWith(
   metadata: Writers,
   revisionPart: Readonly<Record<string, unknown>>,
@@ -68,7 +74,7 @@ function parsed(text: string | undefined): unknown {
   }
 }
 
-/** GitOps tools, which revert manual changes, and the marks that they leave on objects. */
+/** Tools for GitOps, which revert manual changes, and the marks that they leave on objects. */
 // prettier-ignore
 const gitTools: readonly { readonly name: string; readonly labels?: readonly string[];
   readonly annotations?: readonly string[]; readonly managers: readonly string[] }[] = [
@@ -79,7 +85,10 @@ const gitTools: readonly { readonly name: string; readonly labels?: readonly str
   { name: 'Helm', annotations: ['meta.helm.sh/release-name'], managers: ['helm'] },
 ];
 
-/** @returns the tool and its mark, such as `Flux (label kustomize.toolkit.fluxcd.io/name)` */
+/**
+ * The GitOps tool that applies this object. @returns the tool and its mark, such as `Flux (label
+ * kustomize.toolkit.fluxcd.io/name)`
+ */
 export function gitOwner(metadata: Writers): string | undefined {
   for (const tool of gitTools) {
     const mark = markOf(tool, metadata);

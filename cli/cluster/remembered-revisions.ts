@@ -17,13 +17,13 @@ export type Remembered = {
   readonly revision: string;
   /** The generation of the model's spec that had this revision. */
   readonly generation: number;
-  /** The hashed part of the spec as it was written. */
+  /** The fields of the spec that identify the revision, as they were written. */
   readonly written: RevisionSpec;
 };
 
 const limit = 500;
 
-/** Latest first. Revisions in a format that this version cannot read are left out. */
+/** The revisions in the history, the latest first. Revisions in a format that this version cannot read are left out. */
 export async function rememberedRevisions(
   cluster: Cluster,
   { namespace, name }: ModelRef,
@@ -44,7 +44,10 @@ function read({ metadata, revision: generation, data }: ControllerRevision): rea
   return [{ revision, generation, written: written as RevisionSpec }];
 }
 
-/** The revision with these ten hex digits or this prefix. @param flag the flag or argument that contained it */
+/**
+ * The revision with these ten hex digits or with this prefix. @param flag the name of the flag or argument with the
+ * value
+ */
 export function namedRevision(all: readonly Remembered[], asked: string, flag: string): Remembered {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag, problem });
   const known =

@@ -1,16 +1,17 @@
 /**
  * The state of a model's rollout, read from its status.
  *
- * Owns: what each phase of the operator means for an intent. An unknown phase (of a newer operator) counts as under way
- * while there is a candidate. Pure.
+ * Owns: what each phase of the operator means for an intent. If a newer operator reports an unknown phase, it counts as
+ * UnderWay while there is a candidate. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { ownValue } from '../../api/record.ts';
 
 /**
- * UnderWay: a candidate is rolled out. TakingOver: it was promoted and the old stable still has pods. Leaving: the
- * candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: the model has no candidate.
+ * UnderWay: a candidate is rolled out. TakingOver: the candidate was promoted, and the pods of the old stable are not
+ * all gone. Leaving: the candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: the model has
+ * no candidate.
  */
 export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 
@@ -19,9 +20,9 @@ export type RolloutStanding = {
   /** Whether the status is for the current generation of the spec. */
   readonly observed: boolean;
   readonly stable?: string;
-  /** Set while UnderWay, Leaving or GivenUp. */
+  /** The candidate's revision. Set while the stage is UnderWay, Leaving or GivenUp. */
   readonly candidate?: string;
-  /** Set while TakingOver: the previous stable revision, which still has pods. */
+  /** The previous stable revision, which still has pods. Set while the stage is TakingOver. */
   readonly retiring?: string;
   readonly step?: number;
   readonly pausedReason?: string;

@@ -1,9 +1,9 @@
 /**
  * `kubectl-onnx promote | abort | retry | pause | resume | pin | unpin`: one intent each, written into spec.rollout.
  *
- * Owns: the flags, help texts and output of these commands. What they write: intents.ts.
- * Exits with 0 when the intent was written or the model already had the requested state, 2 when the intent was refused;
- * with --wait as `wait` does.
+ * Owns: the flags, help texts and output of these commands. intents.ts decides what they write. Exits with 0 when the
+ * intent was written or the model already had the requested state, 2 when the intent was refused. With --wait, it exits
+ * as `wait` does.
  */
 import { AppError } from '../../api/errors.ts';
 import { toApiTime } from '../../api/conditions.ts';
@@ -39,13 +39,16 @@ type Verb = {
   readonly text: string;
   /** How the user names a revision: with --revision or as the second argument. Absent: the user cannot name one. */
   readonly revision?: 'flag' | 'argument';
-  /** The condition that the status must meet before the decision. Absent: the decision uses only the spec. */
+  /** The condition of the status to wait for, before the decision. Absent: the decision uses only the spec. */
   readonly settled?: NonNullable<ChangeDeps['settled']>;
-  /** The command starts or continues a rollout, so --wait is allowed. */
+  /** True: the command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;
 };
 
-/** The operator ignores a retry token that arrives while the candidate's traffic still moves back to stable. */
+/**
+ * The condition for `retry`: the operator ignores a retry token that arrives while the candidate's traffic still moves
+ * back to stable.
+ */
 const trafficIsBack = {
   is: (standing: RolloutStanding): boolean => standing.observed && standing.stage !== 'Leaving',
   withinMs: 120_000,
@@ -79,8 +82,9 @@ export const verbs = {
     canWait: true,
     about: 'retry the revision that was given up',
     text:
-      'Retries the revision that was given up, from its first step. An abort of that revision is removed.\nIf its ' +
-      'traffic is still moving back to stable, the command first waits for that, for at most two minutes.',
+      'Retries the revision that was given up, from its first step. Also removes abortRevision if it names that ' +
+      'revision.\nIf its traffic is still moving back to stable, the command first waits until it has moved, for at ' +
+      'most two minutes.',
   },
   pause: {
     intent: pause,
@@ -95,9 +99,9 @@ export const verbs = {
     canWait: true,
     about: 'end a pause of any kind',
     text:
-      'Ends the manual pause of the rollout if it has one, else its current pause. The current pause may be caused ' +
-      'by a\npause step, an undecided gate, missing reports, an unhealthy stable revision, or weights that another ' +
-      'writer changes.',
+      'If "pause" holds the rollout, ends the hold. Otherwise ends the current pause of the rollout. The pause may ' +
+      'be caused\nby a pause step, an undecided gate, missing reports, an unhealthy stable revision, or another ' +
+      'writer that changes the\nweights of the route.',
   },
   pin: {
     intent: pin,
@@ -137,7 +141,7 @@ reached${verb.canWait ? ';\nwith --wait the exit codes of "wait"' : ''}.
 
 const flags = { ...clusterFlags, ...waitFlags, revision: { type: 'string' } } as const;
 
-/** The command of one intent. */
+/** Returns the command of one intent. */
 export function intend(name: VerbName) {
   return async (argv: readonly string[], write: (text: string) => void, stop: AbortSignal): Promise<ExitCode> => {
     const { values, positionals } = parseFlags(name, argv, flags);
@@ -202,7 +206,7 @@ type Carrying = {
   readonly stop: AbortSignal;
 };
 
-/** @returns whether anything was written */
+/** Writes the intent, or prints why there is nothing to write. @returns whether anything was written */
 async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision: string | undefined): Promise<boolean> {
   const verb: Verb = verbs[name];
   let said = '';
@@ -234,7 +238,7 @@ async function carryOut({ name, cluster, ref, write, stop }: Carrying, revision:
   return written;
 }
 
-/** A retry token that differs from the one in the spec. It is the current time, so that users can read it. */
+/** A retry token that differs from the token in the spec. It is the current time, so that users can read it. */
 function newToken({ spec }: OnnxModel): string {
   const time = toApiTime(systemClock.now());
   return spec.rollout?.retryToken === time ? `${time}-2` : time;

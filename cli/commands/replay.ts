@@ -17,29 +17,30 @@ import { readTrace } from '../offline/trace.ts';
 
 export const replayHelp = `Usage: kubectl-onnx replay TRACE --model MANIFEST [options]
 
-Judges a recorded or synthetic canary by the gates of an OnnxModel, as the operator would have judged it live: it looks
-at every report, and the first decision counts. Verdicts are printed with time, request counts and bounds when they
-change, and once a minute. The window begins with the candidate's first request; the noise of stable is estimated from
-its requests before that. A trace is judged as one window: cut it where the candidate's share of the traffic changes.
+Judges a recorded or synthetic canary by the gates of an OnnxModel, as the operator would have judged it live: it is
+judged at intervals, and the first decision is final. Verdicts are printed with time, request counts and bounds when
+they change, and once a minute. The window begins with the candidate's first request; the noise of stable is estimated
+from stable's requests before the window. A trace is judged as one window, so cut it where the candidate's share of the
+traffic changes.
 
 TRACE is a file of JSON lines, sorted by time ("-" is standard input):
   {"t": 12.5, "revision": "candidate", "latencyMs": 23.1, "ok": true, "agree": true}
-  t           seconds, of any epoch
+  t           time in seconds since any fixed point in time
   revision    "stable" or "candidate"
   latencyMs   latency in milliseconds; optional when ok is false
   ok          whether the request was answered
   agree       optional: whether the answer agreed with stable's
 A line may also be a pair: the same request, answered by both revisions. Pairs do not count as requests:
   {"t": 13.0, "ratio": 1.08, "source": "Probe"}
-  ratio       the candidate's service time over stable's
+  ratio       the candidate's service time divided by stable's
   source      "Probe", "Replay" or "Shadow"
 If the last analyze or shadow step of the manifest is a shadow step, only pairs and agreement are judged.
 
-The maximum duration of the step decides what a Pass must show, and when. At first a Pass must show each gate's limit.
-With low traffic and spec.rollout.gates.confidence Standard:
-  - after 11/30 of the duration a larger increase passes;
-  - after 22/30 minDetectable passes;
-  - after 28/30 default gates also accept a still larger increase, if the candidate's estimate is good.
+The maximum duration of the step decides what a Pass must show, and when. At first, the upper bound of each gate must be
+within its limit. With low traffic and spec.rollout.gates.confidence Standard:
+  - after 11/30 of the duration, a larger upper bound is enough;
+  - after 22/30, an upper bound of minDetectable is enough;
+  - after 28/30, a still larger upper bound is enough for default gates, if the candidate's estimate is good.
 
   --model FILE       manifest of the OnnxModel; absent fields of spec.rollout have their defaults
   --name NAME        name of the OnnxModel; required when the manifest has several
@@ -51,7 +52,7 @@ With low traffic and spec.rollout.gates.confidence Standard:
                      step, or 30m)
   --nodes KIND       Shared: the pods of both revisions ran on the same nodes. Unlike (default): one revision may have
                      run on a slower node, so the bounds of latencies are wider
-  --all              print every look
+  --all              print the verdicts of every look
   --json             one JSON document: {"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"};
                      "toShow" or "atMost" is null when a Pass of that gate has no required bound
   --help
@@ -71,7 +72,11 @@ const options = {
   help: { type: 'boolean', default: false },
 } as const;
 
-/** @param write is called with parts of the output. @throws AppError when a flag, the manifest or the trace is wrong */
+/**
+ * Runs the command.
+ * @param write is called with parts of the output
+ * @throws AppError when a flag, the manifest or the trace is wrong
+ */
 export async function replay(argv: readonly string[], write: (text: string) => void): Promise<ExitCode> {
   const flags = parse(argv);
   if (flags === 'help') {

@@ -1,8 +1,8 @@
 /**
  * `kubectl-onnx status`: one model on one page, or as one JSON document.
  *
- * Owns: the flags and the help text. Content: text/picture.ts; layout: text/picture-text.ts.
- * Exits with 0 when the model was read, even if the model is not ready.
+ * Owns: the flags and the help text. text/picture.ts selects the content; text/picture-text.ts makes the layout. Exits
+ * with 0 when the model was read, even if the model is not ready.
  */
 import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';

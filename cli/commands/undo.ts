@@ -1,10 +1,9 @@
 /**
  * `kubectl-onnx undo`: restores the spec of an older revision, which is then rolled out like any other change.
  *
- * Owns: the choice of the older revision; only fields that make a revision are written, and their ownership moves to
- * the manager that applies the manifest.
- * Exits with 0 when the spec was written or needed no change, with 2 when the model has no older revision. With --wait
- * it exits as `wait` does.
+ * Owns: the choice of the older revision. Only fields that identify a revision are written; their ownership moves to
+ * the manager that applies the manifest. Exits with 0 when the spec was written or needed no change, with 2 when the
+ * model has no older revision. With --wait it exits as `wait` does.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
@@ -36,10 +35,11 @@ import { waitFlags, waitFor, waitHelpLines, waitPlanOf } from './wait.ts';
 export const undoHelp = `Usage: kubectl-onnx undo NAME [--to REVISION] [options]
 
 Restores the spec of an older revision, field by field; replicas, traffic and rollout stay as they are. The change is
-rolled out like any other; if the pods of a proven revision still exist, it serves at once. Without --to, the command
-chooses the revision that was promoted last before the current spec. The written fields become owned by the field
-manager that applies the manifest, so that its next apply can change or remove them. Also removes abortRevision (if it
-names REVISION), promoteRevision and resumeStep, which would end or skip the rollout.
+rolled out like any other; if the revision passed every check and gate before and its pods still exist, it receives all
+traffic at once, without a new rollout. Without --to, the command chooses the revision that was promoted last before the
+current spec. The field manager that applies the manifest becomes the owner of the written fields, so that its next
+apply can change or remove them. Also removes abortRevision (if it names REVISION), promoteRevision and resumeStep,
+which would end or skip the rollout.
 
   --to REVISION       the revision: ten hex digits, or the first four or more of them
   --dry-run           only show the changes
@@ -94,9 +94,10 @@ export async function undo(
 }
 
 /**
- * The revision of the history that was promoted last before the current spec, by the status.
+ * The revision in the history that was promoted last before the revision of the current spec. The status says which
+ * revisions were promoted.
  *
- * @throws AppError INTENT_REFUSED when no remembered revision was promoted before
+ * @throws AppError INTENT_REFUSED when no other revision in the history was promoted
  */
 export function previous(model: OnnxModel, remembered: readonly Remembered[]): Remembered {
   const now = presentRevision(model, remembered);
@@ -120,8 +121,8 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
 }
 
 /**
- * The revision of the current spec: the revision of the history with equal fields, else the revision in the current
- * status.
+ * The revision of the current spec: the revision in the history with equal fields, or else the revision in the status.
+ * Undefined when the status is for an older generation.
  */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
@@ -137,8 +138,8 @@ function backTo(
   const changes = differences(now, target.written, 'spec');
   if (changes.length === 0) return { lines: [`the spec already equals the spec of ${target.revision}`] };
   const { resourceVersion } = model.metadata;
-  // Uses `replace`, not `test`: the API server then answers an outdated version with a conflict, which is retried, and
-  // not with an invalid patch.
+  // Uses `replace`, not `test`. When the version is outdated, the API server answers a `replace` with a conflict, which
+  // is retried. It would answer a `test` with an invalid patch.
   const guard: JsonPatchOperation = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
     lines: [
@@ -159,7 +160,7 @@ function backTo(
 }
 
 /**
- * Removes intents that this command wrote earlier and that would end this rollout, or would promote a later candidate
+ * Removes intents that this command wrote earlier, if they would end this rollout or would promote a later candidate
  * without judging it.
  */
 function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly JsonPatchOperation[] {
@@ -172,7 +173,9 @@ function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: s
     .map((field) => ({ op: 'remove', path: `/spec/rollout/${field}` }));
 }
 
-/** A client-side apply only removes fields that its annotation has, so the annotation gets the restored fields. */
+/**
+ * Writes the restored fields into the annotation: a client-side apply only removes fields that its annotation contains.
+ */
 function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly JsonPatchOperation[] {
   const value = lastAppliedWith(metadata, written, revisionFieldNames);
   return value === undefined
@@ -181,8 +184,8 @@ function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): read
 }
 
 /**
- * A server-side apply only removes fields that its manager owns, so the applier must become the owner of the restored
- * fields.
+ * Makes the manager that applies the manifest the owner of the restored fields: a server-side apply only removes fields
+ * that its manager owns.
  *
  * @returns warnings for the user
  */
@@ -208,7 +211,7 @@ async function giveToApplier(
     const why = plainLine(messageOf(error));
     return [
       `warning: ${cliManager} still owns these fields (${why}): apply with --force-conflicts as ` +
-        `${plainLine(heir.manager ?? '')}; fields missing from the manifest stay`,
+        `${plainLine(heir.manager ?? '')}; fields that the manifest does not have stay in the spec`,
     ];
   }
 }

@@ -1,8 +1,9 @@
 /**
  * `kubectl-onnx validate`: checks OnnxModels in manifests without a cluster, for example in a pipeline.
  *
- * Owns: the flags, which documents are OnnxModels, the text and JSON output. The checks: offline/check-manifest.ts.
- * Exits with 0 when all OnnxModels are valid, 1 when one of them is invalid, 2 for a wrong flag or an unreadable file.
+ * Owns: the flags, which documents are OnnxModels, and the text and JSON output. offline/check-manifest.ts makes the
+ * checks. Exits with 0 when all OnnxModels are valid, 1 when one of them is invalid, 2 for a wrong flag or an
+ * unreadable file.
  */
 import { AppError } from '../../api/errors.ts';
 import { api } from '../../api/names.ts';
@@ -18,8 +19,8 @@ export const validateHelp = `Usage: kubectl-onnx validate FILE... [--json]
 
 Checks the OnnxModels in manifests without a cluster: errors that the API server would report with --validate=strict
 (structure, rules, unknown fields), and errors that only the operator would report. A file is YAML or JSON with any
-number of documents; of a folder and its subfolders, *.yaml, *.yml and *.json are read; "-" is standard input. Objects
-of other kinds are listed as skipped.
+number of documents. In a folder and its subfolders, the command reads *.yaml, *.yml and *.json; "-" is standard input.
+Objects of other kinds are listed as skipped.
 
   --json   one document: {"valid", "documents": [{"file", "document", "line", "kind", "namespace", "name", "outcome",
            "findings": [{"severity", "path", "line", "message", "hint"}]}], "summary": {"valid", "invalid", "skipped"}}
@@ -30,7 +31,7 @@ Exit codes: 0 no errors (warnings are allowed); 1 an OnnxModel is invalid, or a 
 YAML; 2 wrong flags, or a file that cannot be read.
 `;
 
-/** In other commands exit code 1 means a bug; here it means that a manifest is invalid. */
+/** The exit code when a manifest is invalid. In most other commands, exit code 1 means a bug. */
 const invalid: ExitCode = 1;
 
 export type JudgedDocument = {
@@ -71,7 +72,8 @@ export function judgeDocument(document: ManifestDocument): readonly JudgedDocume
   const { file, number, line, value, problem, text } = document;
   const at = { file, document: number, line };
   if (problem !== undefined) {
-    // A folder may contain templates of other tools: text that is not YAML is only an error when it contains our kind.
+    // A folder may contain templates of other tools, so text that is not YAML is only an error when it contains our
+    // kind.
     if (!text.includes(api.kind))
       return [
         {
@@ -92,7 +94,7 @@ export function judgeDocument(document: ManifestDocument): readonly JudgedDocume
   return judgeValue(value, '', document);
 }
 
-/** @param path of an item within its list, such as `items[0]`; '' for the document itself */
+/** @param path the path of an item in its List, such as `items[0]`; '' for the document itself */
 function judgeValue(value: unknown, path: string, document: ManifestDocument): readonly JudgedDocument[] {
   const at = {
     file: document.file,

@@ -1,8 +1,9 @@
 /**
  * `kubectl-onnx wait`: waits until a model is ready or its rollout has failed.
  *
- * Owns: the flags, the progress lines, and the exit codes 0 Ready, 1 Stalled (in other commands 1 means a bug), 2
- * timeout, as pipelines expect from a wait command. Exits with 130 on a signal; other errors have their usual codes.
+ * Owns: the flags, the progress lines, and three exit codes: 0 Ready, 1 Stalled, 2 timeout, as pipelines expect from a
+ * wait command. (In most other commands, exit code 1 means a bug.) Exits with 130 on a signal; other errors have their
+ * usual codes.
  */
 import { AppError } from '../../api/errors.ts';
 import { parseDurationMs } from '../../api/units.ts';
@@ -42,13 +43,13 @@ const flags = {
 
 /** Flags of the commands that start a rollout and can wait until it ends. */
 export const waitFlags = { wait: { type: 'boolean', default: false }, timeout: { type: 'string' } } as const;
-export const waitHelpLines = `  --wait              then wait like the command "wait"
+export const waitHelpLines = `  --wait              after the write, wait as the command "wait" does
   --timeout DURATION  with --wait: stop waiting after this time (default: 10m)
 `;
 
 export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
 
-/** @returns undefined without --wait */
+/** What --wait asks for. @returns undefined without --wait */
 export function waitPlanOf({
   wait: asked,
   timeout,
@@ -81,7 +82,7 @@ export async function wait(
 
 export type Io = { readonly write: (text: string) => void; readonly stop: AbortSignal };
 
-/** Waits and prints the progress lines. */
+/** Waits for the final outcome, and prints the progress lines. */
 export async function waitFor(
   cluster: Cluster,
   ref: ModelRef,
@@ -111,7 +112,9 @@ export async function waitFor(
   }
 }
 
-/** @returns the first final outcome (Ready or Stalled), else the last one; undefined when no model was received */
+/**
+ * @returns the first final outcome (Ready or Stalled), or else the last outcome; undefined when no model was received
+ */
 async function firstDecision(
   ref: ModelRef,
   models: AsyncIterable<OnnxModel>,

@@ -1,9 +1,10 @@
 /**
- * `kubectl-onnx watch`: shows the progress of a rollout: redrawn in place on a terminal, as lines elsewhere.
+ * `kubectl-onnx watch`: shows the progress of a rollout. On a terminal it redraws the text in place; otherwise it
+ * prints lines.
  *
- * Owns: the flags, and when the command ends. Content: text/picture.ts; layout: text/picture-text.ts.
- * Exits when the model is ready or its rollout has failed, with the codes of `wait`; with --follow only on a signal or
- * at the timeout.
+ * Owns: the flags, and when the command ends. text/picture.ts selects the content; text/picture-text.ts makes the
+ * layout. Exits when the model is ready or its rollout has failed, with the codes of `wait`. With --follow it exits
+ * only on a signal or at the timeout.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { startDeadline } from '../../lib/deadline.ts';
@@ -24,7 +25,7 @@ is a line. All numbers are from the status, as of the time shown beside them.
 
 The command ends when the current spec of the model is ready, or when its rollout has failed.
 
-  --follow            continue after that, until interrupted
+  --follow            do not end then; continue until interrupted
   --timeout DURATION  stop after this time (default: 24h; from 1s to 24h)
 ${clusterFlagsHelp}
 

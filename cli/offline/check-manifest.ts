@@ -1,7 +1,7 @@
 /**
  * Checks an OnnxModel in a manifest: first as the API server does with `--validate=strict`, then as the operator does.
  *
- * Owns: the hints, which the API server's messages lack. Pure: a parsed document → findings.
+ * Owns: the hints. The API server's messages do not contain hints. Pure: a parsed document → findings.
  */
 import { openApiSchema } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
@@ -31,11 +31,15 @@ export function checkManifest(manifest: Readonly<Record<string, unknown>>): read
   applyDefaults(object, published);
   const causes = checkCustomObject(type, { ...object, metadata }, undefined, validateMeta({ metadata }, 'subdomain'));
   const refused = [...unknown, ...causes.map((cause) => ofCause(cause, { ...object, metadata }))];
-  // If the schema refuses the spec, the operator's checks would repeat the same errors in other words.
+  // When the schema refuses the spec, leave out the operator's checks: they would repeat the same errors in other
+  // words.
   return causes.length > 0 ? refused : [...refused, ...operatorFindings(object)];
 }
 
-/** With generateName (`kubectl create`) the server makes the name: it adds five characters. */
+/**
+ * Adds a name when the manifest has only generateName (for `kubectl create`). The API server would make such a name by
+ * adding five characters.
+ */
 function named(metadata: unknown): unknown {
   if (!isRecord(metadata) || metadata['name'] !== undefined || typeof metadata['generateName'] !== 'string')
     return metadata;
@@ -69,10 +73,13 @@ function ofCause({ message, field = '' }: Cause, object: Manifest): OperatorFind
   };
 }
 
-/** Suffixes to try for a bare number where a string is required; the first that makes the field valid is suggested. */
+/**
+ * A string is required and the manifest has a bare number: these suffixes are tried, and the first one that makes the
+ * field valid is suggested.
+ */
 const units = ['', '%', 's', 'Mi'];
 
-/** How to write a number or a boolean as a string. @returns undefined when no spelling is valid */
+/** A string that the user can write in place of a number or a boolean. @returns undefined when no string is valid */
 function asText(object: Manifest, path: string, value: number | boolean): string | undefined {
   const texts = typeof value === 'number' ? units.map((unit) => `${value}${unit}`) : [String(value)];
   const taken = texts.find((text) => isTaken(object, path, text));
@@ -82,7 +89,7 @@ function asText(object: Manifest, path: string, value: number | boolean): string
     : `write it in quotes and with its unit, such as "${taken}"`;
 }
 
-/** Whether the schema, its rules and the operator accept this value at the path. */
+/** Whether the schema, its rules and the operator accept this value at this path. */
 function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const changed = structuredClone(object);
   const steps = stepsOf(path);
@@ -93,7 +100,8 @@ function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const concerns = (field: string): boolean =>
     field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
   const causes = checkCustomObject(type, changed, undefined, []);
-  // Ignore errors of a parent field that the unchanged manifest has too: this value is not their cause.
+  // Errors of a parent field that the unchanged manifest also has. They are ignored, because this value is not their
+  // cause.
   const before = new Set(
     checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`),
   );

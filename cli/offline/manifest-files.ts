@@ -1,7 +1,8 @@
 /**
  * Reads manifests from disk or standard input, document by document, with line numbers.
  *
- * Owns: which files of a folder are read. YAML is read as version 1.1, as Kubernetes does: `On` is a boolean.
+ * Owns: which files of a folder are read. YAML is read as version 1.1, as Kubernetes does; for example, `On` is a
+ * boolean.
  * Limits: 10,000 files of 4 MiB; 100 aliases in a document.
  * Throws: FILE_UNREADABLE, BAD_CONFIG. A document that is not YAML does not throw: it has a `problem`.
  */
@@ -13,16 +14,19 @@ import { AppError, messageOf } from '../../api/errors.ts';
 export type ManifestDocument = {
   /** The path that the user gave, or `standard input` for `-`. */
   readonly file: string;
-  /** The document's position in the file, from 1. */
+  /** The position of the document in the file; the first document is 1. */
   readonly number: number;
-  /** The number of the document's first line, from 1. */
+  /** The line number of the document's first line in the file; the first line of a file is 1. */
   readonly line: number;
   /** Undefined when the document is not YAML. */
   readonly value: unknown;
   readonly problem?: { readonly line: number; readonly message: string };
-  /** The document's own text. */
+  /** The text of the document, without the other documents of the file. */
   readonly text: string;
-  /** The line of a path such as `spec.rollout.steps[0].weight`, or of its nearest existing parent. */
+  /**
+   * The line of a path such as `spec.rollout.steps[0].weight`. If the path does not exist, the line of its nearest
+   * existing parent.
+   */
   lineOf(path: string): number;
 };
 
@@ -76,7 +80,7 @@ function readable<T>(path: string, read: () => T): T {
   }
 }
 
-/** Empty documents are left out. */
+/** The documents in a text. Empty documents are left out. */
 export function documentsOf(file: string, text: string): readonly ManifestDocument[] {
   const lines = new LineCounter();
   // Keep dates as strings: the API server receives JSON, which has no dates.
@@ -125,7 +129,10 @@ function manifestDocument(
   }
 }
 
-/** The offset of a path's key or item, or of its nearest existing parent. Keys may contain dots. */
+/**
+ * The offset of the key or item at a path. If the path does not exist, the offset of its nearest existing parent. Keys
+ * may contain dots.
+ */
 function offsetOf(node: Node | null | undefined, path: string): number | undefined {
   const step = stepInto(node, path);
   return step === undefined ? undefined : (offsetOf(step.below, step.rest) ?? step.offset);

@@ -26,15 +26,15 @@ export type JudgedModel = {
   readonly name: string;
   /** The gate plan of the last analyze or shadow step. */
   readonly plan: GatePlan;
-  /** `require` of that step. */
+  /** `require` of the step that `plan` belongs to. */
   readonly require: 'NoFail' | 'Pass';
-  /** Maximum duration of that step in blocks of 20 s. Absent: 30 minutes, the default of maxDuration. */
+  /** Maximum duration of the step, in blocks of 20 s. Absent: 30 minutes, the default of maxDuration. */
   readonly maxBlocks?: number;
 };
 
 const fileLimitBytes = 1 << 20;
 
-/** @param name the model's name; required when the file has several models */
+/** Reads the model that is judged. @param name the model's name; required when the file has several models */
 export function readJudgedModel(path: string, name?: string): JudgedModel {
   const model = onlyModel(path, name);
   const rollout = object(object(model['spec'] ?? {}, 'spec')['rollout'] ?? {}, 'spec.rollout');
@@ -87,7 +87,7 @@ function nameOf(model: Fields): string {
 
 type Reader<T> = (value: unknown, at: string) => T;
 
-/** Readers of the gates whose value is one object of strings (operator/analysis/gate-kinds). */
+/** The readers of gates that consist of one object with strings (operator/analysis/gate-kinds). */
 const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntries(
   Object.entries(gateParts).flatMap(([name, { fields }]) =>
     fields === undefined ? [] : [[name, (value: unknown, at: string) => texts(value, at, fields)] as const],
@@ -95,8 +95,8 @@ const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntrie
 );
 
 /**
- * The reader of each field of the gates. `golden` has no reader: a golden set is run before the candidate gets traffic,
- * and `replay` judges traffic.
+ * For each field of the gates, its reader. `golden` has no reader: a golden set is run before the candidate gets
+ * traffic, and `replay` judges traffic.
  */
 const gateReaders: Readonly<Record<string, Reader<unknown>>> = {
   latency: (value, at) => list(value, at).map(latencyOf),

@@ -1,8 +1,8 @@
 /**
- * Errors and doubtful settings that the API server accepts, but the operator or the cluster would report.
+ * Errors and doubtful settings that the API server accepts, but that the operator or the cluster would report.
  *
- * Owns: the list of checks. Gates, steps and durations are read with the operator's own code.
- * Pure: a spec that passed the schema → findings.
+ * Owns: the list of checks. The operator's own code reads gates, steps and durations. Pure: a spec that passed the
+ * schema → findings.
  */
 import { AppError } from '../../api/errors.ts';
 import { rolloutDefaults } from '../../api/defaults.ts';
@@ -15,9 +15,9 @@ import { planOf } from '../../operator/analysis/plan.ts';
 import { rolloutPlanOf } from '../../operator/rollout/plan.ts';
 
 export type OperatorFinding = {
-  /** warning: the setting works, but is probably a mistake. */
+  /** With `warning`, the setting works but is probably a mistake. */
   readonly severity: 'error' | 'warning';
-  /** Such as `spec.rollout.steps[0].weight`; '' for the whole object. */
+  /** The path of the field, such as `spec.rollout.steps[0].weight`; '' for the complete object. */
   readonly path: string;
   readonly message: string;
   /** What the user should do. */
@@ -46,7 +46,7 @@ const checks: readonly Check[] = [
   localFiles,
 ];
 
-/** @param object with a spec that passed the schema */
+/** Runs all checks. @param object with a spec that passed the schema */
 export function operatorFindings(object: Readonly<Record<string, unknown>>): readonly OperatorFinding[] {
   return checks.flatMap((check) => check(object['spec'] as OnnxModelSpec));
 }
@@ -115,7 +115,7 @@ function allGatesOff({
   gates = {},
 }: RolloutSpec): readonly OperatorFinding[] {
   const isAsked = strategy !== 'Immediate' && steps.some((step) => 'analyze' in step && step.analyze !== undefined);
-  // An absent gate has its default; an empty gate is off.
+  // An absent gate has its default. An empty object turns the gate off.
   const { latency, errors, quality } = gates;
   const isOff = isEmpty(latency) && isEmpty(errors) && quality === undefined;
   return isAsked && isOff
@@ -157,7 +157,10 @@ function oddSteps(rollout: RolloutSpec): readonly OperatorFinding[] {
   ];
 }
 
-/** Five blocks of 20 s: up to one until the first whole block begins, three complete blocks, one in progress. */
+/**
+ * Five blocks of 20 s: less than one block until the first complete block begins, three complete blocks, and one block
+ * in progress.
+ */
 const shortestStepMs = 100_000;
 
 function tooShort({ analyze, shadow }: StepSpec, at: string): readonly OperatorFinding[] {

@@ -1,8 +1,9 @@
 /**
- * Judges a recorded canary look by look, as the operator would have judged it live, with operator/analysis.
+ * Judges a recorded canary as the operator would have judged it live, with operator/analysis. A look is one evaluation
+ * of the gates at one time of the trace.
  *
  * Owns: the counts per block, the times of the looks, and the first decision, which is final. A trace is one window
- * with one pod for each revision; stable's requests in the half hour before the window are its noise history.
+ * with one pod for each revision. Stable's requests in the half hour before the window are its noise history.
  * Limits: a window of 24 hours, so memory does not grow with the number of requests.
  */
 import { present } from '../../api/present.ts';
@@ -33,24 +34,26 @@ import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 export type RecordedLook = GateResult & { readonly t: number };
 export type RecordedOutcome = {
   readonly verdict: 'Pass' | 'Fail' | 'Undecided';
-  /** Time of the first decision, or of the trace's end. */
+  /** Time of the first decision; if there was none, the end of the trace. */
   readonly t: number;
   readonly candidateRequests: number;
   /** The gates' results at time `t`. */
   readonly gates: readonly RecordedLook[];
-  /** For a Pass: "nothing worse than +15 % p95, +1 point errors shown". */
+  /**
+   * For a Pass, the largest differences that the bounds exclude: "nothing worse than +15 % p95, +1 point errors shown".
+   */
   readonly shown?: string;
 };
 
 export type LookPlan = {
   /**
-   * Absent: 5 s in the first hour, 60 s after that or after the decision, 300 s after four hours, because the cost of a
-   * look grows with the length of the window.
+   * Seconds between two looks. Absent: 5 s until the decision or the end of the first hour, then 60 s, and 300 s after
+   * four hours. The interval grows because the cost of a look grows with the length of the window.
    */
   readonly everySeconds?: number;
-  /** True: show every look. False: show changes, and one look a minute. */
+  /** True: show every look. False: show changes, and one look per minute. */
   readonly all: boolean;
-  /** Ignore requests for this time after the candidate's first request, while caches fill. */
+  /** Requests in this time after the candidate's first request are ignored, because caches fill. */
   readonly settleSeconds: number;
   /** Whether both revisions ran on the same nodes; a trace does not contain this information. */
   readonly nodes: Nodes;
@@ -60,8 +63,9 @@ type Counting = { -readonly [K in keyof Cell]: Cell[K] };
 const spanLimitSeconds = 86_400;
 
 /**
- * The buckets of the report, extended at both ends to cover 1 µs to one day: a trace may contain any latency. Latencies
- * in the report's range fall into the same buckets.
+ * The histogram buckets of a trace, which may contain any latency. They are the buckets of the sidecar's report, with
+ * more buckets at both ends, so that they cover 1 µs to one day. A latency in the report's range falls into the same
+ * bucket as in a report.
  */
 const traceScale: Scale = {
   lnLow: reportScale.lnLow - 233 * reportScale.lnStep,
@@ -76,7 +80,7 @@ export class RecordedCanary {
   readonly #ratios = new Map<number, LatencyCounts>();
   readonly #pairs: Partial<Record<PairSource, number>> = {};
   #candidateBegan: number | undefined;
-  /** Start of the window in seconds. */
+  /** The time at which the window starts, in seconds. */
   #began: number | undefined;
   #history: ((quantile: number) => NoiseHistory) | undefined;
   #ends = 0;
@@ -92,13 +96,16 @@ export class RecordedCanary {
   }
 
   /**
-   * Adds the next line, in order of time. @returns the results to show, from the looks that were due before this line
+   * Adds the next line of the trace, in the order of time.
+   * @returns the results to show, from the looks that were due before this line
    */
   add(entry: TraceEntry): readonly RecordedLook[] {
     return 'ratio' in entry ? this.#addPair(entry) : this.#addRequest(entry);
   }
 
-  /** The candidate's first request or the first pair begins the window; in a shadow step there are only pairs. */
+  /**
+   * Adds a pair. Like the candidate's first request, a pair can begin the window, because a shadow step has only pairs.
+   */
   #addPair(pair: TracePair): readonly RecordedLook[] {
     this.#candidateBegan ??= pair.t;
     if (this.#began === undefined && pair.t < this.#candidateBegan + this.#looks.settleSeconds) return [];
@@ -118,7 +125,7 @@ export class RecordedCanary {
     return shown;
   }
 
-  /** Makes the look that is due before this line; begins the window at the first line. */
+  /** Makes the look that is due before this line. The first line begins the window. */
   #lookBefore(request: { readonly t: number; readonly line: number }): readonly RecordedLook[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {
@@ -134,7 +141,10 @@ export class RecordedCanary {
     return shown;
   }
 
-  /** Before the window, stable's requests are kept for half an hour; requests of the settle time are dropped. */
+  /**
+   * Whether a request belongs to the window. Before the candidate's first request, stable's requests of the last half
+   * hour are kept as history. Requests in the settle time are ignored.
+   */
   #isInWindow(request: TraceRequest): boolean {
     if (this.#began !== undefined) return true;
     if (request.revision === 'candidate') this.#candidateBegan ??= request.t;
@@ -152,7 +162,7 @@ export class RecordedCanary {
     return t;
   }
 
-  /** Makes the last look, with all gates. */
+  /** Makes the last look and shows all gates. */
   end(): { readonly looks: readonly RecordedLook[]; readonly outcome: RecordedOutcome } {
     if (this.#began === undefined)
       return {
@@ -177,7 +187,7 @@ export class RecordedCanary {
     };
   }
 
-  /** The next time to look: a whole multiple of the interval. */
+  /** The next time to look: the next multiple of the interval. */
   #lookAfter(t: number): number {
     const hours = (t - (this.#began ?? t)) / 3600;
     const seldom = hours < 4 ? 60 : 300;
@@ -185,7 +195,7 @@ export class RecordedCanary {
     return (Math.floor(t / every) + 1) * every;
   }
 
-  /** @param at the look sees only requests before this time */
+  /** Evaluates the gates. @param at only requests before this time are used @param closing true for the last look */
   #look(at: number, closing = false): readonly RecordedLook[] {
     if (!this.#unseen) return [];
     this.#unseen = false;
@@ -213,7 +223,10 @@ export class RecordedCanary {
     return numbersAt(this.#model.plan, this.#evidence(at)).map((result) => ({ t: shownTime(at), ...result }));
   }
 
-  /** The trace is sorted by time, so the counts of both revisions are complete up to the same block. */
+  /**
+   * The evidence at a time. The trace is sorted by time, so the counts of both revisions are complete up to the same
+   * block.
+   */
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);
     const until = Math.max(firstBlock, Math.ceil(at / blockSeconds) - 1);
@@ -277,7 +290,7 @@ function count(cells: Counting[], { t, revision, latencyMs, ok, agree }: TraceRe
   if (!agree) cell.disagreed += 1;
 }
 
-/** Rounds a time for output: 0.1 + 0.2 is shown as 0.3. */
+/** Rounds a time for output: 0.30000000000000004 (0.1 + 0.2) is shown as 0.3. */
 function shownTime(seconds: number): number {
   return Number(decimal(seconds));
 }

@@ -1,6 +1,4 @@
-/**
- * The output of `replay`: a table, or one JSON document; written in parts, look by look. Pure.
- */
+/** The output of `replay`: a table, or one JSON document. It is written in parts, one part for each look. Pure. */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { blockSeconds } from '../../api/report.ts';
 import { decimal } from '../../api/text.ts';
@@ -10,14 +8,14 @@ import { alphaWords } from '../../operator/analysis/plan.ts';
 import type { RecordedLook, RecordedOutcome } from './recorded-canary.ts';
 import type { JudgedModel } from './manifest.ts';
 
-/** Parts of the output in order: `head`, any number of `looks`, `tail`. */
+/** The output in parts. Write `head` first, then `looks` any number of times, then `tail`. */
 export type Output = {
   readonly head: (model: JudgedModel) => string;
   readonly looks: (looks: readonly RecordedLook[]) => string;
   readonly tail: (outcome: RecordedOutcome) => string;
 };
 
-/** `{"model", "plan", "verdicts": [...], "outcome"}`, with one verdict on each line. */
+/** One JSON document: `{"model", "plan", "verdicts": [...], "outcome"}`, with one verdict on each line. */
 export function jsonOutput(): Output {
   let first = true;
   return {
@@ -36,7 +34,7 @@ export function jsonOutput(): Output {
   };
 }
 
-/** The step's maximum duration, or its default. */
+/** The maximum duration of the step, or the default when it has none. */
 function longest(maxBlocks: number | undefined): string {
   return maxBlocks === undefined ? rolloutDefaults.maxDuration : formatDurationMs(maxBlocks * blockSeconds * 1000);
 }
@@ -75,20 +73,20 @@ function cellsOf(look: RecordedLook): string[] {
   ];
 }
 
-/** The verdict of paired requests, in words. */
+/** The verdict on pairs of requests, in words. */
 function pairsSay({ gate, paired }: RecordedLook): string {
   return paired === undefined ? '' : `; ${pairedWords(gate, paired)}`;
 }
 
 function needed({ verdict, reason, requestsStillNeeded }: RecordedLook): string {
   if (verdict !== 'Undecided') return '-';
-  if (reason === 'OneWindow') return 'decided by outlier seconds; check manually';
+  if (reason === 'OneWindow') return 'depends on a few outlier seconds; check manually';
   return requestsStillNeeded === null
     ? 'more requests will not decide the gate'
     : `about ${twoDigits(requestsStillNeeded)}`;
 }
 
-/** Two significant digits: the forecast is not more precise. */
+/** A forecast with two significant digits: it is not more precise. */
 function twoDigits(count: number): string {
   return count < 100 ? String(count) : Number(count.toPrecision(2)).toLocaleString('en-US');
 }

@@ -11,10 +11,10 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import { pairSources, type PairSource } from '../../api/report.ts';
 
 export type TraceRequest = {
-  /** When the request ended, in seconds since any epoch. */
+  /** When the request ended, in seconds. Times may start at any epoch. */
   readonly t: number;
   readonly revision: 'stable' | 'candidate';
-  /** 0 when the request failed and its line has no latency. */
+  /** Milliseconds; 0 when the request failed and its line has no latency. */
   readonly latencyMs: number;
   readonly ok: boolean;
   /** Whether the candidate's answer agreed with stable's answer; absent: they were not compared. */
@@ -22,7 +22,7 @@ export type TraceRequest = {
   readonly line: number;
 };
 
-/** The service times of both revisions for the same request. Does not count as a request. */
+/** The service times of both revisions for the same request. A pair does not count as a request. */
 export type TracePair = {
   readonly t: number;
   /** The candidate's service time divided by stable's service time. */
@@ -54,7 +54,7 @@ export async function* readTrace(
 
 type Expected = Readonly<Record<string, { readonly what: string; readonly is: (value: unknown) => boolean }>>;
 
-/** The fields of a request's line. */
+/** The fields of a line that describes a request. */
 const expected: Expected = {
   t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
   revision: { what: '"stable" or "candidate"', is: (value) => value === 'stable' || value === 'candidate' },
@@ -63,7 +63,7 @@ const expected: Expected = {
   agree: { what: 'true, false or nothing', is: (value) => value === undefined || typeof value === 'boolean' },
 };
 
-/** The fields of a pair's line. */
+/** The fields of a line that describes a pair. */
 const expectedOfPair: Expected = {
   t: { what: 'seconds from 0 to 1e12', is: (value) => isNumber(value, 1e12) },
   ratio: { what: 'a number above 0, up to 1e6', is: (value) => isNumber(value, 1e6) && value !== 0 },
@@ -151,7 +151,7 @@ class LineReader {
   }
 }
 
-/** A failed request may lack latencyMs: its latency is not counted. */
+/** Adds the latency 0 to a failed request that has no latencyMs. The latency of a failed request is not counted. */
 function withLatency(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return fields['ok'] === false && (fields['latencyMs'] ?? null) === null ? { ...fields, latencyMs: 0 } : fields;
 }

@@ -1,4 +1,4 @@
-/** Durations such as "4m" since a time. Pure: the current time is a parameter. */
+/** Durations since a time, such as "4m". Pure: the current time is a parameter. */
 
 const spans: readonly (readonly [unit: string, ms: number])[] = [
   ['d', 86_400_000],
@@ -7,7 +7,7 @@ const spans: readonly (readonly [unit: string, ms: number])[] = [
   ['s', 1000],
 ];
 
-/** @param at an RFC 3339 time. @returns how long ago that was, in its largest unit: "4m" */
+/** How long ago a time was, in the largest unit that fits: "4m". @param at an RFC 3339 time */
 export function ago(at: string, now: number): string {
   const ms = now - Date.parse(at);
   if (Number.isNaN(ms)) return '?';

@@ -2,7 +2,7 @@
  * Redraws a text in place on a terminal.
  *
  * Owns: the number of drawn lines, and the cursor, which is hidden until `end`. `end` leaves the last text on screen.
- * Limits: lines that do not fit into the terminal's height are cut, so that the terminal never scrolls.
+ * Limits: lines that do not fit into the terminal's height are left out, so that the terminal never scrolls.
  */
 import type { Terminal } from './terminal.ts';
 import { cutTo } from './text-table.ts';
@@ -20,7 +20,7 @@ export class LiveFrame {
     this.#terminal = terminal;
   }
 
-  /** Writes everything with one call, so that the screen does not flicker. */
+  /** Draws the text. All output is written with one call, so that the screen does not flicker. */
   draw(text: string): void {
     const lines = this.#fitting(text.trimEnd().split('\n'));
     const home = this.#lines === 0 ? '' : `${escape}${this.#lines}A`;
@@ -45,7 +45,7 @@ export class LiveFrame {
   }
 }
 
-/** Cuts by visible width: colour codes do not count. */
+/** Cuts a line to its visible width: colour codes do not count. */
 function cutPainted(line: string, width: number): string {
   let seen = 0;
   let kept = '';

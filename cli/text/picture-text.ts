@@ -15,7 +15,10 @@ import { unpainted, type Style } from './terminal.ts';
 import { table, wrapped } from './text-table.ts';
 
 const historyShown = 5;
-/** Show the last lines: a program usually writes there why it ended. */
+/**
+ * The number of last words that are shown. They are the last lines of the output, because a program usually writes
+ * there why it ended.
+ */
 const lastWordsShown = 8;
 
 type Part = (picture: Picture, drawing: Drawing) => readonly string[];
@@ -26,7 +29,11 @@ const parts = {
   live: [liveHead, rollout, revisions, gates, latency, troubledPods],
 } as const satisfies Readonly<Record<string, readonly Part[]>>;
 
-/** @param drawing.now milliseconds since the epoch; absent width: not cut; absent paint: no colours */
+/**
+ * The text for one model.
+ * @param drawing.now milliseconds since the epoch. Without drawing.width, lines are not cut; without drawing.paint,
+ *   text has no colours
+ */
 export function pictureText(
   picture: Picture,
   drawing: Partial<Drawing> & Pick<Drawing, 'now'>,
@@ -59,7 +66,7 @@ function head(picture: Picture, drawing: Drawing): readonly string[] {
   ];
 }
 
-/** Intents that stay in effect until they are removed: a pin, a manual pause. */
+/** Rows about intents that stay in effect until they are removed: a pin, a manual pause. */
 function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonly string[])[] {
   const held =
     of === undefined ? 'spec.rollout.paused holds the next rollout' : 'spec.rollout.paused holds the rollout';
@@ -69,7 +76,9 @@ function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonl
   ];
 }
 
-/** The part that replaces `head` in the live view. It is shorter, because a terminal may have only 24 lines. */
+/**
+ * The part that replaces `head` in the live view. It is shorter than `head`, because a terminal may have only 24 lines.
+ */
 function liveHead(picture: Picture, drawing: Drawing): readonly string[] {
   const { generation, observedGeneration } = picture;
   const unseen =
@@ -198,7 +207,7 @@ function history({ history: all }: Picture, { now }: Drawing): readonly string[]
     : ['History, latest first', ...rows.flatMap((row, i) => [row, ...evidenceLines(shown[i])])];
 }
 
-/** The evidence for a rollback. */
+/** The results of the gates that ended a rollout. */
 function evidenceLines(outcome: RolloutOutcome | undefined): readonly string[] {
   return outcome === undefined
     ? []

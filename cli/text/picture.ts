@@ -14,24 +14,26 @@ export type Picture = ModelOutcome & {
   readonly name: string;
   readonly namespace: string;
   readonly generation: number;
-  /** The generation of the spec that the fields below are for; -1: the operator has not observed the model. */
+  /**
+   * The generation of the spec that the fields of the status are for; -1 when the operator has not observed the model.
+   */
   readonly observedGeneration: number;
   readonly phase: string;
   readonly url?: string;
-  /** spec.rollout.pinRevision. */
+  /** The value of spec.rollout.pinRevision. */
   readonly pinned?: string;
-  /** spec.rollout.paused: the rollout under way is held, or the next one will be. */
+  /** Set when spec.rollout.paused is true: the current rollout is held, or the next one will be. */
   readonly paused?: true;
-  /** Why stable is not proven: the checks that were skipped when it became stable. */
+  /** Why the stable revision is not proven: the checks that were skipped when it became stable. */
   readonly unproven?: string;
-  /** `wanted` is spec.replicas. */
+  /** The numbers of pods of the model; `wanted` is spec.replicas. */
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
   readonly stable?: RevisionStatus;
   readonly candidate?: RevisionStatus;
-  /** Set while the model has a candidate: in progress, rolling back or given up. */
+  /** Set while the model has a candidate that is being rolled out, is being rolled back, or was given up. */
   readonly rollout?: RolloutPicture;
   readonly conditions: readonly Condition[];
-  /** Latest first, as in the status. */
+  /** The outcomes of earlier rollouts, the latest first, as in the status. */
   readonly history: readonly RolloutOutcome[];
 };
 
@@ -70,7 +72,10 @@ function unprovenOf(stable: RevisionStatus | undefined): string | undefined {
   return why === undefined ? undefined : `${stable.revision} (${provenance}): ${why}`;
 }
 
-/** Keeps Ready always, Stalled and Reconciling when they are True, and every other condition when it is not True. */
+/**
+ * Keeps three kinds of conditions: Ready; Stalled and Reconciling when they are True; any other condition when it is
+ * not True.
+ */
 export function conditionsThatMatter(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(
     ({ type, status }) =>

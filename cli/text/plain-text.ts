@@ -1,5 +1,6 @@
 /**
- * Makes text of other programs safe for the terminal: a container's message may contain escape sequences. Pure.
+ * Makes the text of other programs safe for the terminal, because a container's message may contain escape sequences.
+ * Pure.
  */
 
 /** One line without control characters. */

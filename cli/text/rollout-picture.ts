@@ -1,7 +1,8 @@
 /**
  * The content of `status` and `watch` for a rollout: steps, traffic and gates.
  *
- * Owns: combining spec.rollout and status.rollout. The numbers come from the last write of the status. Pure.
+ * Owns: combining spec.rollout and status.rollout. The numbers are the ones that the operator last wrote into the
+ * status. Pure.
  */
 import { AppError } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -16,20 +17,20 @@ export type StepPicture = { readonly text: string; readonly state: 'Done' | 'Cur
 
 export type RolloutPicture = {
   readonly phase: string;
-  /** Start of the current phase, RFC 3339. */
+  /** When the current phase began, as RFC 3339. */
   readonly since?: string;
   readonly attempt?: number;
   /** The current step, counted from 1. */
   readonly step?: number;
-  /** Empty when the status and the spec have different numbers of steps. */
+  /** The steps; empty when the status and the spec have different numbers of steps. */
   readonly steps: readonly StepPicture[];
   readonly stepCount?: number;
-  /** The reason of the pause in the status; Manual when spec.rollout.paused is the cause. */
+  /** The reason of the pause in the status, or Manual when spec.rollout.paused is the cause. */
   readonly paused?: string;
-  /** The candidate's percentage of the traffic: target, and actual if known. */
+  /** The candidate's percentage of the traffic. `desired` is the target; `actual` is only set when it is known. */
   readonly weight?: { readonly desired: number; readonly actual?: number };
   readonly gates: readonly GatePicture[];
-  /** The forecast for the step, made when the step began. */
+  /** The forecast for the current step, made when the step began. */
   readonly promise?: string;
   readonly judgedAt?: string;
   readonly alpha?: string;
@@ -69,8 +70,8 @@ function weightOf({ desiredWeight, actualWeight }: RolloutStatus): RolloutPictur
 }
 
 /**
- * Empty when the status has a different number of steps than the spec: a proven revision and a promotion by request do
- * not use the spec's steps.
+ * The steps of the spec. Empty when the status has a different number of steps: a proven revision and a promotion by
+ * request do not use the steps of the spec.
  */
 function stepsOf({ spec }: OnnxModel, current: number | undefined, count: number | undefined): readonly StepPicture[] {
   const steps = plannedSteps(spec);
@@ -103,7 +104,7 @@ function stepText(step: Step): string {
   }
 }
 
-/** The gates that ended a rollout: the failed gates, or at a timeout the undecided gates. Empty after an abort. */
+/** The gates that ended a rollout: the failed gates, or the undecided gates after a timeout. Empty after an abort. */
 export function gatesBehind({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');

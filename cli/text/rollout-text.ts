@@ -42,7 +42,7 @@ export function stepLines(
   ];
 }
 
-/** Both revisions' shares; also the target when the actual weight differs from it. */
+/** The share of the traffic of each revision, and the target when the actual weight differs from the target. */
 export function trafficLines(
   { weight }: RolloutPicture,
   revisions: { readonly stable?: RevisionStatus; readonly candidate?: RevisionStatus },
@@ -75,8 +75,8 @@ const verdictMarks: Readonly<Record<GatePicture['verdict'], { readonly mark: str
 };
 
 /**
- * Each gate with its estimate, bounds and limit, in numbers and on a scale. A gate has two lines when the terminal is
- * too narrow for one.
+ * Each gate with its estimate, bounds and limit, in numbers and on a scale. A gate takes two lines when the terminal is
+ * too narrow for one line.
  */
 export function gateLines(
   { gates, judgedAt, alpha }: RolloutPicture,
@@ -99,7 +99,10 @@ export function gateLines(
   return [...live, ...gates.flatMap((gate) => classLines(gate, width)), ...gates.flatMap(pairedLine)];
 }
 
-/** Additional lines for a gate that is judged by size class: the class that was judged, and the worst class. */
+/**
+ * Additional lines for a gate that is judged for each size class: the class that was judged, and the class with the
+ * worst result.
+ */
 function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
   const lines = [
     ...(ofClass === undefined ? [] : [`${name} verdict from: ${ofClass}`]),
@@ -110,13 +113,13 @@ function classLines({ name, ofClass, worstClass }: GatePicture, width: number): 
     .map((line) => `    ${line}`);
 }
 
-/** The verdict of paired requests. */
+/** A line with the verdict on pairs of requests; no line without such a verdict. */
 function pairedLine({ paired }: GatePicture): readonly string[] {
   return paired?.message === undefined ? [] : [`    ${plainLine(paired.message)}`];
 }
 
 const gateHeads = ['GATE', 'ESTIMATE', 'BOUNDS', 'LIMIT', 'REQUESTS', ''];
-/** Columns before the scale. */
+/** The number of columns that are left of the scale. */
 const before = 4;
 
 type GateLayout = {
@@ -196,21 +199,24 @@ function boundsText(lower: string | undefined, upper: string | undefined): strin
   return lower === undefined && upper === undefined ? '-' : `${lower ?? '?'} .. ${upper ?? '?'}`;
 }
 
-/** A scale of differences (limit in %) always includes 0, which means no change. */
+/** Draws a gate on a scale. A scale of differences (the limit is in %) always includes 0, which means no change. */
 function gateScale(gate: GatePicture, width: number): string {
   const [lower, estimate, upper, limit] = [gate.lower, gate.estimate, gate.upper, gate.limit].map(numberIn);
   const domain = domainOf([lower, estimate, upper, limit, gate.limit?.endsWith('%') === true ? 0 : undefined]);
   return domain === undefined ? '' : drawScale({ lower, estimate, upper }, limit, domain, width);
 }
 
-/** One gate's evidence on a line: "p95 +52% (+21% .. +90%, limit +15%), 1,180 / 11,020 requests". */
+/**
+ * A gate's estimate, bounds, limit and verdict in one line: "p95 +52% (+21% .. +90%, limit +15%), 1,180 / 11,020
+ * requests".
+ */
 export function evidenceText(gate: GatePicture): string {
   const [name = '', estimate = '', bounds = '', limit = '', requests = ''] = gateCells(gate);
   const pairs = gate.paired?.message === undefined ? '' : `; ${plainLine(gate.paired.message)}`;
   return `${name} ${estimate} (${bounds}, limit ${limit}), ${requests} requests: ${gate.verdict}${pairs}`;
 }
 
-/** The quantiles of both revisions with their bounds; both rows of a gate share a scale. */
+/** The latency quantiles of both revisions with their bounds. The two rows of a gate are drawn on the same scale. */
 export function latencyLines({ gates }: RolloutPicture, { width }: Drawing): readonly string[] {
   const sides = gates.flatMap(({ name, stableLatency, candidateLatency }) => {
     const pair = [

@@ -1,9 +1,6 @@
-/**
- * Numbers as the status writes them ("+4.1%", "48ms"), and a small scale that shows where they lie.
- * Pure.
- */
+/** Numbers as the status writes them ("+4.1%", "48ms"), and a small scale on which they are drawn. Pure. */
 
-/** @returns undefined when the text is not a number with an optional unit */
+/** The number in a text of the status. @returns undefined when the text is not a number with an optional unit */
 export function numberIn(text: string | undefined): number | undefined {
   const [, number] = /^([+-]?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)(?:%|ms)?$/.exec(text ?? '') ?? [];
   return number === undefined ? undefined : Number(number);
@@ -16,7 +13,7 @@ export type Interval = {
 };
 export type Domain = { readonly from: number; readonly to: number };
 
-/** The range of the numbers, 6 % wider on both sides. Undefined unless two numbers differ. */
+/** The range of the numbers, extended by 6 % on each side. Undefined when there are no two different numbers. */
 export function domainOf(numbers: readonly (number | undefined)[]): Domain | undefined {
   const known = numbers.filter((number) => number !== undefined && Number.isFinite(number)) as number[];
   const [from, to] = [Math.min(...known), Math.max(...known)];
@@ -28,7 +25,8 @@ export function domainOf(numbers: readonly (number | undefined)[]): Domain | und
 const line = { none: '·', between: '─', lower: '├', upper: '┤', estimate: '●', limit: '│', both: '◉' } as const;
 
 /**
- * `·├────●───┤··│··`: bounds, estimate and limit. Without a bound the line extends to the end of the scale.
+ * Draws bounds, estimate and limit: `·├────●───┤··│··`. When a bound is missing, the line extends to the end of the
+ * scale.
  *
  * @param width columns, 8 or more
  */
@@ -51,7 +49,10 @@ export function drawScale(
   return cells.join('');
 }
 
-/** `█████░░░`: a share of the whole. A share above 0 shows at least one block; a share below 1 never fills the bar. */
+/**
+ * A bar for a share: `█████░░░`. A share above 0 fills at least one block; a share below 1 never fills the complete
+ * bar.
+ */
 export function drawBar(share: number, width: number): string {
   const full = share <= 0 ? 0 : share >= 1 ? width : Math.min(width - 1, Math.max(1, Math.round(share * width)));
   return '█'.repeat(full) + '░'.repeat(width - full);

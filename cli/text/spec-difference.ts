@@ -9,13 +9,13 @@ import type { JsonPatchOperation } from '../../kube/client/http-client.ts';
 
 export type SpecDifference = {
   readonly path: string;
-  /** Absent: the field is added. */
+  /** The value in the older spec. Absent: the field is added. */
   readonly before?: unknown;
-  /** Absent: the field is removed. */
+  /** The value in the newer spec. Absent: the field is removed. */
   readonly after?: unknown;
 };
 
-/** @param path of both values, such as `spec.model` */
+/** The differences between two values. @param path the path of both values, such as `spec.model` */
 export function differences(before: unknown, after: unknown, path: string): readonly SpecDifference[] {
   if (isRecord(before) && isRecord(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
@@ -30,7 +30,10 @@ export function differences(before: unknown, after: unknown, path: string): read
   return [{ path, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) }];
 }
 
-/** `- spec.execution.precision: "INT8"` and `+ …` lines. */
+/**
+ * The differences as lines: `- spec.execution.precision: "INT8"` for each old value, and a line with `+` for each new
+ * value.
+ */
 export function differenceLines(all: readonly SpecDifference[]): readonly string[] {
   return all.flatMap(({ path, before, after }) => [
     ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
@@ -39,8 +42,8 @@ export function differenceLines(all: readonly SpecDifference[]): readonly string
 }
 
 /**
- * JSON patch (RFC 6902) that sets the fields of a spec that make a revision to the values in `after`; other fields do
- * not change.
+ * A JSON patch (RFC 6902) that sets the fields that identify a revision to their values in `after`. Other fields of the
+ * spec do not change.
  */
 export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readonly JsonPatchOperation[] {
   return revisionFieldNames.flatMap((name): JsonPatchOperation[] => {
@@ -51,7 +54,7 @@ export function revisionPatch(before: RevisionSpec, after: RevisionSpec): readon
   });
 }
 
-/** The part of a spec that makes a revision. */
+/** The fields of a spec that identify a revision. */
 export function revisionPart(spec: RevisionSpec): RevisionSpec {
   return Object.fromEntries(
     revisionFieldNames.filter((name) => spec[name] !== undefined).map((name) => [name, spec[name]]),

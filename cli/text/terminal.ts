@@ -1,17 +1,17 @@
 /**
  * The terminal that a command writes to.
  *
- * Owns: the styles and their colours. Without a terminal or with NO_COLOR, text is not coloured.
+ * Owns: the styles and their colours. Text is not coloured without a terminal or when NO_COLOR is set.
  */
 
 export type Style = 'good' | 'bad' | 'open' | 'strong' | 'faint';
 export type Paint = (style: Style, text: string) => string;
 
 export type Terminal = {
-  /** Standard output is a terminal, so lines may be overwritten. */
+  /** True: standard output is a terminal, so lines may be overwritten. */
   readonly isLive: boolean;
   readonly paint: Paint;
-  /** Infinity when lines must not be cut. */
+  /** The number of columns; Infinity when lines must not be cut. */
   columns(): number;
   rows(): number;
 };
@@ -21,5 +21,5 @@ const codes: Readonly<Record<Style, number>> = { good: 32, bad: 31, open: 33, st
 export const unpainted: Paint = (_style, text) => text;
 export const coloured: Paint = (style, text) => (text === '' ? '' : `\u001b[${codes[style]}m${text}\u001b[0m`);
 
-/** A file or a pipe: text is not cut, coloured or overwritten. */
+/** Output to a file or a pipe: text is not cut, coloured or overwritten. */
 export const noTerminal: Terminal = { isLive: false, paint: unpainted, columns: () => Infinity, rows: () => Infinity };

@@ -1,8 +1,6 @@
-/**
- * Text in columns and within a width. Pure: each character counts as one column; colours are added later.
- */
+/** Text in columns and within a width. Pure: each character counts as one column, because colours are added later. */
 
-/** Columns separated by two spaces; each line is indented by two spaces. */
+/** Lines with columns that are separated by two spaces; each line is indented by two spaces. */
 export function table(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = columnWidths(rows);
   return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd());
@@ -16,7 +14,7 @@ export function columnWidths(rows: readonly (readonly string[])[]): readonly num
   );
 }
 
-/** Wraps words to lines of at most `width` columns; a longer word gets a line of its own. */
+/** Wraps words into lines of at most `width` columns. A word that is longer gets a line of its own. */
 export function wrapped(words: readonly string[], width: number, gap = ' '): readonly string[] {
   const lines: string[] = [];
   for (const word of words) {

@@ -1,7 +1,8 @@
 /**
- * The two views of `watch`: redrawn in place on a terminal, a line for each change elsewhere.
+ * The two views of `watch`: one is redrawn in place on a terminal, the other prints a line for each change.
  *
- * Owns: when output is written. Content: picture.ts; layout: picture-text.ts. `end` keeps the last output on screen.
+ * Owns: when output is written. picture.ts selects the content; picture-text.ts makes the layout. `end` leaves the last
+ * output on screen.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -21,7 +22,7 @@ export interface WatchView {
   end(): void;
 }
 
-/** Redraws in place at each change, and every second to update times. */
+/** Redraws the text in place after each change, and every second to update the times in it. */
 export class LiveView implements WatchView {
   readonly #frame: LiveFrame;
   readonly #terminal: Terminal;
@@ -73,7 +74,7 @@ export class LiveView implements WatchView {
   }
 }
 
-/** Writes a line with the time when the line differs from the last one. */
+/** Prints a line with the current time whenever the text of the line has changed. */
 export class LineView implements WatchView {
   readonly #write: (text: string) => void;
   readonly #clock: Clock;
@@ -103,7 +104,7 @@ export class LineView implements WatchView {
   }
 }
 
-/** `ml/ranker: Progressing: Analyzing: step 2 of 5, 5% of the traffic: p95 …` */
+/** One line for a model: `ml/ranker: Progressing: Analyzing: step 2 of 5, 5% of the traffic: p95 …` */
 export function lineOf({ namespace, name, outcome, reason, message, rollout }: Picture): string {
   const { step, stepCount, weight } = rollout ?? {};
   const place = [

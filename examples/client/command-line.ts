@@ -2,7 +2,7 @@
 import { AppError } from '../../api/errors.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 
-/** @throws AppError BAD_FLAG when the flag is missing */
+/** The value of a required flag. @throws AppError BAD_FLAG when the flag is missing */
 export function need(value: string | undefined, flag: string): string {
   if (value === undefined) throw new AppError('BAD_FLAG', { flag, problem: 'is needed' });
   return value;

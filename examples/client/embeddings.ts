@@ -6,9 +6,9 @@ type Answer = {
 };
 
 /**
- * @param base where the model is served, e.g. `status.address.url`
- * @returns one vector for each text, in their order
- * @throws Error with the server's message when it refuses
+ * @param base the URL at which the model is served, e.g. `status.address.url`
+ * @returns one vector for each text, in the order of the texts
+ * @throws Error with the server's message when the server refuses the request
  */
 export async function embed(
   base: string,

@@ -1,6 +1,6 @@
 /**
  * A client of the Open Inference Protocol v2 with binary tensors. It sends one float32 tensor and returns one.
- * Owns: the layout of JSON and tensor bytes in a body. Numbers are sent as bytes, not as text.
+ * Owns: where the JSON and the bytes of tensors are in a body. Numbers are sent as bytes, not as text.
  * Limits: an answer of more than 64 MiB is not read.
  */
 
@@ -17,10 +17,10 @@ const lengthHeader = 'inference-header-content-length';
 const maxAnswerBytes = 64 << 20;
 
 /**
- * @param base where the model is served, e.g. `status.address.url`
- * @param input the input's name and value
+ * @param base the URL at which the model is served, e.g. `status.address.url`
+ * @param input the name and the value of the input
  * @param output the name of the requested output
- * @throws Error with the server's message when it refuses
+ * @throws Error with the server's message when the server refuses the request
  */
 export async function infer(
   base: string,
@@ -63,7 +63,7 @@ function readOutput(body: Buffer, headBytes: number, wanted: string): FloatTenso
   throw new Error(`the answer does not have an FP32 output '${wanted}'`);
 }
 
-/** Copy the bytes, because they may not be aligned for floats. */
+/** Copy the bytes: in the body, they may not be aligned for floats. */
 function floatsAt(body: Buffer, offset: number, bytes: number): Float32Array {
   const copy = new Uint8Array(bytes);
   copy.set(body.subarray(offset, offset + bytes));

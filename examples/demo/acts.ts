@@ -1,7 +1,7 @@
 /**
- * The acts of the demo, each against a running control plane.
- * Owns: the requests to the models and the expected results. An act prints only what it has observed; it throws a
- * `DemoFailure` with the facts when an expectation fails.
+ * The acts of the demo. Each act runs against a running control plane.
+ * Owns: the requests to the models and the expected results. An act prints only what it has observed. When an
+ * expectation fails, it throws a `DemoFailure` with the facts.
  */
 import { fileURLToPath } from 'node:url';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -13,14 +13,14 @@ import type { Cluster } from './cluster.ts';
 import { isSettled, sentencesOf, whyStalled } from './progress.ts';
 import { Traffic } from './traffic.ts';
 
-/** An expectation of the demo failed. */
+/** The error when an expectation of the demo failed. */
 export class DemoFailure extends Error {
   override readonly name = 'DemoFailure';
 }
 
 export type Stage = {
   readonly cluster: Cluster;
-  /** The folder that `npm run models` wrote. */
+  /** The folder with the models that `npm run models` wrote. */
   readonly models: string;
   readonly clock: Clock;
   readonly stop: AbortSignal;
@@ -35,20 +35,23 @@ const questions = [
   'let people choose dark colours',
   'tell a screen reader about a form error',
 ];
-/** Texts per request of the search check. */
+/** The number of texts in each request of the search check. */
 const textsAtOnce = 16;
 const checkedGuides = 48;
 const roomOnLine = 80;
 const word = 'dialog';
-/** Milliseconds between two requests of a lane. The pause is needed: the same two cores serve, judge and send. */
+/**
+ * Milliseconds that a client waits between two of its requests. The pause is needed because the server, the judge and
+ * the clients share two cores.
+ */
 const pauseMs = 15;
 /**
- * The largest allowed difference between two revisions' vectors of one text. It is small: the revisions have the same
- * weights.
+ * The largest allowed difference between the vectors of two revisions for the same text. It is small because the
+ * revisions have the same weights.
  */
 const sameWithin = 1e-4;
 
-/** Applies a manifest, as a user would by hand. */
+/** Applies a manifest, as a user would with kubectl. */
 export async function applyFile({ cluster, say }: Stage, file: string): Promise<OnnxModel> {
   say(`$ kubectl apply --server-side -f examples/${file}`);
   return cluster.apply(`${examples}/${file}`);
@@ -78,7 +81,10 @@ export async function serve(stage: Stage, file: string): Promise<OnnxModel> {
   }
 }
 
-/** Prints the new sentences of the status. Sentences about an older generation of the spec are never printed. */
+/**
+ * Prints sentences of the status that were not printed before. Sentences about an older generation of the spec are
+ * never printed.
+ */
 function tellNews({ say }: Stage, model: OnnxModel, told: Set<string>): void {
   const isCurrent = model.status?.observedGeneration === model.metadata.generation;
   for (const sentence of sentencesOf(model)) {
@@ -106,7 +112,10 @@ export async function search(stage: Stage, model: OnnxModel): Promise<void> {
   if (among(5) < ranks.length * 0.95) throw new DemoFailure('the search does not find the expected guides');
 }
 
-/** For each of the first guides, its rank in a search for its own description. Rank 0 is the best result. */
+/**
+ * Searches for each of the first guides by the guide's own description. @returns the rank of each guide in its search;
+ * rank 0 is the best result
+ */
 async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number): Promise<readonly number[]> {
   const ranks: number[] = [];
   for (let from = 0; from < count; from += textsAtOnce) {
@@ -126,10 +135,10 @@ async function ownRanks(url: string, set: GuideSet, stage: Stage, count: number)
 }
 
 /**
- * Sends the same text repeatedly. A request whose vector differs from the first one counts as failed.
+ * Sends the same text repeatedly. A request counts as failed when its vector differs from the first vector.
  *
- * The text is one word, as a search box sends it while a user types. With a short text, the fixed cost of a request is
- * a large part of the latency.
+ * The text is one word, like the text that a search box sends while a user types. With a short text, the fixed cost of
+ * a request is a large part of the latency.
  */
 export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Promise<Traffic> {
   const url = addressOf(model);
@@ -145,10 +154,7 @@ export async function startTraffic({ clock, stop }: Stage, model: OnnxModel): Pr
   });
 }
 
-/**
- * Stops sending.
- * @returns how many requests failed
- */
+/** Stops sending. @returns the number of requests that failed */
 export async function endTraffic({ say }: Stage, traffic: Traffic): Promise<number> {
   const { answered, failed, slowestMs, failures } = await traffic.stop();
   say(
@@ -168,7 +174,7 @@ function isSame(a: Float32Array, b: Float32Array): boolean {
   return a.length === b.length && a.every((value, at) => Math.abs(value - (b[at] ?? 0)) < sameWithin);
 }
 
-/** As many whole words as fit in a line of a terminal. */
+/** The beginning of a text: as many complete words as fit in one line of a terminal. */
 function beginning(text: string): string {
   return text.length <= roomOnLine ? text : `${text.slice(0, roomOnLine).replace(/\s+\S*$/, '')} …`;
 }

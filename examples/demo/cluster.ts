@@ -1,6 +1,6 @@
 /**
  * The demo's two calls to the Kubernetes API: apply a manifest, read a model.
- * Owns: those calls, through client-node and the kubeconfig that local mode wrote.
+ * Owns: these calls. They use client-node and the kubeconfig that local mode wrote.
  */
 import { readFile } from 'node:fs/promises';
 import { KubeConfig, KubernetesObjectApi, PatchStrategy } from '@kubernetes/client-node';
@@ -9,7 +9,7 @@ import { api } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 
-/** The field manager in the object's managedFields. */
+/** The name of the writer in the object's managedFields. */
 const fieldManager = 'demo';
 const namespace = 'default';
 
@@ -22,10 +22,7 @@ export class Cluster {
     this.#objects = KubernetesObjectApi.makeApiClient(config);
   }
 
-  /**
-   * Server-side apply, as `kubectl apply --server-side`.
-   * @returns the stored object
-   */
+  /** Applies a manifest, as `kubectl apply --server-side` does. @returns the stored object */
   async apply(path: string): Promise<OnnxModel> {
     const manifest = parse(await readFile(path, 'utf8')) as Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>;
     const { name } = manifest.metadata;

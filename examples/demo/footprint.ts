@@ -1,6 +1,6 @@
 /**
- * The memory and disk use of a process and its descendants, measured while it runs.
- * Owns: reading /proc. Memory is the proportional set size, so that shared pages count once.
+ * The highest memory use of a process and its descendants, measured while they run.
+ * Owns: reading /proc. Memory is the proportional set size, which counts a shared page only once.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import type { Clock } from '../../lib/clock.ts';
@@ -13,13 +13,13 @@ export class Footprint {
   readonly #done: Promise<void>;
   #peakBytes = 0;
 
-  /** Measures twice a second until `stop`. */
+  /** Starts to measure twice a second, until `stop`. */
   constructor(root: number, clock: Clock) {
     this.#root = root;
     this.#done = this.#watch(clock);
   }
 
-  /** @returns the highest sum so far, in bytes */
+  /** Stops measuring. @returns the highest sum over all processes, in bytes */
   async stop(): Promise<number> {
     this.#stopped.abort();
     await this.#done;
@@ -37,7 +37,7 @@ export class Footprint {
 async function treeBytes(root: number): Promise<number> {
   const parents = await parentsOfAll();
   const tree = [root];
-  // The list grows during the loop, so the children of children are found, too.
+  // The list grows during the loop, so the children of children are found as well.
   for (const pid of tree) tree.push(...[...parents].filter(([, parent]) => parent === pid).map(([child]) => child));
   const sizes = await Promise.all(tree.map(proportionalBytes));
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
@@ -46,7 +46,7 @@ async function treeBytes(root: number): Promise<number> {
 async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const stats = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')));
-  // The state and the parent's id follow the program's name. The name is in brackets and may contain any character.
+  // The state and the parent's id come after the program's name. The name is in brackets and may contain any character.
   return new Map(
     stats.flatMap((stat) => {
       const [, pid, parent] = /^(\d+) .*\) \S (\d+)/s.exec(stat) ?? [];
@@ -56,7 +56,7 @@ async function parentsOfAll(): Promise<ReadonlyMap<number, number>> {
 }
 
 async function proportionalBytes(pid: number): Promise<number> {
-  // A process that has ended, or that belongs to another user, cannot be read.
+  // When a process has ended or belongs to another user, its file cannot be read.
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
   return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) * 1024;
 }

@@ -1,7 +1,7 @@
 /**
  * Starts local mode as a child process, waits until it is ready, and ends it.
- * Owns: the child and its last lines on stderr. The child has its own process group. Ctrl+C in a terminal therefore
- * reaches it once, through `stop`, and it can end its pods in order.
+ * Owns: the child and its last lines on stderr. The child has its own process group, so Ctrl+C in a terminal does not
+ * reach it directly. It gets one signal from `stop` and can end its pods in order.
  * Ends: `stop` resolves when the process has ended: SIGTERM first, SIGKILL after half a minute.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -18,7 +18,7 @@ const momentMs = 500;
 export type LocalModeOptions = {
   readonly kubeconfig: string;
   readonly dataDir: string;
-  /** Claim name → folder. */
+  /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes: Readonly<Record<string, string>>;
   readonly clock: Clock;
 };
@@ -37,8 +37,8 @@ export class LocalMode {
   }
 
   /**
-   * Resolves once local mode has reported that it is ready.
-   * @throws Error with its last lines when it ends before, or the signal's reason
+   * Starts local mode and resolves when it is ready.
+   * @throws Error with the last lines of local mode when it ends before it is ready, or the reason of the signal
    */
   static async start({ kubeconfig, dataDir, volumes, clock }: LocalModeOptions, stop: AbortSignal): Promise<LocalMode> {
     const flags = [
@@ -56,7 +56,7 @@ export class LocalMode {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const mode = new LocalMode(child, clock);
-    // When this process ends unexpectedly, tell the child to end, too.
+    // When this process ends unexpectedly, end the child, too.
     process.once('exit', () => void child.kill('SIGTERM'));
     try {
       await mode.#saysReady(stop);
@@ -72,7 +72,8 @@ export class LocalMode {
   }
 
   /**
-   * Whether the child has ended. Waits a moment first, because the child's sockets close before its exit is reported.
+   * Whether the child has ended. It waits a moment before it decides, because the child's sockets close before its exit
+   * is reported.
    */
   async hasEnded(): Promise<boolean> {
     await Promise.race([this.#ended, this.#clock.sleep(momentMs)]);
@@ -83,7 +84,7 @@ export class LocalMode {
     return this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** The end of its log, for an error message. */
+  /** The last lines of the child's log, for an error message. */
   get lastWords(): string {
     return this.#lines.join('\n');
   }

@@ -2,8 +2,8 @@
  * `npm run demo`: serves a model without a cluster and changes it three times: one change is promoted, one is stopped,
  * one is rolled back.
  * Owns: the order of the acts, the temporary folder and the processes.
- * Ends: 0 when every expectation held; 1 when one failed, such as a failed request; 4 when the registry is unreachable;
- * 130 when interrupted. In every case its processes end and its temporary folder is removed.
+ * Ends: 0 when all expectations were met; 1 when one failed, for example because of a failed request; 4 when the
+ * registry is unreachable; 130 when interrupted. In every case, its processes end and its temporary folder is removed.
  */
 import '../../scripts/node-guard.cjs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -23,7 +23,7 @@ import { Footprint } from './footprint.ts';
 import { LocalMode } from './local-mode.ts';
 import { decisionText, rollOut } from './rollout-act.ts';
 
-/** The highest memory and disk use of one run, rounded up. Each run prints its own numbers at the end. */
+/** The highest memory and disk use of one run, rounded up. Each run prints its own memory use at its end. */
 const needs = { memory: '1.5 GB', disk: '450 MB' } as const;
 
 const help = `Usage: npm run demo [-- --models DIR]
@@ -114,7 +114,7 @@ async function onLocalMode(folder: string, models: string, stop: AbortSignal): P
   return exitCodes.ok;
 }
 
-/** @returns how many requests failed */
+/** Runs the acts in their order. @returns the number of requests that failed */
 async function tell(stage: Stage): Promise<number> {
   await applyFile(stage, 'rollout/gateway.yaml');
   await applyFile(stage, 'golden/minilm.yaml');
@@ -153,7 +153,7 @@ function megabytes(bytes: number): string {
   return `${Math.round(bytes / 1e6)} MB`;
 }
 
-/** Each line begins with the seconds since the start. */
+/** Prints a line that begins with the seconds since the start. */
 function say(line: string): void {
   process.stdout.write(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)}s  ${line}\n`);
 }

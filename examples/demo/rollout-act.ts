@@ -1,5 +1,5 @@
 /**
- * The main act: a changed spec is rolled out, or rejected, while a client keeps sending.
+ * The main act: a changed spec is rolled out or rejected while a client keeps sending requests.
  * Owns: what is printed about a rollout, and its expected end. All facts are read from the status.
  */
 import type { OnnxModel, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -9,18 +9,22 @@ import { isSettled, whyStalled } from './progress.ts';
 export type Ending = Pick<RolloutOutcome, 'outcome'> & { readonly reason?: string };
 
 /**
- * Time limit of a rollout: the start of a pod on two busy cores, a step of three minutes, and the time between both.
+ * The time limit of a rollout. It covers the start of a pod on two busy cores, a step of three minutes, and the time
+ * between them.
  */
 const endsWithinMs = 300_000;
 const lookEveryMs = 250;
-/** Milliseconds between repetitions of a sentence in which only numbers changed. */
+/**
+ * When a sentence differs from an earlier sentence only in its numbers, it is printed again after this many
+ * milliseconds.
+ */
 const tellAgainMs = 10_000;
 
 /**
- * Applies a manifest and prints the progress of its revision until it is decided.
+ * Applies a manifest, and prints the progress of the new revision until the rollout has ended.
  *
  * @param wanted the expected end
- * @returns the entry of the status's history
+ * @returns the rollout's entry in the history of the status
  */
 export async function rollOut(stage: Stage, file: string, wanted: Ending): Promise<RolloutOutcome> {
   const { metadata, status } = await applyFile(stage, file);
@@ -41,7 +45,7 @@ export async function rollOut(stage: Stage, file: string, wanted: Ending): Promi
   }
 }
 
-/** The new entry of the history, once the model is at rest. */
+/** The new entry of the history, when the rollout has ended; undefined before that. */
 function endOf(model: OnnxModel, before: RolloutOutcome | undefined): RolloutOutcome | undefined {
   const latest = model.status?.history?.[0];
   const isNew = latest !== undefined && (latest.at !== before?.at || latest.revision !== before.revision);
@@ -57,7 +61,7 @@ function check({ say }: Stage, ended: RolloutOutcome, wanted: Ending): RolloutOu
   );
 }
 
-/** One decision on one line, with its numbers. */
+/** One decision in one line, with its numbers. */
 export function decisionText({ revision, outcome, reason, message, gates = [] }: RolloutOutcome): string {
   const verdicts = gates.map(
     ({ name, verdict, estimate = '?', limit = '?', candidateRequests = 0 }) =>
@@ -71,8 +75,8 @@ export function decisionText({ revision, outcome, reason, message, gates = [] }:
 }
 
 /**
- * Prints each new sentence of the status. A sentence that differs only in its numbers from an earlier one is printed at
- * most once in `tellAgainMs`.
+ * Prints each new sentence of the status. When a sentence differs only in its numbers from an earlier sentence, it is
+ * printed at most once in `tellAgainMs`.
  */
 class Teller {
   readonly #stage: Stage;

@@ -1,8 +1,8 @@
 /**
- * A client that sends requests continuously and counts the results.
- * Owns: the count. Every request is counted once, when it ends: answered as expected, or failed with the reason.
- * Nothing is retried.
- * Limits: `most` requests, 30 s each. The time of each answer is kept.
+ * Clients that send requests continuously, and the count of the results.
+ * Owns: the count. Every request is counted once, when it ends: as answered when the answer is the expected one, or as
+ * failed with the reason. No request is sent again.
+ * Limits: `most` requests, 30 s for each. The latency of each answer is stored.
  */
 import { messageOf } from '../../api/errors.ts';
 
@@ -10,18 +10,21 @@ export type Tally = {
   readonly answered: number;
   readonly failed: number;
   readonly slowestMs: number;
-  /** The first few reasons of failed requests. */
+  /** The reasons of the first few requests that failed. */
   readonly failures: readonly string[];
 };
 
 const failuresKept = 5;
 
 export type TrafficOptions = {
-  /** One request. Rejects when the answer is not the expected one. */
+  /** Sends one request. Rejects when the answer is not the expected answer. */
   readonly send: (signal: AbortSignal) => Promise<void>;
-  /** The number of requests that are under way at the same time. */
+  /**
+   * The number of clients. Each client sends one request after the other, so this is the largest number of requests at
+   * the same time.
+   */
   readonly lanes: number;
-  /** Milliseconds between two requests of a lane. */
+  /** Waits between two requests of a client. */
   readonly rest: () => Promise<void>;
   /** The total number of requests. Absent: no limit. */
   readonly most?: number;
@@ -39,7 +42,7 @@ export class Traffic {
   #slowestMs = 0;
   #stopping = false;
 
-  /** Sends from now on until `stop`. */
+  /** Starts to send requests, until `stop`. */
   constructor(options: TrafficOptions) {
     this.#options = options;
     this.#lanes = Array.from({ length: options.lanes }, () => this.#keepSending());
@@ -49,20 +52,17 @@ export class Traffic {
     return { answered: this.#answered, failed: this.#failed, slowestMs: this.#slowestMs, failures: this.#failures };
   }
 
-  /** The times of all answers so far, in their order of arrival. */
+  /** The latencies of all answers so far, in the order in which the answers arrived. */
   get latenciesMs(): readonly number[] {
     return this.#latenciesMs;
   }
 
-  /** Resolves when `most` requests have ended, or after `stop`. */
+  /** Resolves when `most` requests have ended, or when sending was stopped. */
   async ended(): Promise<void> {
     await Promise.all(this.#lanes);
   }
 
-  /**
-   * Stops sending and waits for requests under way.
-   * @returns the count of all requests
-   */
+  /** Stops sending, and waits for requests in progress. @returns the count of all requests */
   async stop(): Promise<Tally> {
     this.#stopping = true;
     await Promise.all(this.#lanes);
@@ -97,7 +97,7 @@ export class Traffic {
 /** A request fails when its answer takes longer than this. */
 const requestTimeoutMs = 30_000;
 
-/** fetch throws "fetch failed" and has the reason as its cause. */
+/** The reasons of an error: fetch throws "fetch failed" with the actual reason as its cause. */
 function reasonsOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause === undefined ? messageOf(error) : `${messageOf(error)}: ${messageOf(cause)}`;

@@ -1,6 +1,6 @@
 /**
  * `npm run -s golden:record -- QUESTIONS --url URL --model NAME > golden.jsonl`: sends questions to a model that is
- * known to be right, and writes each question with its answer as a golden set (docs/golden-sets.md).
+ * known to be correct, and writes each question with its answer as a golden set (docs/golden-sets.md).
  *
  * Ends: 0 with the set on stdout, 2 for a wrong command line or question, 4 when the server does not answer.
  */

@@ -1,5 +1,5 @@
 /**
- * Lines of a golden set, and a model's answer to each.
+ * The lines of a golden set, and a model's answer to each line.
  * Owns: the endpoint for a question, and the compact form of its answer.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -7,7 +7,7 @@ import { isRecord } from '../../api/record.ts';
 
 export type Question = { readonly where: string; readonly request: Readonly<Record<string, unknown>> };
 
-/** @throws AppError BAD_CONFIG naming the invalid line */
+/** @throws AppError BAD_CONFIG that names the invalid line */
 export function linesOf(text: string, file: string): readonly Question[] {
   const lines = text.split('\n').map((line, index) => ({ line, where: `${file}, line ${index + 1}` }));
   return lines
@@ -28,8 +28,9 @@ function requestIn(line: string, where: string): Question['request'] {
 }
 
 /**
+ * Asks the model.
  * @returns the line with the model's answer
- * @throws AppError REQUEST_INVALID with the server's message, SOURCE_UNAVAILABLE when it does not answer
+ * @throws AppError REQUEST_INVALID with the server's message, SOURCE_UNAVAILABLE when the server does not answer
  */
 export async function withAnswer(
   { where, request }: Question,
@@ -37,7 +38,7 @@ export async function withAnswer(
 ): Promise<string> {
   const isText = request['input'] !== undefined;
   const path = isText ? '/v1/embeddings' : `/v2/models/${model}/infer`;
-  // base64 keeps every bit and takes half the bytes of decimal numbers.
+  // Request base64: it is exact to the last bit and has half the size of decimal numbers.
   const body = JSON.stringify(isText ? { ...request, model, encoding_format: 'base64' } : request);
   const answer = await ask(new URL(path, url), body, where);
   return JSON.stringify({ request, expected: isText ? { data: answer['data'] } : { outputs: answer['outputs'] } });

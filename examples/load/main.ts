@@ -1,6 +1,6 @@
 /**
- * `npm run load -- URL`: sends requests to a served model, so that a canary has traffic to be judged on.
- * Owns: flags, bounds and the report. The request is made in question.ts and sent by ../demo/traffic.ts.
+ * `npm run load -- URL`: sends requests to a served model, so that a canary has traffic for its analysis.
+ * Owns: flags, bounds and the report. question.ts makes the request, and ../demo/traffic.ts sends it.
  * Limits: an hour, 1,000,000 requests, 64 clients.
  * Ends: 0 when every request was answered, 5 when one failed, 2 for a wrong command line, 4 when the model cannot be
  * reached, 130 when interrupted. After the first request, a report is printed in every case.
@@ -85,7 +85,10 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
   return failed > 0 ? exitCodes.judgedBad : exitCodes.ok;
 }
 
-/** Waits until the time is up, all requests are sent, or the user interrupts. Prints a line every ten seconds. */
+/**
+ * Waits until the time is over, until all requests were sent, or until the user interrupts. Prints a line every ten
+ * seconds.
+ */
 async function follow(traffic: Traffic, forMs: number, stop: AbortSignal): Promise<void> {
   const over = new AbortController();
   void traffic.ended().then(() => over.abort());
@@ -108,7 +111,7 @@ function report({ tally, latenciesMs }: Traffic, ms: number): string {
   );
 }
 
-/** A host and port without a scheme is read as http. */
+/** The URL in the arguments. A host and port without a scheme means http. */
 function urlOf([text, ...more]: readonly string[]): URL {
   const wrong = (problem: string): AppError => new AppError('BAD_FLAG', { flag: 'URL', problem });
   if (text === undefined || text === '')

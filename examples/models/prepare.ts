@@ -1,9 +1,9 @@
 /**
  * Makes the folders of the catalogue under one directory. Each folder is made completely or not at all.
- * Owns: `DIR/NAME/` (a folder appears by one rename, complete) and `DIR/.models/` (records of finished folders,
- * downloads, the lock).
- * Rule: a run is idempotent. A finished folder is recognised by its record and the sizes of its files, without reading
- * them; an interrupted run leaves checked downloads for the next one.
+ * Owns: `DIR/NAME/` and `DIR/.models/`. A complete folder becomes `DIR/NAME/` by one rename. `DIR/.models/` contains
+ * the records of finished folders, downloads, and the lock.
+ * Rule: a run is idempotent. It recognises a finished folder by its record and by the sizes of its files, without
+ * reading them. An interrupted run leaves its checked downloads for the next run.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ export type Options = { readonly stop: AbortSignal; readonly onProgress: (progre
 
 type Built = { readonly recipe: string; readonly files: readonly { readonly path: string; readonly bytes: number }[] };
 
-/** What a run would still have to fetch and store, in bytes. Writes nothing. */
+/** The bytes that a run would have to fetch and to store. This function writes nothing. */
 export async function outstanding(
   recipes: readonly Recipe[],
   dir: string,
@@ -37,6 +37,7 @@ export async function outstanding(
 }
 
 /**
+ * Makes the folders that are not finished.
  * @throws AppError SOURCE_UNAVAILABLE, DIGEST_MISMATCH, DISK_FULL, or RUN_IN_PROGRESS when another run works in the
  * directory
  */
@@ -58,7 +59,7 @@ export async function prepare(recipes: readonly Recipe[], dir: string, options: 
   }
 }
 
-/** All files of the package that any selected recipe needs, so that it is fetched only once. */
+/** All files that the selected recipes need from the recipe's package. The package is then fetched only once. */
 function readsOf(recipe: Recipe, open: readonly Recipe[]): readonly WantedFile[] {
   return open.filter(({ from }) => from.spec === recipe.from.spec).flatMap(({ reads }) => reads);
 }
@@ -112,12 +113,12 @@ async function readRecord(path: string): Promise<Built | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Built;
   } catch {
-    // The record is missing or truncated, so the folder is made again.
+    // The record is missing or truncated, so the folder must be made again.
     return undefined;
   }
 }
 
-/** A text that changes whenever the contents of the folder would change. */
+/** A text that changes whenever a run would write other contents into the folder. */
 function identityOf(recipe: Recipe): string {
   return [recipe.version, ...recipe.reads.map(({ sha256 }) => sha256)].join(' ');
 }
@@ -127,7 +128,10 @@ async function filesIn(folder: string): Promise<Built['files']> {
   return Promise.all(names.map(async (path) => ({ path, bytes: (await stat(join(folder, path))).size })));
 }
 
-/** The space for the results, and for the packed and unpacked files of one package at a time. */
+/**
+ * Refuses a run when the disk has too little space. The run needs space for the results, and for the packed and
+ * unpacked files of one package at a time.
+ */
 async function refuseFullDisk(open: readonly Recipe[], dir: string): Promise<void> {
   const transient = Math.max(
     ...open.map(({ from, reads }) => from.downloadBytes + reads.map(({ bytes }) => bytes).reduce(sum, 0)),
@@ -150,10 +154,7 @@ function sum(a: number, b: number): number {
   return a + b;
 }
 
-/**
- * @returns a function that releases the lock
- * @throws AppError RUN_IN_PROGRESS
- */
+/** Locks the directory. @returns a function that releases the lock @throws AppError RUN_IN_PROGRESS */
 async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, 'lock');
   if (!(await tryLock(path))) {

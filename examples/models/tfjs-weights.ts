@@ -1,7 +1,8 @@
 /**
  * Reads the weights of a TensorFlow.js model: a manifest (JSON) and one or more binary shards.
- * Owns: the layout of tensors in the shards, and their 8-bit quantisation (q stands for q * scale + min).
- * Limits: a manifest that does not cover the shards to the byte is refused.
+ * Owns: the layout of tensors in the shards, and their 8-bit quantisation (the byte q means the number
+ * q * scale + min).
+ * Limits: the tensors of the manifest must cover all bytes of the shards; any other manifest is refused.
  * Source: the TensorFlow.js "layers/graph model" format: the tensors are stored in the order of the manifest.
  */
 
@@ -9,9 +10,12 @@ export type Quantization = { readonly min: number; readonly scale: number };
 
 export type TfjsTensor = {
   readonly shape: readonly number[];
-  /** The stored bytes: one byte per element when quantised, else four (float32 or int32, little-endian). */
+  /**
+   * The stored bytes: one byte per element of a quantised tensor, otherwise four bytes (float32 or int32,
+   * little-endian).
+   */
   readonly bytes: Uint8Array;
-  /** Absent for a tensor that is not quantised. */
+  /** Absent when the tensor is not quantised. */
   readonly quantization?: Quantization;
 };
 
@@ -31,7 +35,7 @@ export type Manifest = {
 };
 
 /**
- * @param shards the binary files of the manifest's first group, joined in its order
+ * @param shards the binary files of the manifest's first group, joined in the order of the manifest
  * @returns tensors by name, as views into `shards`
  * @throws RangeError when manifest and shards disagree
  */
@@ -63,7 +67,9 @@ export function toFloat32({ shape, bytes, quantization }: TfjsTensor): Float32Ar
   return values;
 }
 
-/** @returns the byte that represents 0.0 to 1/100 of a step, or undefined when no byte does */
+/**
+ * @returns the byte that represents 0.0, with an error of at most 1/100 of a step; undefined when there is no such byte
+ */
 export function zeroPointOf({ min, scale }: Quantization): number | undefined {
   const exact = -min / scale;
   const nearest = Math.round(exact);

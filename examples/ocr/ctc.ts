@@ -1,7 +1,7 @@
 /**
  * Decodes the probabilities of characters at each step into a text.
- * Owns: greedy CTC decoding: the likeliest class of each step, repeats joined, blanks (class 0) dropped. The margins of
- * a picture decode as spaces and are dropped too.
+ * Owns: greedy CTC decoding: the likeliest class of each step is taken, repetitions are joined, and blanks (class 0)
+ * are left out. The margins of a picture decode as spaces, which are left out, too.
  * Pure.
  * Source: Graves et al. 2006, "Connectionist temporal classification", best path decoding.
  */
@@ -12,13 +12,16 @@ export type Reading = {
   /** The mean probability of the characters, 0 to 1. */ readonly confidence: number;
 };
 
-/** @param keys the file of characters, one per line. Class 0 is blank, the last class is the space. */
+/**
+ * The character of each class. @param keys the file of characters, one per line. Class 0 is blank, the last class is
+ * the space
+ */
 export function readAlphabet(keys: string): readonly string[] {
   return ['', ...keys.replace(/\n$/, '').split('\n'), ' '];
 }
 
 /**
- * @param steps [1, steps, classes]
+ * @param steps the probabilities, with shape [1, steps, classes]
  * @throws RangeError when the alphabet does not fit the model
  */
 export function decodeSteps({ shape, data }: FloatTensor, alphabet: readonly string[]): Reading {

@@ -1,7 +1,8 @@
 /**
- * Converts a picture of one line of text to the input of PP-OCR's recognition.
- * Owns: the preprocessing: the height is 48, the width is in proportion and a multiple of 8, the planes are blue, green
- * and red in this order, and values go from -1 (black) to 1 (white). Transparent pixels count as white.
+ * Converts a picture of one line of text to the input of PP-OCR's text recognition model.
+ * Owns: the preprocessing. The picture is scaled to a height of 48; its width stays in proportion and is a multiple of
+ * 8. The planes are blue, green and red in this order, and values go from -1 (black) to 1 (white). Transparent pixels
+ * count as white.
  * Limits: pictures up to 4096 pixels wide after scaling.
  * Source: PaddleOCR's preprocessing for PP-OCRv4 recognition.
  */
@@ -11,7 +12,7 @@ import type { FloatTensor } from '../client/oip.ts';
 const height = 48;
 const maxWidth = 4096;
 
-/** @throws RangeError for a picture too wide for one line */
+/** @throws RangeError when the picture is too wide for one line */
 export function lineTensor(png: Buffer): FloatTensor {
   const picture = PNG.sync.read(png);
   const scaledWidth = (picture.width * height) / picture.height;
@@ -22,7 +23,7 @@ export function lineTensor(png: Buffer): FloatTensor {
   const step = { x: picture.width / scaledWidth, y: picture.height / height };
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
-      // Pixels are sampled at their centre.
+      // Sample each pixel at its centre.
       const [red, green, blue] = sample(picture, (x + 0.5) * step.x - 0.5, (y + 0.5) * step.y - 0.5);
       const at = y * width + x;
       data[at] = blue / 127.5 - 1;
@@ -35,7 +36,10 @@ export function lineTensor(png: Buffer): FloatTensor {
 
 type Rgb = readonly [red: number, green: number, blue: number];
 
-/** Bilinear interpolation between the four nearest pixels; beyond the edge the edge pixels are repeated. */
+/**
+ * The colour at a position, by bilinear interpolation between the four nearest pixels. Beyond an edge, the pixels of
+ * the edge are repeated.
+ */
 function sample(picture: PNG, x: number, y: number): Rgb {
   const [left, top] = [Math.floor(x), Math.floor(y)];
   const [right, down] = [x - left, y - top];

@@ -73,13 +73,13 @@ async function read(path: string): Promise<Buffer> {
   }
 }
 
-/** Names of the model's only input and output. */
+/** The names of the model's only input and only output. */
 const names = { input: 'x', output: 'softmax_11.tmp_0' } as const;
 
 /**
- * @param line from `lineTensor`
- * @param alphabet from `readAlphabet`
- * @param where base URL and name of the served model
+ * @param line the result of `lineTensor`
+ * @param alphabet the result of `readAlphabet`
+ * @param where the base URL and the name of the served model
  */
 async function recogniseLine(
   line: FloatTensor,

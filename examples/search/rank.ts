@@ -1,7 +1,7 @@
 /**
- * Ranks guides by the similarity of their nearest piece to a question.
- * Owns: the measure, which is the cosine. For vectors of length 1 it is the dot product. Compare guides by their rank,
- * because the value of a cosine is not meaningful alone (docs/models.md).
+ * Ranks guides by the similarity between a question and the guide's piece that is nearest to it.
+ * Owns: the measure of similarity, which is the cosine. For vectors of length 1 it is the dot product. Compare guides
+ * by their rank, because the value of a cosine alone has no meaning (docs/models.md).
  * Pure.
  */
 import type { Guide, GuideSet } from '../models/guides.ts';
@@ -9,7 +9,7 @@ import type { Guide, GuideSet } from '../models/guides.ts';
 export type Hit = {
   readonly guide: Guide;
   readonly cosine: number;
-  /** The nearest piece. */ readonly text: string;
+  /** The text of the guide's nearest piece. */ readonly text: string;
 };
 
 /** @returns the `count` best guides, best first */

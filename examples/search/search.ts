@@ -1,5 +1,5 @@
 /**
- * `npm run search -- QUESTION --url URL --guides DIR`: semantic search through a served sentence encoder.
+ * `npm run search -- QUESTION --url URL --guides DIR`: semantic search with a served sentence encoder.
  *
  * Ends: 0 with the best guides printed, 2 for a wrong command line, 4 when the server does not answer.
  */

@@ -1,16 +1,17 @@
 /**
- * The last known objects of one type, by key and by index. It notifies handlers of changes.
+ * Holds the last known objects of one type, by key and by index, and notifies handlers of changes.
  * Owns: the objects, the indexes, and calling handlers. When a handler throws, the error is reported. The handler still
  * gets the next change, and other handlers and the cache are not affected.
  * Rule: objects are shared and must not be changed (`freeze` enforces this in tests). When an object was deleted and
- * created again under the same name, handlers get a deletion and an addition, even if the events between were missed.
+ * created again under the same name, handlers get a deletion and an addition, even if the cache missed the event of the
+ * deletion.
  */
 import { keyOf, type KubeObject } from '../../api/kube-object.ts';
 
 export type Change<T> =
   | { readonly kind: 'added'; readonly now: T }
   | { readonly kind: 'updated'; readonly before: T; readonly now: T }
-  /** `before` is the last known state. Changes between that state and the deletion may have been missed. */
+  /** `before` is the last known state. The object may have changed between this state and its deletion. */
   | { readonly kind: 'deleted'; readonly before: T };
 
 export type CacheHandler<T> = (change: Change<T>) => void;
@@ -89,8 +90,8 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     const key = keyOf(object.metadata);
     const before = this.#objects.get(key);
     if (before !== undefined && before.metadata.uid === object.metadata.uid) {
-      // Ignore the same state, which comes again after a relist, or at the start of a watch that overlaps with the
-      // list.
+      // Ignore a state that is known already. It can come again after a relist, or at the start of a watch that
+      // overlaps with the list.
       if (before.metadata.resourceVersion === object.metadata.resourceVersion) return;
       this.#forget(key, before);
       this.#remember(key, object);
@@ -111,7 +112,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     this.#tellAll({ kind: 'deleted', before });
   }
 
-  /** Replaces all objects. Handlers get the differences from the known objects, deletions first. */
+  /** Replaces all objects. Handlers get the changes from the old objects to the new ones, deletions first. */
   replace(objects: readonly T[]): void {
     const keys = new Set(objects.map((object) => keyOf(object.metadata)));
     for (const [key, before] of this.#objects) if (!keys.has(key)) this.remove(before);

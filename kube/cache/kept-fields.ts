@@ -7,8 +7,8 @@
 import { isRecord } from '../../api/record.ts';
 
 /**
- * Which parts of a value are kept. `true`: all parts. `false`: no part. A function: its result for an object or list. A
- * record: one rule per field. A list of one entry: the same rule for each item.
+ * Which parts of a value are kept. `true`: all parts. `false`: no part. A function: the result of the function for the
+ * object or list. A record: for each field, its own rule. A list of one entry: for each item, the rule in that entry.
  */
 export type Keep<T> = boolean | ((value: NonNullable<T>) => unknown) | KeepParts<NonNullable<T>>;
 type KeepParts<T> = T extends readonly (infer Item)[]
@@ -19,7 +19,10 @@ type KeepParts<T> = T extends readonly (infer Item)[]
 
 type AnyKeep = boolean | ((value: never) => unknown) | readonly [AnyKeep] | { readonly [field: string]: AnyKeep };
 
-/** A new object with the kept parts. A part that is kept as a whole is shared with the given object. */
+/**
+ * A new object with the kept parts. A part with the rule `true` is not copied: the new object and the given object
+ * share it.
+ */
 export function keptFields<T extends object>(object: T, keep: Keep<T>): T {
   return partOf(object, keep as AnyKeep) as T;
 }

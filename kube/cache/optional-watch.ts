@@ -1,7 +1,7 @@
 /**
  * Watches a type that the cluster may not have, such as the types of the Gateway API.
- * Owns: checking once a minute whether the type is served and readable, and watching it while it is. In a cluster
- * without the type, the operator sends one small request per minute and stays ready.
+ * Owns: checking once a minute whether the type is served and readable, and watching the type while it is served. In a
+ * cluster without the type, the operator sends one small request per minute and stays ready.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
  */
 import { messageOf } from '../../api/errors.ts';
@@ -20,7 +20,7 @@ import { Reflector, type ReflectorDeps } from './reflector.ts';
 export type TypePresence = 'Served' | 'Missing' | 'Forbidden' | 'Unknown';
 
 const lookAgainMs = 60_000;
-/** The wait before the next check while no check has reached the server yet. */
+/** The wait before the next check, as long as no check has reached the server. */
 const retryMs = 5_000;
 
 export class OptionalWatch<T extends KubeObject> {
@@ -54,7 +54,10 @@ export class OptionalWatch<T extends KubeObject> {
     return this.#reflector.cache;
   }
 
-  /** True once it is known whether the type is served and, if so, once all its objects were read. */
+  /**
+   * True once the operator knows whether the type is served. If the type is served, all its objects must also have been
+   * read.
+   */
   get synced(): boolean {
     return this.#presence === 'Served' ? this.#reflector.synced : this.#presence !== 'Unknown';
   }

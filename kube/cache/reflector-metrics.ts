@@ -1,6 +1,6 @@
 /**
- * The metrics of one reflector. Alert on the time since the last event: all other metrics of a watch that died without
- * an error look healthy.
+ * The metrics of one reflector. Alert on the time since the last event: when a watch died without an error, all other
+ * metrics look healthy.
  * Owns: the reflector_* metrics. Their label `type` is the plural with its group.
  */
 import { counter, sampledGauge, type Counter, type Registry } from '../../lib/metrics.ts';

@@ -1,9 +1,10 @@
 /**
  * Keeps a cache equal to the API server's objects of one type: lists once, then watches until it is stopped.
- * Owns: the resourceVersion to watch from, and the meaning of each way a watch can end. It retries for ever.
+ * Owns: the resourceVersion to watch from, and the meaning of each way a watch can end. A reflector retries for ever.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
- * Rule: a list always reads storage, not the server's cache, because a new leader that starts from an older state could
- * undo the work of the last leader. Lists occur only at the start and when the resourceVersion is lost.
+ * Rule: a list always reads storage, not the server's cache, because the cache may be old, and a new leader that starts
+ * from an older state could undo the work of the last leader. Lists occur only at the start and when the
+ * resourceVersion is lost.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { onAbort } from '../../lib/abort.ts';
@@ -29,13 +30,16 @@ export type ReflectorDeps<T extends KubeObject> = {
   readonly fieldSelector?: string;
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
   /**
-   * Makes what is stored of an object that the server sent; `dropManagedFields` unless given. `before` is the stored
-   * object of that name, if there is one.
+   * Makes the object to store from an object that the server sent. The default is `dropManagedFields`. `before` is the
+   * stored object of the same name, if there is one.
    */
   readonly transform?: (object: T, before: T | undefined) => T;
-  /** Objects for which it is false are not stored, as if they did not exist. Absent: all are stored. */
+  /**
+   * Objects for which the function returns false are not stored, as if they did not exist. If absent, all objects are
+   * stored.
+   */
   readonly keep?: (object: T) => boolean;
-  /** Deep-freezes stored objects. For tests. */
+  /** True: stored objects are deep-frozen. For tests. */
   readonly freeze?: boolean;
   /** A random number in [0, 1), for jitter. */
   readonly random?: () => number;
@@ -49,11 +53,12 @@ export type ReflectorLimits = {
    */
   readonly silenceMs: number;
   /**
-   * The server is asked to end each watch after one to two times this span, so that watches do not all restart at once.
+   * The reflector asks the server to end each watch after a random time between this span and twice this span, so that
+   * watches do not all restart at once.
    */
   readonly watchSeconds: number;
   readonly backoff: Backoff;
-  /** A watch that ended sooner than this without an event counts as failed, even if it ended without an error. */
+  /** A watch that ended sooner than this without an event counts as failed, even if the server reported no error. */
   readonly shortMs: number;
 };
 
@@ -79,7 +84,7 @@ export class Reflector<T extends KubeObject> {
   readonly #firstList = Promise.withResolvers<void>();
   /** The resourceVersion of the cache; undefined before the first list and when the version is lost. */
   #position: string | undefined;
-  /** The continue token of a list expired once; the next list asks for everything in one page. */
+  /** True after the continue token of a list expired: the next list asks for everything in one page. */
   #unpaged = false;
   #synced = false;
   #heardAt: number;
@@ -109,7 +114,7 @@ export class Reflector<T extends KubeObject> {
     return this.#cache;
   }
 
-  /** True once every object that existed at the start is in the cache. Stays true. */
+  /** True once every object that existed at the start is in the cache. It never becomes false again. */
   get synced(): boolean {
     return this.#synced;
   }
@@ -119,7 +124,7 @@ export class Reflector<T extends KubeObject> {
     return this.#deps.clock.monotonic() - this.#heardAt;
   }
 
-  /** Resolves once `synced`; never rejects. */
+  /** Resolves once `synced` is true; never rejects. */
   whenSynced(): Promise<void> {
     return this.#firstList.promise;
   }
@@ -151,8 +156,8 @@ export class Reflector<T extends KubeObject> {
       return { kind: 'closed' };
     } catch (error) {
       if (!isGone(error) && !isTooLargeVersion(error)) return { kind: 'failed', error };
-      // The server no longer has our resourceVersion, or does not have it yet. The latter occurs after a restore from a
-      // backup, or when another replica of the server answers.
+      // The server no longer has our resourceVersion, or does not have it yet. It does not have the version yet after a
+      // restore from a backup, or when a replica that lags behind answers.
       this.#position = undefined;
       return { kind: 'expired', error };
     }
@@ -264,7 +269,7 @@ export class Reflector<T extends KubeObject> {
         break;
       case 'ADDED':
       case 'MODIFIED':
-        // A change of its labels can make an object unwanted.
+        // A change of labels can make an object unwanted.
         if (this.#isWanted(event.object)) this.#cache.put(this.#kept(event.object));
         else this.#cache.remove(event.object);
         break;
@@ -281,8 +286,8 @@ export class Reflector<T extends KubeObject> {
     try {
       return (this.#deps.transform ?? dropManagedFields)(object, this.#cache.get(keyOf(object.metadata)));
     } catch (error) {
-      // Keep the whole object when the transform fails. Otherwise the object would be missing, or every watch would
-      // fail on it.
+      // Keep the whole object when the transform fails. Otherwise the object would be missing from the cache, or every
+      // watch would fail at this object.
       this.#onFault('transform', error);
       return object;
     }

@@ -2,8 +2,9 @@
  * Replaces equal parts of many objects by one part, so that a thousand Deployments from the same template store its
  * probes, mounts and environment only once.
  *
- * Limits: remembers `maxParts` parts; a part whose JSON is longer than `maxChars` is not shared. When it is full, it
- * forgets all parts; objects keep their parts. A part must not be changed after it was shared.
+ * Limits: remembers `maxParts` parts; a part whose JSON is longer than `maxChars` is not shared. When `maxParts` is
+ * reached, all remembered parts are forgotten; objects keep the parts that they have. A part must not be changed after
+ * it was shared.
  */
 const maxParts = 4096;
 const maxChars = 4096;

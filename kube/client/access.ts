@@ -1,7 +1,7 @@
 /**
  * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
- * Owns: the only import of client-node's code. It costs half a second and 80 MiB, so it is loaded only for a kubeconfig
- * that needs it; all others are read by plain-access.ts. Results are plain headers and TLS options.
+ * Owns: the only import of client-node's code. Loading client-node costs half a second and 80 MiB, so it is loaded only
+ * for a kubeconfig that needs it; plain-access.ts reads all others. Results are plain headers and TLS options.
  * Rule: credentials are read again every 10 s, because tokens rotate. After a 401 the kubeconfig is loaded again, too.
  */
 import type { RequestOptions } from 'node:https';
@@ -31,7 +31,7 @@ type Loaded = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** @throws AppError BAD_CONFIG without a usable kubeconfig */
+/** @throws AppError BAD_CONFIG when there is no usable kubeconfig */
 export async function loadAccess(source: AccessSource, clock: Clock): Promise<ClusterAccess> {
   const where = source.kubeconfig ?? 'kubeconfig';
   const load = async (): Promise<Loaded> => (await plainAccess(source)) ?? (await loadByClientNode(source, where));
@@ -73,7 +73,7 @@ function loadInto(config: KubeConfig, { kubeconfig, context }: AccessSource, whe
   return config;
 }
 
-/** @throws AppError BAD_CONFIG when the context has no cluster, or when client-node made up a default one */
+/** @throws AppError BAD_CONFIG when the context has no cluster, or when client-node invented a default cluster */
 function clusterOf(config: KubeConfig, where: string): Cluster {
   const cluster = config.getCurrentCluster();
   if (cluster === null)
@@ -81,7 +81,7 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
       where,
       problem: `context '${config.getCurrentContext()}' refers to a cluster that the file does not contain`,
     });
-  // client-node creates a context of this name when it finds no configuration.
+  // client-node invents a context of this name when it does not find a configuration.
   if (config.getCurrentContext() === 'loaded-context') {
     throw new AppError('BAD_CONFIG', {
       where,
@@ -165,7 +165,8 @@ class RereadCredentials {
 
 /**
  * Returns the newly loaded kubeconfig.
- * @throws Error when it names another server: the current context changed, and its credentials are not for this server
+ * @throws Error when the file names another server now: its current context changed, and the credentials of that
+ * context are not for our server
  */
 function sameServer(before: Loaded, now: Loaded): Loaded {
   if (now.server !== before.server)
@@ -174,8 +175,8 @@ function sameServer(before: Loaded, now: Loaded): Loaded {
 }
 
 /**
- * Access to a server without credentials, except perhaps a few headers. For local mode and tests.
- * @param tls for example `ca`, the certificate to trust when the server has its own
+ * Access to a server that needs no credentials, or only the given headers. For local mode and tests.
+ * @param tls for example `ca`, the certificate to trust when the server has a certificate of its own
  */
 export function openAccess(
   server: string,
@@ -203,12 +204,12 @@ function proxyOf(url: string | undefined, where: string): string | undefined {
   throw new AppError('BAD_CONFIG', { where, problem: problemOfProxy(url) });
 }
 
-/** The problem of a proxy-url, and what to do. */
+/** A sentence that says what is wrong with a proxy-url and what to do. */
 function problemOfProxy(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null) return `proxy-url '${url}' is not a URL`;
   const advice = 'set proxy-url to an HTTP proxy (http: or https:)';
-  // curl and kubectl accept socks5: and socks5h:.
+  // Name SOCKS in the message, because curl and kubectl accept socks5: and socks5h:.
   return parsed.protocol.startsWith('socks')
     ? `a SOCKS proxy (proxy-url '${parsed.protocol}') is not supported: ${advice}, or remove it and forward a local ` +
         'port to the API server'

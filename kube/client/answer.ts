@@ -1,7 +1,8 @@
 /**
  * Reads what the API server sends: JSON answers, errors, and the lines of a watch.
  * Owns: the shapes of `Status` and of a watch event, and their validation.
- * Limits: it never keeps more than the given bound. A longer answer is an error, and its connection is closed.
+ * Limits: the functions never hold more of an answer than the given bound. A longer answer is an error, and its
+ * connection is closed.
  */
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -48,7 +49,7 @@ export async function readStatus(answer: Refused, request: string): Promise<AppE
   return header === undefined || status === undefined ? error : statusError({ ...status, afterMs: header });
 }
 
-/** @param value a Status from an answer or an ERROR event. Missing fields are taken from `fallback` */
+/** @param value a Status from an answer or an ERROR event; fields that it does not have are taken from `fallback` */
 export function statusFrom(
   value: unknown,
   fallback: { status: number; message: string },
@@ -70,12 +71,15 @@ function pauseIn(details: unknown): { afterMs?: number } {
   return typeof seconds === 'number' && seconds > 0 ? { afterMs: Math.min(seconds * 1000, maxAfterMs) } : {};
 }
 
-/** The wait that the server asked for, if any. */
+/** The wait that the server asked for, in milliseconds; undefined when the server did not ask for a wait. */
 export function afterMsOf(error: unknown): number | undefined {
   return statusOf(error)?.afterMs;
 }
 
-/** The non-empty lines of a body, each at most `limitBytes` long. Breaking out closes the connection. */
+/**
+ * The non-empty lines of a body, each at most `limitBytes` long. When the caller leaves its loop early, the connection
+ * is closed.
+ */
 export async function* readLines(body: Readable, limitBytes: number, request: string): AsyncGenerator<string> {
   let pieces: Buffer[] = [];
   let held = 0;
@@ -98,7 +102,7 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
     if (held > limitBytes)
       throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
   }
-  // Drop a line that was cut off, because the next watch gets the same event again.
+  // Drop a last line without a newline: it is incomplete, and the next watch gets the same event again.
 }
 
 /** @returns undefined when the body is longer than the limit */
@@ -115,7 +119,10 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The header in seconds. API servers do not use its other form, a date (RFC 9110, 10.2.3). */
+/**
+ * The header's seconds as milliseconds. The header may also be a date (RFC 9110, 10.2.3), but API servers do not send
+ * dates.
+ */
 function retryAfterMs(header: string | string[] | undefined): number | undefined {
   const text = Array.isArray(header) ? header[0] : header;
   if (text === undefined || !/^\d{1,9}$/.test(text.trim())) return undefined;

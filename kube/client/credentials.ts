@@ -5,9 +5,12 @@
  */
 
 export type AccessSource = {
-  /** Absent: $KUBECONFIG, then ~/.kube/config, then the pod's service account. */
+  /**
+   * Path of the kubeconfig file. If absent, the first that exists is used: $KUBECONFIG, ~/.kube/config, or the pod's
+   * service account.
+   */
   readonly kubeconfig?: string;
-  /** Absent: the file's current context. */
+  /** Name of the context. If absent, the file's current context is used. */
   readonly context?: string;
 };
 

@@ -1,7 +1,7 @@
 /**
  * A client that writes only while its owner is the leader.
- * Owns: the check before every write. A process may be suspended until its lease is over (stopped, swapped out, a
- * blocked event loop). Without the check it would then continue its pass and write.
+ * Owns: the check before every write. A process may be suspended until its lease is over: it was stopped or swapped
+ * out, or its event loop was blocked. Without the check, such a process would continue its pass and write.
  * Limits: a request that was sent cannot be recalled; resourceVersions protect objects from such late writes.
  */
 import { AppError } from '../../api/errors.ts';
@@ -9,7 +9,7 @@ import type { KubeClient } from './kube-client.ts';
 
 /**
  * @param isLeader called before every write
- * @throws AppError LEADERSHIP_LOST from writes when it returns false
+ * @throws AppError LEADERSHIP_LOST from writes when `isLeader` returns false
  */
 export function fencedClient(client: KubeClient, isLeader: () => boolean): KubeClient {
   const fenced = <T>(write: () => Promise<T>): Promise<T> =>

@@ -1,5 +1,5 @@
 /**
- * The Kubernetes port over HTTP.
+ * Implements the port of kube-client.ts over HTTP.
  * Owns: the request for each verb of kube-client.ts, and checking the shape of each answer before it is used.
  * Limits: one object 8 MiB (etcd stores at most 1.5), one page 128 MiB, one watch event 8 MiB.
  */
@@ -47,7 +47,7 @@ export type HttpClientDeps = {
   /** The field manager of writes that do not name one, and the User-Agent. */
   readonly name: string;
   readonly deadlineMs?: number;
-  /** The client's own rate; absent: no limit. */
+  /** The client's own limit of its request rate. If absent, the client does not limit itself. */
   readonly limits?: ThrottleLimits;
 };
 
@@ -109,8 +109,8 @@ export class HttpKubeClient implements KubeClient {
     } catch (error) {
       throw this.#transport.explain({ method: 'GET', path }, error, { signal, expired: () => false });
     } finally {
-      // The watch received nothing, so its connection may be dead. The connections for requests may be dead too, so
-      // replace them.
+      // When the watch ended because it received nothing, its connection may be dead. The connections for requests may
+      // be dead too, so replace all of them.
       if (signal.reason instanceof AppError && signal.reason.code === 'KUBE_WATCH_SILENT') this.#transport.retire();
     }
   }
@@ -142,7 +142,8 @@ export class HttpKubeClient implements KubeClient {
       path: objectPath(type, object.metadata),
       contentType: 'application/apply-patch+yaml',
       body: object,
-      // Strict: a field that the server does not know is an error. Without this the server would drop the field.
+      // With Strict, a field that the server does not know is an error. Without Strict, the server would drop the
+      // field.
       query: { fieldManager: options.fieldManager, force: String(options.force), fieldValidation: 'Strict' },
       ...callOf(options),
     });
@@ -192,7 +193,10 @@ export class HttpKubeClient implements KubeClient {
     return this.#patch(type, name, { contentType: 'application/merge-patch+json', body: patch }, options);
   }
 
-  /** JSON patch (RFC 6902). It is not in the port, because only the command line needs it, to replace whole fields. */
+  /**
+   * JSON patch (RFC 6902). The method is not in KubeClient, because only the command line needs it, to replace a field
+   * with all its contents.
+   */
   jsonPatch<T extends KubeObject>(
     type: ResourceType<T>,
     name: ObjectName,
@@ -232,8 +236,8 @@ export class HttpKubeClient implements KubeClient {
       limitBytes: objectLimitBytes,
       ...callOf(options),
     });
-    // The server answers with a Status when the object was deleted. When the object still exists, the answer is the
-    // object, which is marked for deletion.
+    // When the object was deleted, the server answers with a Status. When the object still exists, the server answers
+    // with the object, which is marked for deletion.
     return !(
       isRecord(answer) &&
       isRecord(answer['metadata']) &&

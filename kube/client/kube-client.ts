@@ -1,9 +1,9 @@
 /**
  * The port to a Kubernetes API: the calls that the operator needs.
- * Owns: the types. They are implemented over HTTP in kube/client/http-client.ts, and in memory in tests.
- * Rule: every call takes a signal and has a deadline of its own. It fails with an AppError: KUBE_STATUS (the server
- * answered with an error; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE. When the caller aborts, it
- * fails with the signal's reason.
+ * Owns: the types. kube/client/http-client.ts implements the port over HTTP, and tests implement it in memory.
+ * Rule: every call takes a signal and has a deadline of its own. A call fails with an AppError: KUBE_STATUS (the server
+ * answered with an error; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE. When the caller aborts, the
+ * call fails with the signal's reason.
  */
 import type { KubeObject, ObjectMeta, ObjectName } from '../../api/kube-object.ts';
 import type { ResourceType } from './resource-type.ts';
@@ -17,7 +17,8 @@ export interface KubeClient {
 
   /**
    * Changes from `query.resourceVersion` on. The iteration ends when the server closes the stream, and throws when
-   * something fails. For an ERROR event it throws the KUBE_STATUS of the event. Breaking out closes the stream.
+   * something fails. For an ERROR event it throws the KUBE_STATUS of the event. When the caller leaves its loop early,
+   * the stream is closed.
    */
   watch<T extends KubeObject>(
     type: ResourceType<T>,
@@ -29,20 +30,22 @@ export interface KubeClient {
   create<T extends KubeObject>(type: ResourceType<T>, object: T, options?: PatchOptions): Promise<T>;
 
   /**
-   * PUT of a whole object. With `metadata.resourceVersion` it fails with Conflict when the object has changed since.
+   * PUT of a complete object. If the object has a `metadata.resourceVersion`, the call fails with Conflict when the
+   * object has changed since that version.
    */
   replace<T extends KubeObject>(type: ResourceType<T>, object: T, options?: WriteOptions): Promise<T>;
 
   /**
    * Server-side apply: creates the object or takes ownership of the given fields. A field that an earlier apply set and
-   * this one omits is released.
+   * this apply omits is released.
    */
   apply<T extends KubeObject>(type: ResourceType<T>, object: T, options: ApplyOptions): Promise<T>;
 
   /**
-   * Writes the whole status of one object if it is still at `target.resourceVersion`; 409 (`isConflict`) otherwise.
+   * Replaces the status of one object if the object is still at the resourceVersion of `target`; otherwise it fails
+   * with 409 (`isConflict`).
    *
-   * The request is a PUT on /status, not a patch. The resourceVersion makes it compare-and-set, the server ignores
+   * The request is a PUT on /status, not a patch. The resourceVersion makes the PUT compare-and-set, the server ignores
    * everything except `status`, and omitted keys are removed. A merge patch would need a null for each removed key, and
    * an apply would not fail when the spec changed after the decision.
    */
@@ -54,7 +57,7 @@ export interface KubeClient {
   ): Promise<T>;
 
   /**
-   * Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion it is
+   * Merge patch of labels, annotations or finalizers; `null` removes a key. With a resourceVersion, the patch is
    * compare-and-set.
    */
   patchMetadata<T extends KubeObject>(
@@ -65,8 +68,8 @@ export interface KubeClient {
   ): Promise<T>;
 
   /**
-   * JSON merge patch (RFC 7386) of a whole object. With `metadata.resourceVersion` in the patch it is compare-and-set
-   * (409).
+   * JSON merge patch (RFC 7386) of any part of an object. If the patch has a `metadata.resourceVersion`, it is
+   * compare-and-set (409).
    */
   mergePatch<T extends KubeObject>(
     type: ResourceType<T>,
@@ -86,30 +89,30 @@ export type CallOptions = {
 };
 
 export type WriteOptions = CallOptions & {
-  /** The name that is recorded in managedFields. Absent: the client's own name. */
+  /** The name that the server records in managedFields. If absent, it is the client's own name. */
   readonly fieldManager?: string;
 };
 
 export type PatchOptions = WriteOptions & {
-  /** True: a field that the server does not know is an error (400). Otherwise the server drops the field. */
+  /** True: a field that the server does not know is an error (400). Otherwise, the server drops such a field. */
   readonly strict?: boolean;
 };
 
 export type ApplyOptions = CallOptions & {
   readonly fieldManager: string;
-  /** Takes over fields that other managers own. Without it, such a field is a conflict (409). */
+  /** True: the apply takes over fields that other managers own. False: such a field is a conflict (409). */
   readonly force: boolean;
 };
 
 export type ListQuery = {
-  /** Absent: all namespaces. */
+  /** If absent, all namespaces are listed. */
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly limit?: number;
   /** The token from the previous page. It is never set together with resourceVersion. */
   readonly continue?: string;
-  /** "0": the list is read from the server's cache. Absent: it is read from storage. */
+  /** "0": the list is read from the server's cache. If absent, the list is read from storage. */
   readonly resourceVersion?: string;
 };
 
@@ -132,7 +135,10 @@ export type WatchEvent<T> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: T }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
-/** An object as it was read. The write is refused if the object has changed since, or was deleted and created again. */
+/**
+ * The object as the caller read it. The write is refused if the object has changed since then, or was deleted and
+ * created again.
+ */
 export type Versioned = Pick<KubeObject, 'metadata'>;
 
 export type MetadataTarget = ObjectName & Pick<ObjectMeta, 'uid' | 'resourceVersion'>;
@@ -140,7 +146,7 @@ export type MetadataTarget = ObjectName & Pick<ObjectMeta, 'uid' | 'resourceVers
 export type MetadataChange = {
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly annotations?: Readonly<Record<string, string | null>>;
-  /** The whole list, because a merge patch cannot add one item. Also pass a resourceVersion. */
+  /** The complete new list, because a merge patch cannot add a single item. Pass a resourceVersion, too. */
   readonly finalizers?: readonly string[];
 };
 

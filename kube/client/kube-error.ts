@@ -31,7 +31,10 @@ function kindOfStatus({ status, reason, message }: KubeStatus): ErrorKind {
   return kindByStatus[status] ?? 'transient';
 }
 
-/** The server answers an apply that does not fit the schema with 500 and an empty reason. Retrying does not help. */
+/**
+ * When an apply does not match the schema, the server answers with 500, an empty reason and this message. A retry does
+ * not help.
+ */
 const unappliable = 'failed to create typed patch object';
 
 const kindByStatus: Readonly<Record<number, ErrorKind>> = {
@@ -55,7 +58,7 @@ export function isNotFound(error: unknown): boolean {
   return statusOf(error)?.status === 404;
 }
 
-/** The object has changed since it was read. AlreadyExists is also a 409 and is not included. */
+/** The object has changed since the caller read it. False for AlreadyExists, which is a 409, too. */
 export function isConflict(error: unknown): boolean {
   const status = statusOf(error);
   return status?.status === 409 && status.reason !== 'AlreadyExists';
@@ -99,7 +102,7 @@ export function isNamespaceTerminating(error: unknown): boolean {
 
 /**
  * The server does not have the requested resourceVersion yet: it restarted, or another replica answered. The reason is
- * Timeout (504); older servers report it in the message only.
+ * Timeout (504); older servers have this reason in the message only.
  */
 export function isTooLargeVersion(error: unknown): boolean {
   const status = statusOf(error);

@@ -3,8 +3,8 @@
  * or a separate file.
  * Owns: reading tokens, token files, client certificates, passwords and impersonation of a user.
  * Why: client-node costs half a second and 80 MiB.
- * Limits: one valid file of at most 1 MiB without exec plugins, auth providers or unknown fields. For anything else the
- * result is undefined; client-node then reads the file and reports its faults.
+ * Limits: the kubeconfig is one valid file of at most 1 MiB, without exec plugins, auth providers or unknown fields.
+ * Otherwise the result is undefined; client-node then reads the file and reports its faults.
  */
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -18,7 +18,7 @@ export type PlainAccess = {
   readonly server: string;
   readonly namespace: string | undefined;
   readonly proxyUrl: string | undefined;
-  /** Reads the token and certificate files again. Rejects when one of them cannot be read. */
+  /** Reads the token and certificate files again. Rejects when one of these files cannot be read. */
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
@@ -58,8 +58,8 @@ const here: Surroundings = {
 };
 
 /**
- * @returns undefined where client-node is needed
- * @throws AppError BAD_CONFIG for an identity that neither this reader nor client-node sends
+ * @returns undefined when client-node has to read the kubeconfig
+ * @throws AppError BAD_CONFIG for an impersonation that neither this reader nor client-node can send
  */
 export async function plainAccess(source: AccessSource, around: Surroundings = here): Promise<PlainAccess | undefined> {
   try {
@@ -72,7 +72,7 @@ export async function plainAccess(source: AccessSource, around: Surroundings = h
   }
 }
 
-/** The kubeconfig file that kubectl would read; undefined where no file exists. */
+/** The kubeconfig file that kubectl would read; undefined when no file exists. */
 function pathOf({ kubeconfig }: AccessSource, { env, home }: Surroundings): string | undefined {
   if (kubeconfig !== undefined) return kubeconfig;
   if (env['KUBECONFIG'] !== undefined && env['KUBECONFIG'] !== '') return env['KUBECONFIG'];
@@ -81,7 +81,7 @@ function pathOf({ kubeconfig }: AccessSource, { env, home }: Surroundings): stri
 }
 
 async function fromFile(path: string, wanted: string | undefined): Promise<PlainAccess | undefined> {
-  // A pipe can be read only once, so if client-node is needed, it must get the text that was read.
+  // Do not read a pipe here: it can be read only once, and client-node may have to read it.
   const facts = await stat(path);
   if (!facts.isFile() || facts.size > maxBytes) return undefined;
   const text = await readFile(path, 'utf8');
@@ -103,7 +103,8 @@ async function fromFile(path: string, wanted: string | undefined): Promise<Plain
 }
 
 /**
- * client-node drops these fields without a message, so requests would have other rights than kubectl's requests.
+ * Refuses fields of the impersonation that client-node drops without a message. Requests without them would have other
+ * rights than kubectl's requests.
  *
  * @throws AppError BAD_CONFIG
  */
@@ -147,7 +148,8 @@ function textIn(value: Readonly<Record<string, unknown>>, field: string): string
 }
 
 /**
- * A token file has priority over a token, as in client-go. Both may end in a newline, which a header must not contain.
+ * A token file has priority over a token, as in client-go. A token and a token file may end in a newline, which a
+ * header must not contain.
  */
 async function headersOf(
   user: Readonly<Record<string, unknown>>,
@@ -191,7 +193,7 @@ async function tlsOf(
   };
 }
 
-/** `FIELD-data` in Base64, or the file that FIELD names. */
+/** The content of a field: `FIELD-data`, which is Base64, or else the file that `FIELD` names. */
 async function contentOf(
   value: Readonly<Record<string, unknown>>,
   field: string,
@@ -203,7 +205,7 @@ async function contentOf(
   return path === undefined ? undefined : readFile(resolve(files, path));
 }
 
-/** A pod that runs inside the cluster. */
+/** Access with the service account of a pod that runs inside the cluster. */
 async function ofPod({ env, serviceAccount }: Surroundings): Promise<PlainAccess | undefined> {
   const [host, port] = [env['KUBERNETES_SERVICE_HOST'], env['KUBERNETES_SERVICE_PORT']];
   if (host === undefined || host === '' || port === undefined) return undefined;

@@ -31,8 +31,8 @@ export class RateLimiter {
   }
 
   /**
-   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the longer of the key's wait and
-   * the bucket's wait.
+   * Counts a failure of the key and takes a token. Returns the wait in milliseconds: the key's wait or the bucket's
+   * wait, whichever is longer.
    */
   next(key: string): number {
     const { baseMs, maxMs, perSecond, burst } = this.#limits;
@@ -43,13 +43,13 @@ export class RateLimiter {
     const now = this.#clock.monotonic();
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;
     this.#refilledAt = now;
-    // When the bucket is empty, take a future token, so the count becomes negative. Example: with -3 tokens at 10 per
-    // second the wait is 300 ms.
+    // If the bucket is empty, the key has taken a token of the future, and the count of tokens is negative. Example:
+    // with -3 tokens at 10 per second the wait is 300 ms.
     const shared = this.#tokens >= 0 ? 0 : (-this.#tokens / perSecond) * 1000;
     return Math.max(own, shared);
   }
 
-  /** Call it when the key succeeded: its next failure starts again from the shortest wait. */
+  /** Call it when the key succeeded, so that its next failure starts again from the shortest wait. */
   forget(key: string): void {
     this.#failures.delete(key);
   }

@@ -11,7 +11,7 @@ declare const objectOf: unique symbol;
  * `T` is the TypeScript type of one object. It exists only for the compiler, so that `get(leases, …)` returns a Lease.
  */
 export type ResourceType<T extends KubeObject = KubeObject> = {
-  /** Empty for the core group. */
+  /** The API group, such as `apps`; empty for the core group. */
   readonly group: string;
   readonly version: string;
   readonly plural: string;
@@ -25,7 +25,7 @@ export function apiVersionOf(type: ResourceType): string {
   return type.group === '' ? type.version : `${type.group}/${type.version}`;
 }
 
-/** The path of a collection. Without `namespace` it covers all namespaces. */
+/** The path of a collection. If `namespace` is undefined, the collection covers all namespaces. */
 export function collectionPath(type: ResourceType, namespace?: string): string {
   const root = type.group === '' ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
   const scope = type.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';

@@ -2,15 +2,15 @@
  * When a client may send its next request: the pause that the API server asked for, and the client's own rate.
  * Owns: one pause for all requests of a client, the slow start after it, and the bucket of `qps` and `burst`.
  * Limits: a pause lasts at most 60 s, and a request waits at most as long as its caller allows.
- * Why: API Priority and Fairness answers 429 when the queues of the whole client are full. Other requests of the same
- * client would be refused too, and they would take the place of the requests that have to wait.
+ * Why: API Priority and Fairness answers 429 when the queues of the whole client are full. The server would refuse
+ * other requests of the same client, too. Those requests would only take the place of the requests that already wait.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { reasonOf } from '../../lib/abort.ts';
 import { statusError } from './kube-error.ts';
 
 export type ThrottleLimits = {
-  /** Requests a second, on average; 0: no limit. */
+  /** Requests a second, on average. With 0 there is no limit. */
   readonly qps: number;
   /** Requests that may be sent at once after a time without requests, 1 or more. */
   readonly burst: number;
@@ -27,7 +27,7 @@ export class Throttle {
   readonly #clock: Clock;
   readonly #limits: ThrottleLimits;
   #pausedUntil = Number.NEGATIVE_INFINITY;
-  /** The slow start lasts as long as the pause before it. */
+  /** When the slow start ends. It lasts as long as the pause before it. */
   #slowUntil = Number.NEGATIVE_INFINITY;
   #nextSlowAt = Number.NEGATIVE_INFINITY;
   #tokens: number;
@@ -52,7 +52,7 @@ export class Throttle {
     this.#slowUntil = until + forMs;
   }
 
-  /** Milliseconds until the pause ends; 0 without one. */
+  /** Milliseconds until the pause ends; 0 when there is no pause. */
   get pausedMs(): number {
     return Math.max(0, this.#pausedUntil - this.#clock.monotonic());
   }
@@ -61,8 +61,8 @@ export class Throttle {
    * Resolves when a request may be sent.
    *
    * @param mostMs the longest wait, in milliseconds
-   * @throws AppError KUBE_STATUS 429 when the wait would be longer, with the time that is left; the signal's reason
-   *   when it is aborted
+   * @throws AppError KUBE_STATUS 429, with the time that is left, when the wait would be longer than `mostMs`; the
+   *   signal's reason when the signal is aborted
    */
   async turn(signal: AbortSignal, mostMs: number): Promise<void> {
     const giveUpAt = this.#clock.monotonic() + mostMs;
@@ -81,7 +81,8 @@ export class Throttle {
   }
 
   /**
-   * The wait until the pause ends, or until the slow start allows a request. When it is 0, the request uses that place.
+   * The wait until the pause ends, or until the slow start allows a request. When the wait is 0, the request takes a
+   * place of the slow start.
    */
   #pauseWaitMs(): number {
     const now = this.#clock.monotonic();
@@ -93,8 +94,8 @@ export class Throttle {
   }
 
   /**
-   * Takes a token; when the bucket is empty, a future token. Example: at 10 tokens per second and a count of -3 the
-   * wait is 300 ms.
+   * Takes a token and returns the wait for it. When the bucket is empty, the request takes a token of the future.
+   * Example: at 10 tokens per second and a count of -3 the wait is 300 ms.
    */
   #tokenWaitMs(mostMs: number): number {
     const { qps, burst } = this.#limits;

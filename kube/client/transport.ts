@@ -1,11 +1,11 @@
 /**
  * HTTP to the API server: pooled connections, one deadline per request, bounded answers.
  * Owns: two connection pools, replacing dead connections, retries of safe requests, and the rest_client_* metrics.
- * Requests share at most 16 connections, each kept for a minute; every watch has its own connection. All requests wait
- * while the server has asked one of them to (throttle.ts).
+ * Requests share at most 16 connections, each kept for a minute; every watch has its own connection. When the server
+ * asks one request to wait, all requests wait (throttle.ts).
  * Limits: an answer may have `limitBytes`, an error answer 64 KiB.
- * Why: only HTTP/1.1 is used, because undici's HTTP/2 does not notice a dead connection, and all watches would share
- * one.
+ * Why: only HTTP/1.1 is used, because undici's HTTP/2 does not notice a dead connection, and with HTTP/2 all watches
+ * would share one connection.
  */
 import type { Readable } from 'node:stream';
 import { Agent, ProxyAgent, request, type buildConnector, type Dispatcher } from 'undici';
@@ -25,13 +25,13 @@ export type ApiCall = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
-  /** Sent as JSON. */
+  /** The value to send as JSON. */
   readonly body?: unknown;
-  /** Writes the JSON of the body, where its order of fields matters. Default: JSON.stringify. */
+  /** Converts the body to JSON, for a body whose order of fields matters. The default is JSON.stringify. */
   readonly toText?: (body: unknown) => string;
   readonly contentType?: string;
   readonly signal?: AbortSignal;
-  /** The deadline of all tries together, in milliseconds. */
+  /** The time for all tries together, in milliseconds. */
   readonly deadlineMs?: number;
   readonly limitBytes?: number;
 };
@@ -43,7 +43,7 @@ export type TransportDeps = {
   readonly userAgent: string;
   readonly deadlineMs?: number;
   readonly connections?: number;
-  /** Absent: as many requests as the server accepts. */
+  /** The client's own limit of its request rate. If absent, the client does not limit itself. */
   readonly limits?: ThrottleLimits;
 };
 
@@ -94,11 +94,12 @@ export class Transport {
   }
 
   /**
-   * One request, one JSON answer.
+   * Sends one request and returns its JSON answer.
    *
-   * It is sent again within the deadline in three cases. The server asks for a later retry (429, or 5xx with
-   * Retry-After). The answer is a 401: retried once with fresh credentials. A GET's connection broke or gave no answer
-   * in half the time: retried once, because a kept connection may be dead.
+   * The request is sent again within the deadline in three cases. First, the server asks for a later retry (429, or 5xx
+   * with Retry-After). Second, the answer is a 401: the request is sent once more, with fresh credentials. Third, the
+   * connection of a GET broke or gave no answer in half of the time: the GET is sent once more, because an idle
+   * connection from the pool may have been dead.
    */
   async request(call: ApiCall): Promise<unknown> {
     const deadline = startDeadline(this.#deps.clock, this.#deadlineMs(call), call.signal);
@@ -118,8 +119,8 @@ export class Transport {
   }
 
   /**
-   * The body of a GET as a stream, which the signal ends. Headers must arrive within 30 s. The request is retried only
-   * once, after a 401, with fresh credentials.
+   * The body of a GET as a stream, which ends when the signal is aborted. Headers must arrive within 30 s. The request
+   * is retried only once, after a 401, with fresh credentials.
    */
   async stream(call: Pick<ApiCall, 'path' | 'query'>, signal: AbortSignal): Promise<Readable> {
     const get: ApiCall = { method: 'GET', ...call };
@@ -136,8 +137,8 @@ export class Transport {
   }
 
   /**
-   * Called when a connection died without an error: other kept connections may be dead too, so later requests use new
-   * ones.
+   * Call it when a connection died without an error. Other connections of the pools may be dead too, so later requests
+   * use new connections.
    */
   retire(): void {
     const pools = this.#pools;
@@ -227,7 +228,7 @@ export class Transport {
     };
   }
 
-  /** Makes new pools when the TLS material has changed. Requests under way finish on the old pools. */
+  /** Makes new pools when the TLS material has changed. Requests in progress finish on the old pools. */
   #poolsFor(credentials: Credentials): Pools {
     // Credentials are usually the same object as before. Compare the content only of a new object.
     if (this.#pools?.credentials === credentials) return this.#pools;
@@ -255,7 +256,7 @@ export class Transport {
         },
       });
     };
-    // kube-apiserver closes an idle connection after 90 s; the client closes it earlier.
+    // The client closes an idle connection before kube-apiserver does, which closes it after 90 s.
     const requests = make({
       connections: this.#deps.connections ?? 16,
       keepAliveTimeout: 60_000,
@@ -291,7 +292,7 @@ export class Transport {
 /** The kinds of retry that a call has already used. Each kind can help only once. */
 type Spent = Set<'credentials' | 'connection'>;
 
-/** Milliseconds until the same request is sent again; undefined when it is not retried. */
+/** Milliseconds until the same request is sent again; undefined when the request is not retried. */
 function pauseBefore(call: ApiCall, error: unknown, spent: Spent): number | undefined {
   const status = statusOf(error);
   if (status === undefined)
@@ -302,8 +303,8 @@ function pauseBefore(call: ApiCall, error: unknown, spent: Spent): number | unde
 }
 
 /**
- * Answers about the server as a whole: API Priority and Fairness (429), and a server that starts or shuts down (503).
- * Another 5xx concerns one request, such as a webhook that failed.
+ * True for an answer that concerns all requests to the server: API Priority and Fairness (429), or a server that starts
+ * or shuts down (503). Any other 5xx concerns one request; for example, its webhook failed.
  */
 function isBusy(status: number): boolean {
   return status === 429 || status === 503;
@@ -315,7 +316,10 @@ function once(spent: Spent, cure: 'credentials' | 'connection'): 0 | undefined {
   return 0;
 }
 
-/** Whether half of the deadline has passed without an answer. */
+/**
+ * Whether undici gave up because no headers came in time: within half of the deadline for a request, within 30 s for a
+ * watch.
+ */
 function isLate(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'UND_ERR_HEADERS_TIMEOUT';
 }

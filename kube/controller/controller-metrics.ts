@@ -13,7 +13,7 @@ import {
   type Registry,
 } from '../../lib/metrics.ts';
 
-/** `terminal` is an error that is not retried; it counts as `error` and in a separate counter. */
+/** `terminal` is an error that is not retried. It is counted as `error`, and also in a separate counter. */
 export type Result = 'success' | 'error' | 'terminal' | 'requeue' | 'requeue_after';
 
 const seconds = [

@@ -1,9 +1,9 @@
 /**
  * The loop of a controller: workers take keys, run a pass for each, and requeue the key by the pass's outcome.
- * Owns: workers, the time limit of a pass, the meaning of each outcome (the table in api/errors.ts), and the
+ * Owns: workers, the time limit of a pass, the meaning of each outcome (by the table in api/error-kinds.ts), and the
  * controller_runtime_* metrics. A pass gets a key, never an event, so it may run at any time and may be repeated.
- * Ends: `run` stops taking keys when its signal is aborted, lets passes finish for `drainMs`, then aborts them, and
- * resolves when the last one has returned.
+ * Ends: `run` stops taking keys when its signal is aborted, gives passes in progress `drainMs` to finish, then aborts
+ * them, and resolves when the last pass has returned.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { AppError, kindOf } from '../../api/errors.ts';
@@ -18,7 +18,10 @@ import type { WorkQueue } from './workqueue.ts';
 
 /** What a successful pass returns. */
 export type PassResult = {
-  /** The next pass runs within this many milliseconds even if nothing changes. Absent: it runs only after a change. */
+  /**
+   * The next pass runs within this many milliseconds even if nothing changes. If absent, the next pass runs only after
+   * a change.
+   */
   readonly recheckMs?: number;
 };
 
@@ -38,11 +41,14 @@ export type ControllerDeps = {
   /** A pass that takes longer is aborted and tried again. */
   readonly timeoutMs?: number;
   /**
-   * How long passes may continue after the end, in milliseconds. It must be less than the time between losing a lease
-   * and its expiry.
+   * How long passes may continue after `run` was told to end, in milliseconds. It must be shorter than the time from
+   * the loss of a lease to the expiry of that lease.
    */
   readonly drainMs?: number;
-  /** When to try again after an error about a missing object, in case no watch reports that the object appeared. */
+  /**
+   * Milliseconds until the next try after an error about a missing object. The object may appear without a watch that
+   * reports it.
+   */
   readonly missingRecheckMs?: number;
 };
 
@@ -117,7 +123,8 @@ export class Controller {
 
   #report(logger: Logger, error: unknown, next: Next, timedOut: boolean): void {
     if (timedOut) this.#metrics.timedOut();
-    // An error without a code is a bug of the operator. It is counted as a panic, which is the nearest metric.
+    // An error without a code is a bug of the operator. It is counted in the metric for panics, the closest of
+    // controller-runtime's metrics.
     if (!timedOut && next.result === 'error' && !(error instanceof AppError)) this.#metrics.panicked();
     const fields = { err: error, result: next.result, ...(timedOut ? { timedOut } : {}) };
     logger[timedOut ? 'warn' : kinds[kindOf(error)].log]('pass failed', fields);
@@ -130,7 +137,7 @@ function afterSuccess({ recheckMs }: PassResult): Next {
     : { kind: 'forget', result: 'requeue_after', recheckMs };
 }
 
-/** Applies the table of api/errors.ts to the queue. */
+/** What the queue does after an error, by the table of error kinds (api/error-kinds.ts). */
 function afterFailure(error: unknown, missingRecheckMs: number): Next {
   const atLeastMs = statusOf(error)?.afterMs ?? 0;
   switch (kinds[kindOf(error)].retry) {
@@ -139,8 +146,8 @@ function afterFailure(error: unknown, missingRecheckMs: number): Next {
     case 'on-change':
       return { kind: 'forget', result: 'terminal', recheckMs: missingRecheckMs };
     case 'now':
-      // Retry with a fresh read. The first wait, a few milliseconds, lets the watch catch up; the back-off grows while
-      // the cache is still stale.
+      // Retry with a fresh read. The first wait, of a few milliseconds, lets the watch catch up. As long as the cache
+      // is stale, the waits grow.
       return { kind: 'backoff', result: 'requeue', atLeastMs };
     case 'after':
       return { kind: 'forget', result: 'requeue_after', recheckMs: Math.max(atLeastMs, 1000) };

@@ -1,17 +1,18 @@
 /**
- * The order in which waiting keys are given out: by priority, and inside a priority the namespaces take turns.
+ * Decides the order in which waiting keys are given out: by priority, and inside a priority the namespaces take turns.
  * Owns: which key is next. Inside a namespace the key that was added first is next.
- * Rule: one turn in four is for the key that has waited longest, once it has waited for `agedMs`. A key behind n older
- * keys is therefore given out in turn 4(n + 1) after that at the latest, even if many urgent keys arrive.
+ * Rule: one turn in four is for the key that has waited longest, once it has waited for `agedMs`. If n older keys wait
+ * when a key has waited for `agedMs`, the key is therefore given out within the next 4(n + 1) turns, even if many
+ * urgent keys arrive.
  * Pure: time is a parameter. Memory O(keys); adding and taking cost O(1).
  */
 
-/** The levels, the most urgent first. */
+/** The priorities, the most urgent first. */
 export const priorities = ['urgent', 'normal', 'low'] as const;
 export type Priority = (typeof priorities)[number];
 
 export const agedMs = 1000;
-/** In one of this many turns, the key that has waited longest is next, regardless of its priority. */
+/** Every fourth turn is for the key that has waited longest, regardless of its priority. */
 const agedEvery = 4;
 
 type Waiting = { readonly namespace: string; readonly addedAtMs: number; priority: Priority };
@@ -33,7 +34,8 @@ export class FairQueue {
   }
 
   /**
-   * Adds a key, `namespace/name`. A key that already waits keeps its age and gets the more urgent of both priorities.
+   * Adds a key, `namespace/name`. A key that already waits keeps its age. Its priority becomes `priority` if that is
+   * more urgent than its old priority.
    */
   add(key: string, priority: Priority, nowMs: number): void {
     const known = this.#waiting.get(key);
@@ -65,7 +67,7 @@ export class FairQueue {
     for (const priority of priorities) this.#levels[priority].clear();
   }
 
-  /** The key that has waited longest, if it has waited for long. */
+  /** The key that has waited longest, if it has waited for at least `agedMs`. */
   #aged(nowMs: number): string | undefined {
     for (const [key, { addedAtMs }] of this.#waiting) return nowMs - addedAtMs >= agedMs ? key : undefined;
     return undefined;

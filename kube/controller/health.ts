@@ -25,7 +25,7 @@ export function healthApp({ registry, live, ready }: HealthDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
-  // For our own errors, answer without the stack.
+  // In production mode, express answers an error without its stack.
   app.set('env', 'production');
   app.get(['/healthz', '/livez'], (_, response) => answer(response, live));
   app.get('/readyz', (_, response) => answer(response, { ...live, ...ready }));
@@ -50,7 +50,7 @@ export function cachesSynced(caches: Readonly<Record<string, Watched>>): Check {
 }
 
 /**
- * Fails when a cache has received nothing for this long: reconnecting failed again and again, or its loop has stopped.
+ * Fails when a cache has received nothing for `maxSilentMs`: its watch could not reconnect, or its loop has stopped.
  */
 export function cachesHeard(caches: Readonly<Record<string, Watched>>, maxSilentMs = 600_000): Check {
   return () => {

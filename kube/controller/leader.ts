@@ -1,9 +1,9 @@
 /**
- * Leader election on a Lease, with the same fields as client-go: only one of several replicas works.
+ * Leader election on a Lease with the same fields as client-go, so that only one of several replicas works.
  * Owns: holding and renewing the Lease. `isCurrent` compares times, so a suspended process knows at once that its lease
  * is over.
- * Rule: our clock measures the age of another replica's claim from the moment when we saw the claim change. We stop
- * after `renewDeadlineMs`, well before others may take over (`leaseMs`). Passes in flight end in the time between.
+ * Rule: the age of another replica's claim is the time on our clock since we saw the claim change. We stop after
+ * `renewDeadlineMs`, well before others may take over (`leaseMs`). Passes in progress end between these two moments.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -27,7 +27,7 @@ export type LeaderDeps = {
   readonly leaseMs?: number;
   readonly renewDeadlineMs?: number;
   readonly retryMs?: number;
-  /** In [0, 1); for jitter. */
+  /** A random number in [0, 1), for jitter. */
   readonly random?: () => number;
 };
 
@@ -40,7 +40,10 @@ export interface Term {
   readonly lost: AbortSignal;
   /** Whether the Lease is ours at this moment, by the clock. False as soon as the term is lost or released. */
   isCurrent(): boolean;
-  /** Stops renewing and releases the Lease if it is still ours. Call it after all work has ended. Never rejects. */
+  /**
+   * Stops renewing, and releases the Lease if this process still holds it. Call it after all work has ended. Never
+   * rejects.
+   */
   release(): Promise<void>;
 }
 
@@ -133,7 +136,7 @@ export class LeaderElector {
     while (!ended.aborted) {
       await clock.sleep(this.#retryMs, ended);
       if (ended.aborted) break;
-      // Use half of the remaining time, so that after a request that hangs there is time for another.
+      // A request may take half of the remaining time. If it hangs, there is time for another request.
       const leftMs = this.#renewedAt + this.#renewDeadlineMs - clock.monotonic();
       const claim = await this.#keep(ended, Math.max(1000, leftMs / 2));
       if (claim === 'other') lose(`${this.#seen.holder} holds the lease`);
@@ -154,7 +157,7 @@ export class LeaderElector {
     }
   }
 
-  /** One try to take the Lease: reads it, and writes it when it is free. */
+  /** Tries once to take the Lease: reads the Lease, and writes it when it is free. */
   async #claim(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
     const { client, clock, lease, identity, logger } = this.#deps;
     const call = { signal, deadlineMs };
@@ -209,7 +212,9 @@ export class LeaderElector {
     return { ...lease, spec };
   }
 
-  /** @param sentAt taken before the request, so that our lease never ends later than others assume */
+  /**
+   * @param sentAt the time before the request was sent, so that our lease never ends later than other replicas assume
+   */
   #own(lease: Lease, sentAt: number): void {
     this.#seen.wrote(lease, sentAt);
     this.#renewedAt = sentAt;

@@ -1,7 +1,7 @@
 /**
- * A Lease of Kubernetes, and when it is free by our own clock.
+ * A Lease of Kubernetes, and whether the Lease is free by our own clock.
  * Owns: the fields that client-go writes, and the time at which a claim was last seen to change.
- * Rule: the times in a Lease are those of its holder's clock and are never compared with ours.
+ * Rule: the times in a Lease are from its holder's clock. They are never compared with our clock.
  */
 import type { KubeObject, ObjectName } from '../../api/kube-object.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -26,7 +26,7 @@ export const leases: ResourceType<Lease> = {
   namespaced: true,
 };
 
-/** @returns undefined when there is no such Lease */
+/** @returns undefined when the Lease does not exist */
 export async function readLease(client: KubeClient, name: ObjectName, call: CallOptions): Promise<Lease | undefined> {
   try {
     return await client.get(leases, name, call);
@@ -55,12 +55,15 @@ export class LeaseSighting {
     return this.#lease;
   }
 
-  /** Empty without a holder. */
+  /** The identity of the holder; empty when the Lease has no holder. */
   get holder(): string {
     return this.#lease?.spec?.holderIdentity ?? '';
   }
 
-  /** Records a Lease that was read. Its age counts from when the claim changed, not from when it was read. */
+  /**
+   * Records a Lease that was read. The age of a claim counts from the first read that showed the claim; later reads of
+   * the same claim do not change it.
+   */
   sight(found: Lease): void {
     const isSame = this.#lease !== undefined && JSON.stringify(this.#lease.spec) === JSON.stringify(found.spec);
     this.#lease = found;
@@ -70,7 +73,7 @@ export class LeaseSighting {
   /**
    * Records our own write.
    *
-   * @param sentAt taken before the request, so that our claim never ends later than others assume
+   * @param sentAt the time before the request was sent, so that our claim never ends later than other replicas assume
    */
   wrote(lease: Lease, sentAt: number): void {
     this.#lease = lease;

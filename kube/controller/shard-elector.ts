@@ -1,10 +1,11 @@
 /**
- * Leader election for operators that share the models: one Lease for each shard, and a record of how many shards there
- * are.
+ * Leader election for operators that share the models: one Lease for each shard, and a record (also a Lease) that says
+ * how many shards there are.
  * Owns: the names of the Leases, and the change of the number of shards without two leaders of one model.
  * Rule: every write goes before every read. A process takes its shard's Lease, then reads the record: it leads only if
- * the record has its own number of shards and every Lease of the numbers before is free. A process of another number
- * changes the record first, then reads the Leases. So of two that overlap at least one sees the other, and waits.
+ * the record has its own number of shards, and every Lease of the earlier numbers is free. A process with another
+ * number of shards changes the record first, then reads the Leases. So when two processes do this at the same time, at
+ * least one sees the write of the other, and waits.
  * Limits: the record is never deleted. A person who deletes it must stop every operator first.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -15,7 +16,10 @@ import { LeaderElector, type LeaderDeps, type Term } from './leader.ts';
 import type { Shard } from './shard.ts';
 import { leases, LeaseSighting, readLease, type Lease } from './lease.ts';
 
-/** How many shards there are, and numbers before that whose Leases may still be held. */
+/**
+ * `of`: how many shards there are. `after`: earlier numbers of shards, whose Leases may still be held. `lease`: the
+ * stored Lease.
+ */
 type ShardRecord = { readonly of: number; readonly after: readonly number[]; readonly lease?: Lease };
 
 export type ShardElectorDeps = LeaderDeps & { readonly shard: Shard };
@@ -80,12 +84,15 @@ export class ShardElector {
     return true;
   }
 
-  /** Our Lease is held: whether the shards of another number can still lead. */
+  /**
+   * Called while this process holds its Lease. Checks whether operators with another number of shards can still lead.
+   */
   async #confirm(call: CallOptions): Promise<'ours' | 'other' | undefined> {
     const record = await this.#readRecord(call);
     if (record.of !== this.#deps.shard.of) return 'other';
     if (await this.#isHeld(record.after, call)) return undefined;
-    // No process reads the old Leases again. After a conflict the new record is judged.
+    // All old Leases are free, so remove their numbers from the record. After a conflict, the next try reads the new
+    // record.
     if (record.after.length > 0) await this.#writeRecord(record, [], call);
     return 'ours';
   }
@@ -110,7 +117,8 @@ export class ShardElector {
       const made = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: this.#recordName(), spec };
       await client.create(leases, made, call);
     } else {
-      // The write has the resourceVersion that was read: of two processes that change the record one gets a conflict.
+      // The write has the resourceVersion that was read. If two processes change the record at once, one of them gets a
+      // conflict.
       await client.replace(leases, { ...lease, spec }, call);
     }
     logger.info('number of shards recorded', { shards: shard.of, after });
@@ -147,12 +155,18 @@ export class ShardElector {
   }
 }
 
-/** `onnx-operator` for one shard of one, `onnx-operator-0-of-3` for the first of three. */
+/**
+ * The name of the Lease of a shard: `onnx-operator` when there is one shard, `onnx-operator-0-of-3` for the first of
+ * three shards.
+ */
 export function leaseNameOf(base: string, { index, of }: Shard): string {
   return of === 1 ? base : `${base}-${index}-of-${of}`;
 }
 
-/** The holder that the record names: `3`, or `3 after 1, 2` while Leases of one and of two shards may be held. */
+/**
+ * The text that the record has as its holder: `3`, or `3 after 1, 2` while Leases of one shard and of two shards may be
+ * held.
+ */
 function recordText(of: number, after: readonly number[]): string {
   return after.length === 0 ? `${of}` : `${of} after ${after.join(', ')}`;
 }

@@ -1,11 +1,11 @@
 /**
- * Which models one of several operators handles: those whose namespace and name hash into its shard.
+ * Decides which models one of several operators handles: the models whose namespace and name hash into its shard.
  *
  * Owns: the hash. It is the same in every version: two operators that disagree would handle a model twice or never.
  * Pure.
  */
 
-/** `index` counts from 0. One shard of one is an operator that is not sharded. */
+/** `of` is the number of shards, and `index` counts from 0. If `of` is 1, the operator is not sharded. */
 export type Shard = { readonly index: number; readonly of: number };
 
 /** @param key `namespace/name` */
@@ -14,8 +14,8 @@ export function isInShard({ index, of }: Shard, key: string): boolean {
 }
 
 /**
- * FNV-1a over the UTF-16 code units (names in Kubernetes are ASCII), then the last mix of MurmurHash3: the low bits of
- * FNV-1a alone are nearly a parity of the text, and names often differ in one digit.
+ * FNV-1a over the UTF-16 code units (names in Kubernetes are ASCII), then the final mix of MurmurHash3. The mix is
+ * needed because the low bits of FNV-1a are nearly a parity of the text, and names often differ in one digit.
  */
 export function hashOf(key: string): number {
   let hash = 0x811c9dc5;

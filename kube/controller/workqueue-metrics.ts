@@ -1,6 +1,6 @@
 /**
  * The workqueue_* metrics, under the names that dashboards for controller-runtime use.
- * Owns: when each key was added and taken. The queue reports its events to this class, which only counts them.
+ * Owns: the times at which each key was added and taken. The queue calls this class, which only counts.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { counter, histogram, sampledGauge, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
@@ -51,7 +51,7 @@ export class QueueMetrics {
       labels,
       buckets,
     });
-    // The value is computed when it is scraped, so that a worker that hangs is visible while it hangs.
+    // The value is computed when it is scraped, so that a pass that hangs is visible at once.
     const sampled = (metric: string, help: string, read: () => number): void => {
       sampledGauge(registry, { name: metric, help, labels }, this.#labels, read);
     };

@@ -1,10 +1,11 @@
 /**
- * A queue of keys with work to do. Ten events about one object become one piece of work.
- * Owns: which keys wait, which are being worked on, and the timers of delayed keys. The next of the waiting keys is
- * chosen in fair-queue.ts.
- * Rule: a key is never given to two workers at once; when it is added while a worker has it, it is given out once more
+ * A queue of keys whose objects need a pass. Ten events about one object become one pass.
+ * Owns: which keys wait, which keys a worker has, and the timers of delayed keys. fair-queue.ts chooses the next of the
+ * waiting keys.
+ * Rule: a key is never given to two workers at once; a key that is added while a worker has it is given out once more
  * after `done`. When a key is added with several delays, the earliest time counts.
- * Ends: `close` gives out no more keys and resolves when everything in flight is done.
+ * Ends: after `close`, no more keys are given out. `close` resolves when the workers are done with the keys that they
+ * have.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry } from '../../lib/metrics.ts';
@@ -18,7 +19,7 @@ export type WorkQueueDeps = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly limits?: RateLimits;
-  /** The priority of a key at the moment when it is added. Absent: all keys have the same priority. */
+  /** The priority of a key at the moment when it is added. If absent, all keys have the same priority. */
   readonly priorityOf?: (key: string) => Priority;
 };
 
@@ -32,7 +33,9 @@ export class WorkQueue {
   /** Keys that wait for a worker. */
   readonly #waiting = new FairQueue();
   readonly #working = new Set<string>();
-  /** Keys to be added again, with this priority, as soon as they are done. */
+  /**
+   * Keys that were added while a worker has them, each with its priority. They are added again when the worker is done.
+   */
   readonly #again = new Map<string, Priority>();
   readonly #later = new Map<string, Later>();
   readonly #takers: ((key: string | undefined) => void)[] = [];
@@ -54,7 +57,8 @@ export class WorkQueue {
   /**
    * Adds a key that needs a pass.
    *
-   * @param atLeast the work's own priority, when it may be more urgent than the key's
+   * @param atLeast the priority of the event. The key gets this priority or the priority of `priorityOf`, whichever is
+   * more urgent
    */
   add(key: string, atLeast: Priority = 'low'): void {
     if (this.#closed) return;
@@ -69,10 +73,7 @@ export class WorkQueue {
     this.#serve();
   }
 
-  /**
-   * Adds the key after `ms` milliseconds. An earlier time replaces a later one, but a later time does not replace an
-   * earlier one.
-   */
+  /** Adds the key after `ms` milliseconds. If the key is delayed already, the earlier of the two times counts. */
   addAfter(key: string, ms: number): void {
     if (this.#closed) return;
     if (ms <= 0) {
@@ -134,7 +135,7 @@ export class WorkQueue {
     if (this.#working.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
 
-  /** Drops waiting keys, resolves waiting takers with undefined, and resolves when the keys in flight are done. */
+  /** Drops waiting keys, resolves pending calls of `take` with undefined, and resolves when every taken key is done. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const { off } of this.#later.values()) off();

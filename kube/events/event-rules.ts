@@ -1,15 +1,16 @@
 /**
  * Decides which occurrences become Events. The rules prevent a crash loop from filling the cluster's storage.
- * Owns: series (a repetition within six minutes counts up, written once a minute at most), similarity (more than ten
- * different notes for one reason within ten minutes become one series), and a token bucket per object (25, then one in
- * five minutes) for occurrences without `keep`. Occurrences with `keep` are exempt from the bucket.
- * Limits: remembers at most 4,096 of each; the oldest are forgotten first.
+ * Owns: three rules. Series: a repetition within six minutes only increases a count, which is written once a minute at
+ * most. Similarity: after ten different notes for one reason within ten minutes, further notes become one series. Token
+ * bucket of each object: 25 writes, then one in five minutes, for occurrences without `keep`. Occurrences with `keep`
+ * are exempt from the bucket.
+ * Limits: remembers at most 4,096 series, 4,096 reasons and 4,096 buckets; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 
 export type Happening = {
-  /** The object whose users should read it. */
+  /** The object that the Event is about. */
   readonly about: KubeObject;
   readonly type: 'Normal' | 'Warning';
   /** The reason: one PascalCase word of a closed set. */
@@ -31,7 +32,7 @@ const similarMs = 10 * 60_000;
 const maxSimilar = 10;
 const burst = 25;
 const refillMs = 300_000;
-/** A series that continues is written at most once in this time. */
+/** The count of a series is written at most once in this time. */
 const rewriteMs = 60_000;
 const maxRemembered = 4096;
 
@@ -76,14 +77,16 @@ export class EventRules {
   #again(key: string, known: Series, happening: Happening, now: number): Ruling {
     known.count += 1;
     known.lastAt = now;
-    // Write a count of 2 at once: it shows that the Event is repeated. Higher counts may be written later.
+    // Write a count of 2 at once, because it shows that the Event is repeated. Higher counts can be written later.
     if (known.count > 2 && now - known.writtenAt < rewriteMs) return { kind: 'drop' };
     if (!this.#mayWrite(happening, now)) return { kind: 'drop' };
     known.writtenAt = now;
     return { kind: 'write', key, count: known.count, happening };
   }
 
-  /** From the eleventh different note for one reason on, occurrences are combined. */
+  /**
+   * From the eleventh different note for one reason on, occurrences get the same note, so that they form one series.
+   */
   #combined(happening: Happening, now: number): Happening {
     const key = keyOf(happening, '');
     const known = this.#similar.get(key);

@@ -1,8 +1,9 @@
 /**
  * Reports what happened to users, as Events on their objects. `say` never throws and never waits.
  * Owns: writing new Events and counts one after the other in the background; event-rules.ts decides which.
- * Limits: at most 1,000 wait; when the server is slow or away, occurrences without `keep` are dropped first, then the
- * newest. Both are counted. `close` writes waiting Events for at most the given time.
+ * Limits: at most 1,000 occurrences wait. When the server is slow or unavailable, occurrences without `keep` are
+ * dropped first, then the newest ones. Dropped occurrences are counted. `close` writes waiting Events for at most the
+ * given time.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { kindOf } from '../../api/errors.ts';
@@ -60,7 +61,7 @@ export type EventRecorderDeps = {
   readonly controller: string;
   /** The reporting instance: the pod's name. */
   readonly instance: string;
-  /** In [0, 1); for jitter. */
+  /** A random number in [0, 1), for jitter. */
   readonly random?: () => number;
 };
 
@@ -131,7 +132,8 @@ export class EventRecorder implements EventSink {
   }
 
   async #drain(): Promise<void> {
-    // Start one turn later, so that occurrences that are reported together are counted together.
+    // Wait for one microtask, so that repetitions that are reported in the same call are counted before the first
+    // write.
     await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) {
       if (this.#stop.signal.aborted) this.#results.inc({ result: 'dropped' });
@@ -162,8 +164,8 @@ export class EventRecorder implements EventSink {
       this.#results.inc({ result: before === undefined ? 'created' : 'counted' });
       return undefined;
     } catch (error) {
-      // The Event whose count should increase has expired (an hour after its last write) or was changed, so create a
-      // new one.
+      // When the Event whose count should increase has expired (an hour after its last write) or was changed, create a
+      // new Event.
       const outdated = before !== undefined && (isNotFound(error) || kindOf(error) === 'conflict');
       if (outdated) this.#written.delete(job.key);
       return { error, outdated };

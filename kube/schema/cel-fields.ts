@@ -79,7 +79,7 @@ const reserved = new Set([
   'while',
 ]);
 
-/** How Kubernetes writes a field in CEL when its name is not an identifier. Keys of maps are unchanged. */
+/** How Kubernetes writes a field in CEL when its name is not an identifier. The key of a map is returned as it is. */
 export function escaped(field: string, schema: OpenApiSchema): string {
   if (schema.properties === undefined || !Object.hasOwn(schema.properties, field)) return field;
   if (reserved.has(field)) return `__${field}__`;

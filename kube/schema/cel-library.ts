@@ -1,7 +1,7 @@
 /**
  * The functions that Kubernetes adds to CEL, as far as the rules of this project's definitions use them.
- * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile. Its
- * definition is then refused, so that rules are never skipped without notice.
+ * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile. The
+ * definition with such a rule is refused, so that rules are never skipped without notice.
  */
 import { Environment } from '@marcbachmann/cel-js';
 import { isSame } from '../../lib/json.ts';

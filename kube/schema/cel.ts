@@ -1,8 +1,8 @@
 /**
  * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
- * Owns: converting JSON to CEL values by the schema, and when a rule is skipped.
- * Rules: a rule that uses `oldSelf` runs only when an old value exists. A rule on an unchanged value is skipped, like
- * other validation.
+ * Owns: converting JSON to CEL values by the schema, and when a rule is skipped. Rules: a rule that uses `oldSelf` runs
+ * only when an old value exists. The rules of a value that an update does not change are skipped, like its other
+ * validation.
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';
@@ -36,7 +36,7 @@ function compiled(expression: string): Program {
 }
 
 /**
- * The errors in the rules of a schema itself.
+ * The errors in the rules themselves, such as a rule that does not compile.
  * @param path path of the schema, as a field of the definition
  */
 export function ruleProblems(schema: OpenApiSchema, path: string): Cause[] {
@@ -75,7 +75,7 @@ function expressionProblem(text: string, wants: string, schema: OpenApiSchema): 
   return checked.type === wants || checked.type === 'dyn' ? undefined : `cel expression must evaluate to a ${wants}`;
 }
 
-/** A rule as the real server prints it. */
+/** A rule with the field names of the Go struct, as the real server prints it. */
 function asGo(rule: ValidationRule): JsonRecord {
   const {
     rule: Rule,
@@ -134,7 +134,10 @@ function runRule(
   return [failure(rule, field, messageFor(rule, context), values.value)];
 }
 
-/** The old value: an optional where the rule sets `optionalOldSelf`, so that it can detect a creation. */
+/**
+ * The variable `oldSelf` of a rule. For a rule with `optionalOldSelf` it is a CEL optional, so that the rule can detect
+ * a creation.
+ */
 function oldSelfOf(rule: ValidationRule, schema: OpenApiSchema, old: unknown): JsonRecord {
   const before = old === undefined ? undefined : celValue(old, schema);
   if (rule.optionalOldSelf === true) return { oldSelf: before === undefined ? Optional.none() : Optional.of(before) };

@@ -9,7 +9,7 @@ import { runRules } from './cel.ts';
 import type { OpenApiSchema } from './schema.ts';
 import { duplicatesIn, validateValue } from './validate.ts';
 
-/** After these causes rules are skipped, because the object may not have the shape that the rules expect. */
+/** If one of these causes was found, rules are skipped: the object may not have the shape that the rules expect. */
 const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValueTooMany', 'FieldValueTypeInvalid']);
 
 const notChecked: Cause = {
@@ -21,7 +21,7 @@ const notChecked: Cause = {
 };
 
 /**
- * The part of one version of a definition that describes its objects. `scale.spec` is the path of the replicas that
+ * The part of a definition's version that describes objects. `scale.spec` is the path of the replica count that
  * `kubectl scale` sets.
  */
 export type CustomType = { readonly schema: OpenApiSchema; readonly scale?: { readonly spec: readonly string[] } };
@@ -30,7 +30,7 @@ type AnyObject = { readonly metadata: object; readonly [field: string]: unknown 
 
 /**
  * Call it after pruning and defaulting.
- * @param old the object before an update, else undefined
+ * @param old the object before an update; undefined on creation
  * @param soFar causes that were already found in the metadata
  * @returns all causes, `soFar` included; empty for a valid object
  */
@@ -48,13 +48,13 @@ export function checkCustomObject(
   return [...causes, ...runRules(withMeta(object), schema, '', old === undefined ? undefined : withMeta(old))];
 }
 
-/** Metadata is checked separately. */
+/** The object without its metadata, which is checked separately. */
 function bodyOf(object: AnyObject): JsonRecord {
   const { metadata: _metadata, ...body } = object;
   return body;
 }
 
-/** In rules, `self.metadata` has only `name` and `generateName`. */
+/** The object as rules see it: `self.metadata` has only `name` and `generateName`. */
 function withMeta(object: AnyObject): JsonRecord {
   const { name, generateName } = object.metadata as JsonRecord;
   return { ...object, metadata: { name, ...(generateName === undefined ? {} : { generateName }) } };

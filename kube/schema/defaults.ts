@@ -1,6 +1,6 @@
 /**
- * Fills in the defaults of a schema. It changes the given value in place and is pure otherwise. A default applies only
- * where its parent exists.
+ * Fills in the defaults of a schema. The given value is changed in place; there are no other side effects. A default
+ * applies only where its parent exists.
  */
 import { isRecord } from '../../api/record.ts';
 import { copyOf, type JsonRecord } from '../../lib/json.ts';

@@ -28,7 +28,7 @@ const labelValueRule =
   `and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation ` +
   `is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`;
 
-/** Bytes of all annotations of one object, keys and values together. */
+/** Maximum number of bytes of all annotations of one object, keys and values together. */
 const maxAnnotationBytes = 256 * 1024;
 
 /**
@@ -68,7 +68,7 @@ export function labelValueProblem(value: string): string | undefined {
   return labelValue.test(value) ? undefined : labelValueRule;
 }
 
-/** @param shape the kind of names that the resource has */
+/** @param shape which names the resource accepts: DNS labels or DNS subdomains */
 export function validateMeta(object: { readonly metadata: JsonRecord }, shape: 'label' | 'subdomain'): Cause[] {
   const metadata = object.metadata;
   const name = stringAt(metadata, 'name') ?? '';
@@ -158,7 +158,10 @@ function validateFinalizers(finalizers: unknown): Cause[] {
   return causes;
 }
 
-/** The fields of metadata that an update must not change. Other immutable fields are restored without an error. */
+/**
+ * Refuses new finalizers on an object that is being deleted. Changes of immutable fields are not refused: the caller
+ * restores the old values.
+ */
 export function validateMetaUpdate(
   object: { readonly metadata: JsonRecord },
   old: { readonly metadata: { readonly deletionTimestamp?: string; readonly finalizers?: readonly string[] } },

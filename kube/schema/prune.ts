@@ -9,7 +9,7 @@ import { metaSchema } from './object-meta.ts';
 import { keepsUnknown, schemaOfField, schemaOfItems, type OpenApiSchema } from './schema.ts';
 
 /**
- * Prunes a whole object in place.
+ * Removes unknown fields from an object in place.
  * @returns paths of unknown fields, such as `spec.parts[0].colour`
  */
 export function pruneObject(object: JsonRecord, schema: OpenApiSchema): string[] {

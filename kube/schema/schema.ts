@@ -55,7 +55,10 @@ export type OpenApiSchema = {
   readonly 'x-kubernetes-validations'?: readonly ValidationRule[];
 };
 
-/** The schema of a field that is not described. It is kept as it is and merged field by field. */
+/**
+ * The schema of a field that is not described. The value of such a field is not pruned, and it is merged field by
+ * field.
+ */
 export const anything: OpenApiSchema = { 'x-kubernetes-preserve-unknown-fields': true };
 
 /** The schema of a field of an object: a declared field or an entry of a map. */
@@ -80,12 +83,15 @@ export function keepsUnknown(schema: OpenApiSchema): boolean {
   return schema['x-kubernetes-preserve-unknown-fields'] === true;
 }
 
-/** How several writers share a list. A list without a type is a single value. */
+/** How several writers share a list. A list without a type is `atomic`, which means that it is a single value. */
 export function listTypeOf(schema: OpenApiSchema): 'atomic' | 'set' | 'map' {
   return schema['x-kubernetes-list-type'] ?? 'atomic';
 }
 
-/** The path step that identifies an item of a set or map list. A missing key gets its default, else null. */
+/**
+ * The path step that identifies an item of a set or map list. A missing key counts as its default, or as null if it
+ * does not have a default.
+ */
 export function stepOfItem(item: unknown, schema: OpenApiSchema): string {
   if (listTypeOf(schema) === 'set') return `v:${JSON.stringify(item)}`;
   const keys = [...(schema['x-kubernetes-list-map-keys'] ?? [])].sort();

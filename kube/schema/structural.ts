@@ -1,9 +1,9 @@
 /**
  * Checks that the schema of a definition is structural, as Kubernetes requires.
- * Pure. In a structural schema every node has a type, logic (allOf …) only restricts values, list types fit, and data
- * with rules is bounded.
- * Limits: the real server estimates a rule's worst-case cost; here an unbounded list or map above a rule is refused.
- * That is stricter, so a definition that passes here also passes on the real server.
+ * Pure. In a structural schema, every node has a type. Logic (allOf …) only restricts values. A list of type map has
+ * keys, and every key is a property of its items. A list or map that contains a node with rules has a maximum size.
+ * Limits: the real server estimates a rule's worst-case cost; this file refuses an unbounded list or map above a rule.
+ * This is stricter, so a definition that passes here also passes on the real server.
  */
 import { isRecord } from '../../api/record.ts';
 import type { OpenApiSchema } from './schema.ts';
@@ -85,7 +85,10 @@ function keyProblems(items: OpenApiSchema, key: string, path: string): Cause[] {
   ];
 }
 
-/** Inside logic (allOf, not …) only values may be restricted: types and structure must be outside of it. */
+/**
+ * Problems of logic (allOf, not …). Logic may only restrict values; types, defaults and descriptions must be outside of
+ * it.
+ */
 function logicProblems(schema: OpenApiSchema, path: string): Cause[] {
   if (schema['x-kubernetes-int-or-string'] === true) return [];
   const parts = (['allOf', 'anyOf', 'oneOf'] as const).flatMap((word) =>

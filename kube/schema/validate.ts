@@ -9,7 +9,7 @@ import { duplicateValue, invalidValue, requiredValue, shownValue, unsupportedVal
 import { listTypeOf, schemaOfField, schemaOfItems, stepOfItem, type OpenApiSchema } from './schema.ts';
 
 /**
- * @param old the value before an update; undefined where it did not exist
+ * @param old the value before an update; undefined when it did not exist
  * @param path `spec.parts[0]`; '' for the root
  */
 export function validateValue(value: unknown, schema: OpenApiSchema, path: string, old?: unknown): Cause[] {

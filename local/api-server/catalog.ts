@@ -7,7 +7,7 @@ import { groupVersionOf, type Resource } from './resource.ts';
 
 export class Catalog {
   readonly #byPath = new Map<string, Resource>();
-  /** Increases with each change. It is the cache key of discovery and OpenAPI documents. */
+  /** Increases with each change. Discovery and OpenAPI documents are cached until it increases. */
   generation = 0;
 
   constructor(resources: readonly Resource[]) {
@@ -27,12 +27,12 @@ export class Catalog {
     return [...this.#byPath.values()];
   }
 
-  /** Every table once, with one of the resources that use it. */
+  /** Each table of the store once, represented by one of the resources that use it. */
   tables(): readonly Resource[] {
     return [...new Map(this.all().map((resource) => [resource.table, resource])).values()];
   }
 
-  /** Replaces all versions of one custom resource; an empty list removes it. */
+  /** Replaces all versions of one custom resource. An empty list removes the resource. */
   setCustom(table: string, versions: readonly Resource[]): void {
     for (const [path, resource] of this.#byPath)
       if (resource.custom && resource.table === table) this.#byPath.delete(path);

@@ -3,7 +3,7 @@
  * deleted.
  * Owns: owner references by uid, foreground and orphan deletion, and deleting a namespace when it is empty. On a real
  * cluster the controller manager does this; here it runs directly after every write.
- * Rule: changes trigger a step, but each step reads what is stored, so a repeated or late step is harmless.
+ * Rule: a change triggers a step. Each step reads the stored objects again, so a repeated or late step is harmless.
  */
 import type { OwnerReference } from '../../api/kube-object.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -38,8 +38,8 @@ export class GarbageCollector {
   }
 
   /**
-   * Finishes the work that an earlier process left unfinished, then follows changes.
-   * @returns a function that stops it
+   * Finishes the work that an earlier process left unfinished, then follows changes. @returns a function that stops the
+   * collector
    */
   start(): () => void {
     const { store } = this.#deps;
@@ -131,7 +131,7 @@ export class GarbageCollector {
     else this.#rewrite(table, object, (draft) => void (draft.metadata['ownerReferences'] = copyOf(living)));
   }
 
-  /** An owner reference to another namespace is invalid. */
+  /** Whether an owner exists. An owner reference to another namespace is invalid, so its owner does not count. */
   #isThere(owner: OwnerReference, dependent: StoredObject): boolean {
     const found = this.#stored(this.#placeOfUid.get(owner.uid))?.object;
     return (
@@ -242,7 +242,7 @@ function idOf(table: string, object: StoredObject): string {
   return JSON.stringify([table, storeKeyOf(object.metadata.namespace, object.metadata.name)]);
 }
 
-/** Another request has deleted or changed it already. */
+/** Runs a step, and ignores its error when another request has deleted or changed the object already. */
 function ignoreMissing(step: () => unknown): void {
   try {
     step();

@@ -1,7 +1,7 @@
 /**
- * The API without HTTP: store, catalogue, writes, deletes and the collector, wired together.
- * Owns: the wiring, and the namespaces that always exist. `createObjects` is the entry point for controllers and tests
- * that need no HTTP.
+ * The API without HTTP: connects the store, the catalogue, writes, deletes and the collector.
+ * Owns: these connections, and the namespaces that always exist. `createObjects` is the entry point for controllers and
+ * tests that do not need HTTP.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { silentLogger, type Logger } from '../../lib/log.ts';
@@ -19,12 +19,12 @@ import { Writes } from './writes.ts';
 export type CoreDeps = {
   readonly clock: Clock;
   readonly logger?: Logger;
-  /** The range of ClusterIPs: a loopback range, so that this machine can call these addresses. */
+  /** The range of ClusterIPs: a loopback range, so that programs on this machine can connect to these addresses. */
   readonly serviceRange?: string;
   readonly loaded?: StoreSnapshot;
-  /** Called with the store before the first write. */
+  /** Called with the store before the first write, so that the caller can follow all writes. */
   readonly follow?: (store: Store) => void;
-  /** How many past events are kept per resource; a watcher that is further behind has to list again. */
+  /** How many past events are kept for each table. A watcher that asks for older events has to list again. */
   readonly ringSize?: number;
 };
 
@@ -67,7 +67,7 @@ export function createCore(deps: CoreDeps): ApiDeps {
     if (objects.get({ ...type, name }) === undefined)
       objects.create(type, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   }
-  // A client that resumes a watch from before this start has to list again.
+  // Forget past events: a client that resumes a watch from before this start has to list again.
   store.forget();
   return { store, catalog, writes, deletes, objects, clock, end };
 }

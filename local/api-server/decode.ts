@@ -1,8 +1,8 @@
 /**
  * Turns the bytes of a request into an object.
  * Owns: the accepted formats of a body (JSON, YAML, protobuf), the check of its type, and the treatment of unknown
- * fields: refused, warned of or dropped, as `fieldValidation` asks.
- * Limits: nesting of 200. The size is bounded where the body is read.
+ * fields. As `fieldValidation` asks, unknown fields are refused, warned about or dropped.
+ * Limits: 200 levels of nesting. The size is limited where the body is read.
  */
 import { parse as parseYaml } from 'yaml';
 import { messageOf } from '../../api/errors.ts';
@@ -29,7 +29,7 @@ const maxDepth = 200;
 export type Parsed = { readonly value: unknown; readonly text: string; readonly duplicates: () => readonly string[] };
 
 /**
- * @param mediaType of the Content-Type header, '' when it is absent
+ * @param mediaType the media type in the Content-Type header, '' when the header is absent
  * @throws StatusError 415, 400
  */
 export function parseBody(bytes: Uint8Array, mediaType: string, kind: string): Parsed {
@@ -64,7 +64,10 @@ function parseJson(text: string, kind: string): unknown {
   }
 }
 
-/** The message of Go's decoder for a truncated body; other syntax errors get Node's message. */
+/**
+ * The message about a syntax error. For a truncated body it is the message of Go's decoder; other errors have Node's
+ * message.
+ */
 function jsonProblem(text: string): string {
   try {
     JSON.parse(text);
@@ -165,7 +168,10 @@ function reportProblems(resource: Resource, problems: readonly string[], options
   }
 }
 
-/** A separate class, because the answer to a PATCH has another message than the answer to a POST or PUT. */
+/**
+ * The problems of strict validation. It is a separate class because a PATCH is answered with another message than a
+ * POST or PUT.
+ */
 class StrictProblems extends Error {
   readonly problems: readonly string[];
   readonly resource: Resource;
@@ -177,7 +183,7 @@ class StrictProblems extends Error {
 }
 
 /**
- * The message of strict validation for the kind of request.
+ * The message about problems of strict validation, for the kind of request.
  * @param patched the object that a patch made; absent for POST and PUT
  */
 export function wordStrictProblems(error: unknown, patched?: JsonRecord): unknown {

@@ -1,7 +1,7 @@
 /**
- * Deletes objects: preconditions, finalizers, grace, and dependents.
- * Owns: the DELETE of every resource. An object with finalizers or grace is only marked; it is removed when a client
- * removes the last finalizer, or the kubelet deletes it with a grace of 0.
+ * Deletes objects: preconditions, finalizers, grace periods, and dependents.
+ * Owns: the DELETE of every resource. An object with finalizers or a grace period is only marked. It is removed when a
+ * client removes its last finalizer, or when the kubelet deletes it with a grace period of 0.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { StoredObject } from '../objects.ts';
@@ -21,7 +21,10 @@ export type DeletionOptions = {
   readonly dryRun?: boolean;
 };
 
-/** `gone`: removed from the store; `pending`: waits for finalizers or its grace period. */
+/**
+ * The result of a deletion. `gone`: the object was removed from the store. `pending`: the object waits for its
+ * finalizers or its grace period.
+ */
 export type Deletion = { readonly outcome: 'gone' | 'pending'; readonly object: StoredObject };
 
 export const foregroundFinalizer = 'foregroundDeletion';
@@ -58,7 +61,7 @@ export class Deletes {
 
   /**
    * Removes an object after its last finalizer was removed.
-   * @param last its last state
+   * @param last the last state of the object
    */
   finish(resource: Resource, last: StoredObject): void {
     this.#store.remove(resource.table, storeKeyOf(last.metadata.namespace, last.metadata.name), last);
@@ -66,7 +69,7 @@ export class Deletes {
 
   #remove(resource: Resource, old: StoredObject, options: DeletionOptions): Deletion {
     if (options.dryRun === true) return { outcome: 'gone', object: old };
-    // Watchers of pods expect a deletion time even for a pod that is removed at once.
+    // Add a deletion time even to a pod that is removed at once, because watchers of pods expect one.
     const last = resource.table === 'pods' ? this.#marked(old, { finalizers: [], graceSeconds: 0 }) : undefined;
     const gone = this.#store.remove(resource.table, storeKeyOf(old.metadata.namespace, old.metadata.name), last);
     return { outcome: 'gone', object: gone ?? old };
@@ -84,7 +87,7 @@ export class Deletes {
     return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
   }
 
-  /** The object marked for deletion. A shorter grace period replaces an earlier one; a longer one does not. */
+  /** The object marked for deletion. A shorter grace period replaces an earlier grace period; a longer one does not. */
   #marked(old: StoredObject, mark: { finalizers: readonly string[]; graceSeconds: number }): StoredObject {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, generation } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;
@@ -144,7 +147,10 @@ function checkPreconditions(resource: Resource, old: StoredObject, options: Dele
   }
 }
 
-/** The finalizers for the requested propagation policy; unchanged when the request does not give one. */
+/**
+ * The finalizers for the requested propagation policy. When the request does not name a policy, the object's finalizers
+ * are returned.
+ */
 function finalizersFor(old: StoredObject, propagation: Propagation | undefined): readonly string[] {
   const now = old.metadata.finalizers ?? [];
   if (propagation === undefined) return now;
@@ -159,7 +165,7 @@ function finalizersFor(old: StoredObject, propagation: Propagation | undefined):
   }
 }
 
-/** A pod that never ran or has ended needs no grace period. */
+/** The grace period of a pod in seconds. A pod that never ran or has ended does not need one: 0. */
 function podGrace(pod: StoredObject, asked: number | undefined): number {
   const phase = stringAt(pod, 'status', 'phase');
   if (stringAt(pod, 'spec', 'nodeName') === undefined || phase === 'Succeeded' || phase === 'Failed') return 0;

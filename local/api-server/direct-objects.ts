@@ -23,7 +23,7 @@ export class DirectObjects implements Objects {
   readonly #deps: DirectObjectsDeps;
   readonly #manager: string;
 
-  /** @param manager the name in managedFields of objects written through it */
+  /** @param manager the name of the writer in managedFields */
   constructor(deps: DirectObjectsDeps, manager = 'onnx-local') {
     this.#deps = deps;
     this.#manager = manager;

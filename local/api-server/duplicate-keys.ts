@@ -1,5 +1,5 @@
 /**
- * Finds fields that occur twice in a JSON text; JSON.parse keeps the last one without an error.
+ * Finds fields that occur twice in a JSON text. JSON.parse keeps the last value of such a field without an error.
  * Pure: the text must be valid JSON.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Deletes Events after an hour, as a real server does, so that they do not fill up a local mode that runs for long.
+ * Deletes Events after an hour, as a real server does, so that a long-running local mode does not fill up with Events.
  * Owns: when an Event expires: an hour after it was last written.
  */
 import type { ApiDeps } from './core.ts';
@@ -10,7 +10,7 @@ import { storeKeyOf } from './store.ts';
 const lifeMs = 3_600_000;
 const sweepEveryMs = 60_000;
 
-/** @returns a function that stops it */
+/** Starts to delete expired Events. @returns a function that stops it */
 export function expireEvents(deps: ApiDeps): () => void {
   let end = (): void => {};
   const sweep = (): void => {
@@ -25,7 +25,10 @@ export function expireEvents(deps: ApiDeps): () => void {
   return () => end();
 }
 
-/** When an Event was last written. Each repetition, in the count or in the series, keeps the Event for another hour. */
+/**
+ * When an Event was last written. Each repetition, which increases the count or changes the series, keeps the Event for
+ * another hour.
+ */
 function lastToldMs(event: StoredObject): number {
   const times = [
     event.metadata.creationTimestamp,

@@ -1,9 +1,9 @@
 /**
- * Keeps the store on disk: a snapshot, and a journal with a line for every write since.
- * Owns: the two files of the data folder. A write reaches the kernel before it is answered, so it survives a SIGKILL;
- * it reaches the disk within a second, so a power cut loses at most the writes of that second.
- * Limits: the journal is folded into a new snapshot at every start, and when it exceeds 32 MiB.
- * Ends: `close` folds and syncs.
+ * Keeps the store on disk: a snapshot, and a journal with a line for every write since the snapshot.
+ * Owns: the two files of the data folder. A write is in the kernel before it is answered, so it survives a SIGKILL. It
+ * is on the disk within a second, so a power cut loses at most the writes of the last second.
+ * Limits: at every start, and when the journal exceeds 32 MiB, the journal is merged into a new snapshot.
+ * Ends: `close` merges the journal and syncs the snapshot to disk.
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -127,7 +127,10 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
   }
 }
 
-/** Adds the writes of the journal to the snapshot. A truncated last line is a write that was never answered. */
+/**
+ * Adds the writes of the journal to the snapshot. If the last line is truncated, its write was never answered, so the
+ * line is ignored.
+ */
 function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSnapshot {
   const tables = new Map(
     [...snapshot.tables].map(([table, objects]) => [
@@ -142,7 +145,7 @@ function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSna
       if (line !== '') logger.warn('journal line skipped', { bytes: line.length });
       continue;
     }
-    // Already in the snapshot.
+    // Skip a change that is already in the snapshot.
     if (change.revision <= snapshot.revision) continue;
     revision = Math.max(revision, change.revision);
     const rows = tables.get(change.table) ?? new Map<string, StoredObject>();

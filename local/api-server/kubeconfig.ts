@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 
 const name = 'onnx-local';
 
-/** @param certificate PEM */
+/** @param certificate as PEM */
 export function kubeconfigFor({
   server,
   token,

@@ -1,9 +1,9 @@
 /**
  * Reads the protobuf bodies that Go clients send for built-in types: `kubectl create`, `kubectl auth`, Helm's releases.
- * Owns: a small wire reader and the conversion of its values to JSON; the field numbers are in builtin/messages.json
+ * Owns: a small wire reader, and the conversion of the values to JSON. The field numbers are in builtin/messages.json
  * (see scripts/kube-protobuf). The envelope is `k8s\\0`, then runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2:
  * raw}.
- * Limits: types without a table are refused with 415 and the advice to use kubectl apply. Answers are never protobuf.
+ * Limits: a type without a table is refused with 415 and the advice to use kubectl apply. Answers are never protobuf.
  */
 import { readFileSync } from 'node:fs';
 import { isRecord } from '../../api/record.ts';
@@ -12,8 +12,9 @@ import { badRequest, StatusError } from './status.ts';
 import { toMicroTime } from './times.ts';
 
 /**
- * Field number → `name:type`. A type is a scalar or a message. A leading `*` means a list, `%` a map with string keys;
- * a trailing `?` means that zero is not omitted. A message without a name has its fields inlined in its parent in JSON.
+ * The fields of a message: field number → `name:type`. The type is a scalar or a message. A leading `*` means a list,
+ * and `%` means a map with string keys. A trailing `?` means that zero is not omitted. When a field has no name, the
+ * fields of its message become fields of the parent in JSON.
  */
 type Table = Readonly<Record<string, string>>;
 
@@ -21,7 +22,7 @@ const messages = JSON.parse(readFileSync(new URL('./builtin/messages.json', impo
   Record<string, Table>
 >;
 
-/** Messages that are scalars in JSON. */
+/** The messages of the envelope, and messages that become scalars in JSON. */
 const wrapped = {
   envelope: { 1: 'typeMeta:typeMeta', 2: 'raw:raw' },
   typeMeta: { 1: 'apiVersion:string', 2: 'kind:string' },
@@ -43,7 +44,7 @@ export function decodeProtobuf(bytes: Uint8Array): JsonRecord {
     apiVersion?: string;
     kind?: string;
   };
-  // Options have the apiVersion of the type that they are for.
+  // DeleteOptions are sent with the apiVersion of the type that is deleted, so their own table is used.
   const name = kind === 'DeleteOptions' ? 'meta/v1.DeleteOptions' : `${apiVersion}.${kind}`;
   const table = Object.hasOwn(messages, name) ? messages[name] : undefined;
   if (table === undefined || typeof table !== 'object') {
@@ -105,7 +106,10 @@ function* wireFields(buffer: Buffer): Generator<{ readonly field: number; readon
 
 type Row = { readonly name: string; readonly shape: string; readonly type: string; readonly isOptional: boolean };
 
-/** Omits a zero value unless the row ends in `?`: Go also encodes zero for some fields that were never set. */
+/**
+ * Stores the value of a field. A zero value is omitted unless the field's type ends in `?`, because Go also encodes
+ * zero for some fields that were never set.
+ */
 function store(out: JsonRecord, row: Row, value: WireValue): void {
   const { name, shape, type, isOptional } = row;
   if (shape === '%') {
@@ -169,7 +173,7 @@ function readJson(buffer: Buffer): unknown {
   }
 }
 
-/** @returns a MicroTime; undefined for the zero time */
+/** A time as text. @returns a MicroTime; undefined for the zero time */
 function readTime(buffer: Buffer): string | undefined {
   const { seconds, nanos = 0 } = readFields(buffer, wrapped.time);
   if (typeof seconds !== 'number' || typeof nanos !== 'number' || Math.abs(seconds) > 8e12 || seconds < 0)

@@ -1,7 +1,7 @@
 /**
  * Describes a resource for the server: names, schema, subresources and rules.
- * Owns: the description that every part uses. Built-in resources are rows of a table (builtin/resources.ts); a
- * CustomResourceDefinition is converted to one (crd/resource.ts).
+ * Owns: the description that every part of the server uses. Built-in resources come from a table
+ * (builtin/resources.ts). A CustomResourceDefinition is converted to such a description (crd/resource.ts).
  */
 import type { StoredObject } from '../objects.ts';
 import type { JsonRecord } from '../../lib/json.ts';
@@ -22,7 +22,7 @@ export type Column = {
   readonly cell: (object: StoredObject, nowMs: number) => unknown;
 };
 
-/** The part of an object that a write is for; '' is the object itself. */
+/** The part of an object that a write changes; '' is the object itself. */
 export type Subresource = '' | 'status' | 'scale';
 
 export type ScalePaths = {
@@ -31,22 +31,27 @@ export type ScalePaths = {
   readonly selector?: readonly string[];
 };
 
-/** Behaviour of a resource beyond storage. Each function may change the draft, but must not keep a reference to it. */
+/**
+ * The behaviour of a resource apart from storage. Each function may change the draft, but must not keep a reference to
+ * it.
+ */
 export type Rules = {
-  /** Fills in defaults; called after decoding, before anything else reads the object. */
+  /** Fills in defaults. It is called after decoding, before other code reads the object. */
   readonly setDefaults?: (draft: ObjectDraft) => void;
   readonly beforeCreate?: (draft: ObjectDraft) => void;
   readonly beforeUpdate?: (draft: ObjectDraft, old: StoredObject) => void;
-  /** @param old absent on create */
+  /** @param old undefined on create */
   readonly validate?: (object: ObjectDraft, old: StoredObject | undefined) => readonly Cause[];
   /**
    * True: changes outside of metadata and status increase `metadata.generation`. False: the resource does not have a
    * generation.
    */
   readonly hasGeneration: boolean;
-  /** Whether changes of annotations increase the generation too, as for a Deployment. */
+  /** True: changes of annotations increase the generation too, as for a Deployment. */
   readonly countsAnnotations?: boolean;
-  /** Field selectors in addition to metadata.name and metadata.namespace, with the object's values. */
+  /**
+   * The values for field selectors, by field. Field selectors for metadata.name and metadata.namespace always exist.
+   */
   readonly selectable?: (object: StoredObject) => Readonly<Record<string, string>>;
 };
 
@@ -60,7 +65,7 @@ export type Resource = {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** The store's table. All versions of a resource share one table, and so do the two APIs of Events. */
+  /** The name of the store's table. All versions of a resource share one table, and so do the two APIs of Events. */
   readonly table: string;
   readonly schema: OpenApiSchema;
   readonly custom: boolean;
@@ -69,18 +74,18 @@ export type Resource = {
   readonly columns: readonly Column[];
   readonly rules: Rules;
   readonly verbs: readonly string[];
-  /** Conversion between the stored form and this version, where they differ. */
+  /** Conversion between the stored form and the form of this version. Absent when the two forms are equal. */
   readonly conversion?: {
     readonly shown: (stored: StoredObject) => StoredObject;
     readonly stored: (draft: ObjectDraft) => ObjectDraft;
   };
-  /** A warning for every client that uses this resource. */
+  /** A warning that every client of this resource gets. */
   readonly deprecation?: string;
-  /** The built-in type's name in Kubernetes' OpenAPI documents. */
+  /** The full name of the built-in type in Kubernetes' OpenAPI documents. */
   readonly definition?: string;
 };
 
-/** `v1`, `apps/v1`. */
+/** The apiVersion, such as `v1` or `apps/v1`. */
 export function groupVersionOf(resource: { readonly group: string; readonly version: string }): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }

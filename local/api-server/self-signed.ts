@@ -1,6 +1,6 @@
 /**
- * A certificate for local mode's API server, created at its start; clients trust it through the kubeconfig.
- * Owns: the content of the certificate, for one ECDSA P-256 key: Node can sign but cannot create a certificate.
+ * A certificate for local mode's API server, created at its start. Clients trust it through the kubeconfig.
+ * Owns: the content of the certificate, for one ECDSA P-256 key. Node can sign but cannot create a certificate, so
  * @peculiar/asn1-x509 encodes it (RFC 5280, DER).
  * Why: kubectl sends a token over TLS only. Without a token, every user of this machine could start processes as the
  * user of local mode.
@@ -34,9 +34,9 @@ import {
 } from '@peculiar/asn1-x509';
 
 export type SelfSigned = {
-  /** PEM. Clients also trust it as a certificate authority. */
+  /** The certificate as PEM. Clients also trust it as a certificate authority. */
   readonly certificate: string;
-  /** PEM, PKCS #8. Never written to a file. */
+  /** The private key as PEM (PKCS #8). It is never written to a file. */
   readonly privateKey: string;
 };
 
@@ -45,7 +45,7 @@ const commonName = '2.5.4.3';
 const dayMs = 86_400_000;
 
 /**
- * @param addresses IPv4 addresses of the server; `localhost` is always among the names
+ * @param addresses IPv4 addresses of the server; the name `localhost` is always added
  * @param nowMs milliseconds since the epoch; the certificate is valid for ten years, from an hour before this time
  */
 export function selfSigned(addresses: readonly string[], nowMs: number): SelfSigned {
@@ -77,7 +77,7 @@ function extensionsFor(addresses: readonly string[]): Extensions {
   ];
   return new Extensions([
     extension(id_ce_basicConstraints, new BasicConstraints({ cA: true }), true),
-    // keyCertSign: the certificate is self-signed, so its key signs a certificate.
+    // The certificate is self-signed, so its key needs keyCertSign, the right to sign a certificate.
     extension(id_ce_keyUsage, new KeyUsage(digitalSignature | keyCertSign), true),
     extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth]), false),
     extension(id_ce_subjectAltName, new SubjectAlternativeName(names), false),

@@ -28,16 +28,16 @@ import { StatusError } from './status.ts';
 export type ApiServerDeps = {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** An IPv4 address to listen on; meant to be a loopback address. Absent: 127.0.0.1. */
+  /** The IPv4 address to listen on, which should be a loopback address. Absent: 127.0.0.1. */
   readonly host?: string;
-  /** Absent or 0: any free port. */
+  /** The port to listen on. Absent or 0: any free port. */
   readonly port?: number;
-  /** The folder that keeps objects over restarts. Absent: they are kept in memory only. */
+  /** The folder that keeps objects across restarts. Absent: objects are kept in memory only. */
   readonly dataDir?: string;
   readonly logs?: LogSource;
   /** The range of ClusterIPs, as CIDR. */
   readonly serviceRange?: string;
-  /** The token of clients. Absent: a new one. */
+  /** The token that clients must send. Absent: a new token is made. */
   readonly token?: string;
   /** Milliseconds between bookmarks of an idle watch. Absent: a minute, as on the real server. */
   readonly bookmarkMs?: number;
@@ -47,9 +47,11 @@ export interface LocalApiServer {
   readonly url: string;
   readonly port: number;
   readonly token: string;
-  /** PEM of the certificate for clients to trust; the kubeconfig contains it. kubectl sends a token over TLS only. */
+  /**
+   * PEM of the certificate that clients must trust; the kubeconfig contains it. kubectl sends a token over TLS only.
+   */
   readonly certificate: string;
-  /** The same objects without HTTP. */
+  /** The objects of this server, for code that reads and writes without HTTP. */
   readonly objects: Objects;
   readonly faults: Faults;
   /** Sets the source of logs: the kubelet, which starts after the server. */
@@ -62,7 +64,7 @@ const maxHeaderBytes = 64 * 1024;
 const defaultBookmarkMs = 60_000;
 const openPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 
-/** @throws AppError PORT_TAKEN, FILE_UNREADABLE and BAD_CONFIG of the data folder */
+/** Starts the server. @throws AppError PORT_TAKEN; FILE_UNREADABLE and BAD_CONFIG for the data folder */
 export async function startApiServer(deps: ApiServerDeps): Promise<LocalApiServer> {
   const { clock, logger, host = '127.0.0.1', port = 0, token = randomBytes(24).toString('base64url') } = deps;
   const journal = deps.dataDir === undefined ? undefined : await openJournal(deps.dataDir, logger);
@@ -155,7 +157,7 @@ type AnswerDeps = {
   readonly logger: Logger;
 };
 
-/** Never rejects: every error becomes an answer. */
+/** Handles a request. Never rejects: every error becomes an answer. */
 async function answer(deps: AnswerDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   let exchange: ApiExchange | undefined;
   try {
@@ -169,7 +171,7 @@ async function answer(deps: AnswerDeps, request: IncomingMessage, response: Serv
 
 function refuse(deps: AnswerDeps, exchange: ApiExchange | undefined, response: ServerResponse, error: unknown): void {
   if (response.destroyed) return;
-  // The client closed the connection in the middle of a request: do not answer.
+  // When the client closed the connection in the middle of its request, do not answer.
   const hasLeft = exchange !== undefined && exchange.request.destroyed && !exchange.request.complete;
   if (exchange === undefined || hasLeft || response.headersSent) response.destroy();
   else if (error instanceof StatusError) exchange.sendError(error);

@@ -1,7 +1,7 @@
 /**
- * Errors of the Kubernetes API: a `kind: Status` with a reason, a sentence and causes.
- * Owns: the text and the HTTP status of every error. The sentences are the same as on the real server, because people
- * search for them and some clients match the text.
+ * Errors of the Kubernetes API: a `kind: Status` with a reason, a message and causes.
+ * Owns: the text and the HTTP status of every error. The messages are the same as on the real server, because people
+ * search for them and some clients compare them.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Cause } from '../../kube/schema/cause.ts';
@@ -45,7 +45,10 @@ export class StatusError extends AppError<'KUBE_STATUS'> {
   }
 }
 
-/** The subject of an error: group, the resource's plural (for Invalid its kind), and the object's name. */
+/**
+ * What an error is about: the group and the plural of the resource, and the kind. An Invalid error prints the kind;
+ * other errors print the plural.
+ */
 export type Subject = { readonly group: string; readonly plural: string; readonly kind: string };
 
 function qualified(subject: Subject): string {
@@ -82,7 +85,7 @@ export function conflict(subject: Subject, name: string, why: string): StatusErr
   );
 }
 
-/** The message for a stale resourceVersion; clients match it. */
+/** The message for a stale resourceVersion. Clients compare this text. */
 export const modifiedMeanwhile =
   'the object has been modified; please apply your changes to the latest version and try again';
 
@@ -92,8 +95,8 @@ export function forbidden(subject: Subject, name: string, why: string, causes?: 
 }
 
 /**
- * 422 with every cause. As on the real server, a single cause is printed without brackets, and several causes in
- * brackets.
+ * 422 with every cause. As on the real server, a single cause is printed without brackets; several causes are printed
+ * in brackets.
  */
 export function invalidObject(subject: Subject, name: string, causes: readonly Cause[]): StatusError {
   const lines = [
@@ -135,7 +138,7 @@ export function notServed(what: string): StatusError {
   );
 }
 
-/** 410: the events or the page that the client asks for are no longer available; the client lists again. */
+/** 410: the events or the page that the client asks for are no longer available. The client then lists again. */
 export function expired(message: string): StatusError {
   return new StatusError(410, 'Expired', message);
 }

@@ -1,10 +1,11 @@
 /**
- * Stores every object of every resource, and the latest events. All resources share one revision counter.
+ * Stores every object of every resource, and the latest events.
+ * All resources share one revision counter.
  * Owns: the revision, which objects have as their resourceVersion; the tables; and for each table a ring of its last
  * events.
  * Rule: a write is one synchronous step without validation. Objects are frozen. Handlers run in a microtask after the
  * write, in the order of writes.
- * Limits: a table remembers `ringSize` events. A watcher that asks for older ones gets `expired`.
+ * Limits: a table remembers `ringSize` events. A watcher that asks for older events gets `expired`.
  */
 import { freeze, type JsonRecord } from '../../lib/json.ts';
 import type { StoredObject } from '../objects.ts';
@@ -13,9 +14,9 @@ export type StoreChange = {
   readonly revision: number;
   readonly table: string;
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  /** For DELETED: the last state, with the revision of the deletion. */
+  /** The object after the change. For DELETED, the last state of the object, with the revision of the deletion. */
   readonly object: StoredObject;
-  /** The object before the change: selectors need it to detect that an object enters or leaves the selection. */
+  /** The object before the change. Selectors need it to detect that an object starts or stops matching. */
   readonly previous: StoredObject | undefined;
 };
 
@@ -30,7 +31,7 @@ type Watcher = { readonly table: string | undefined; readonly since: number; rea
 
 const defaultRingSize = 2_000;
 
-/** The key of an object within its table. Sorted keys give the order of lists: namespace, then name. */
+/** The key of an object within its table. Lists are sorted by this key: first by namespace, then by name. */
 export function storeKeyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
@@ -40,15 +41,16 @@ export class Store {
   readonly #tables = new Map<string, Map<string, StoredObject>>();
   readonly #rings = new Map<string, StoreChange[]>();
   readonly #ringSize: number;
-  /** Events up to this revision are forgotten, for all tables and per table. */
+  /** In all tables, the events up to this revision are forgotten. */
   #floor: number;
+  /** For each table, the revision up to which its events are forgotten. */
   readonly #floors = new Map<string, number>();
   readonly #watchers = new Set<Watcher>();
   readonly #pending: StoreChange[] = [];
   #flushing = false;
   readonly #listeners: ChangeHandler[] = [];
 
-  /** @param loaded the state of an earlier process; revisions continue from it */
+  /** @param loaded the state of an earlier process, whose revisions continue */
   constructor(options: { readonly ringSize?: number; readonly loaded?: StoreSnapshot } = {}) {
     this.#ringSize = options.ringSize ?? defaultRingSize;
     this.#revision = options.loaded?.revision ?? 1;
@@ -61,7 +63,7 @@ export class Store {
     }
   }
 
-  /** Calls the listener inside every write, for the journal and the catalogue. The listener must not write. */
+  /** Calls the listener inside every write; the journal and the catalogue need this. The listener must not write. */
   onWrite(listener: ChangeHandler): void {
     this.#listeners.push(listener);
   }
@@ -74,10 +76,7 @@ export class Store {
     return this.#tables.get(table)?.get(key);
   }
 
-  /**
-   * Sorted by namespace and name.
-   * @param namespace absent means all
-   */
+  /** The objects of a table, sorted by namespace and name. @param namespace absent: all namespaces */
   list(table: string, namespace?: string): StoredObject[] {
     const rows = this.#tables.get(table);
     if (rows === undefined) return [];
@@ -116,10 +115,7 @@ export class Store {
     return stored;
   }
 
-  /**
-   * Removes the object.
-   * @param last the state that watchers get; absent: as it was stored
-   */
+  /** Removes the object. @param last the state that watchers get; absent: the stored state */
   remove(table: string, key: string, last?: StoredObject): StoredObject | undefined {
     const previous = this.#tables.get(table)?.get(key);
     if (previous === undefined) return undefined;
@@ -139,21 +135,18 @@ export class Store {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
-  /** Starts the history of a table at this revision; before that revision the resource did not exist. */
+  /** Starts the history of a table at the current revision: before it, the resource did not exist. */
   begin(table: string): void {
     this.#floors.set(table, this.#revision);
   }
 
-  /** Forgets all events, as a compaction of etcd does: a client that resumes an older watch has to list again. */
+  /** Forgets all events, as a compaction of etcd does. A client that resumes an older watch then has to list again. */
   forget(): void {
     this.#floor = this.#revision;
     this.#rings.clear();
   }
 
-  /**
-   * @param table absent: all tables
-   * @returns a function that unsubscribes
-   */
+  /** Calls the handler after every change. @param table absent: all tables @returns a function that unsubscribes */
   watch(table: string | undefined, handler: ChangeHandler): () => void {
     const watcher: Watcher = { table, since: this.#revision, handler };
     this.#watchers.add(watcher);
@@ -179,7 +172,7 @@ export class Store {
     const ring = this.#rings.get(change.table) ?? [];
     this.#rings.set(change.table, ring);
     ring.push(change);
-    // Trimmed by a quarter at a time, so that the array is not shifted on each write.
+    // Remove a quarter of the ring at a time, so that the array is not shifted on each write.
     if (ring.length > this.#ringSize * 1.25) {
       const dropped = ring.splice(0, ring.length - this.#ringSize);
       this.#floors.set(change.table, dropped.at(-1)?.revision ?? 0);
@@ -204,7 +197,10 @@ export class Store {
   }
 }
 
-/** A handler must not throw. When one does, the error is reported, and the other handlers still get the change. */
+/**
+ * Calls a handler, which must not throw. When it does throw, the error is reported, and the other handlers still get
+ * the change.
+ */
 function tell(handler: ChangeHandler, change: StoreChange): void {
   try {
     handler(change);

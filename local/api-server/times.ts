@@ -1,6 +1,6 @@
 /**
  * The formats of times in the API.
- * Pure: `Time` has whole seconds, `MicroTime` exactly six digits after them, both in UTC.
+ * Pure: `Time` has whole seconds, and `MicroTime` has exactly six decimal places. Both are in UTC.
  */
 
 export function toTime(ms: number): string {
@@ -11,7 +11,7 @@ export function toMicroTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }
 
-/** `5s`, `3m7s`, `4h`, `2d3h`, `400d`: the format of kubectl for an age. */
+/** An age in kubectl's format: `5s`, `3m7s`, `4h`, `2d3h`, `400d`. */
 export function ageOf(fromTime: string | undefined, nowMs: number): string {
   if (fromTime === undefined) return '<unknown>';
   const seconds = Math.max(0, Math.floor((nowMs - Date.parse(fromTime)) / 1000));

@@ -1,8 +1,8 @@
 /**
  * Stores objects after defaulting, rules, validation, field ownership and version checks. Every write goes through this
  * file.
- * Owns: create and update, for HTTP handlers and local controllers alike.
- * Rule: a call is one synchronous step from reading the old object to storing the new one, so no other write can
+ * Owns: create and update, for HTTP handlers and local controllers.
+ * Rule: a call is one synchronous step from reading the old object to storing the new object, so no other write can
  * intervene. An update without a change writes nothing and keeps the resourceVersion.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -27,7 +27,7 @@ import { storeKeyOf, type Store } from './store.ts';
 import { toTime } from './times.ts';
 
 export type StoreWriteOptions = {
-  /** The field manager, for managedFields. */
+  /** The name of the writer in managedFields. */
   readonly manager: string;
   readonly dryRun?: boolean;
   readonly subresource?: Subresource;
@@ -36,7 +36,7 @@ export type StoreWriteOptions = {
    * resourceVersion.
    */
   readonly strictVersion?: boolean | undefined;
-  /** True: the object has managedFields already (an apply computes them), and they are stored unchanged. */
+  /** True: the object already has the managedFields that an apply computed, and they are stored without a change. */
   readonly applied?: boolean;
 };
 
@@ -59,7 +59,8 @@ export class Writes {
   }
 
   /**
-   * @param draft decoded; owned by this call from now on
+   * Stores a new object.
+   * @param draft decoded; it belongs to this call from now on
    * @throws StatusError 409 AlreadyExists, 422 Invalid, 404 and 403 of the namespace
    */
   create(resource: Resource, draft: ObjectDraft, options: StoreWriteOptions): StoredObject {
@@ -79,7 +80,8 @@ export class Writes {
   }
 
   /**
-   * @param compute makes the wanted object from the stored one; its result is owned by this call
+   * Replaces an object.
+   * @param compute makes the wanted object from the stored object; its result belongs to this call
    * @throws StatusError 404 NotFound, 409 Conflict, 422 Invalid
    */
   update(
@@ -109,7 +111,7 @@ export class Writes {
       finished.metadata.deletionTimestamp !== undefined &&
       listOf(finished.metadata.finalizers).length === 0 &&
       isDue(finished);
-    // This write deletes the object: watchers get no MODIFIED event, the DELETED event contains the change.
+    // When this write deletes the object, watchers get no MODIFIED event: the DELETED event contains the change.
     if (!deleted) return this.#store.put(resource.table, finished);
     this.finishDeletion(resource, finished);
     return finished;
@@ -171,8 +173,8 @@ export class Writes {
 }
 
 /**
- * Ignores the client's status on create: a custom resource is stored without a status, a built-in object with an empty
- * status.
+ * Ignores the status that a client sent on create: a custom resource is stored without a status, a built-in object with
+ * an empty status.
  */
 function startStatus(resource: Resource, draft: ObjectDraft): void {
   if (!resource.hasStatus) return;
@@ -186,7 +188,10 @@ function generateName(metadata: JsonRecord): void {
   if (prefix !== '' && !isNamed) metadata['name'] = prefix.slice(0, maxGeneratedPrefix) + randomSuffix();
 }
 
-/** 409 for a stale version or another uid, 422 for another uid in a patch. */
+/**
+ * Checks the resourceVersion and the uid of an update. A stale version is answered with 409; for another uid see
+ * checkUid.
+ */
 function checkVersion(resource: Resource, draft: ObjectDraft, old: StoredObject, options: StoreWriteOptions): void {
   const { name, resourceVersion } = old.metadata;
   checkUid(resource, draft, old, options);
@@ -199,7 +204,10 @@ function checkVersion(resource: Resource, draft: ObjectDraft, old: StoredObject,
   if (asked !== '' && asked !== resourceVersion) throw conflict(resource, name, modifiedMeanwhile);
 }
 
-/** In a patch the uid is an immutable field like other such fields; in an update it is a precondition. */
+/**
+ * Checks the uid. In an update the uid is a precondition, so another uid is answered with 409. In a patch the uid is an
+ * immutable field, so another uid is answered with 422.
+ */
 function checkUid(resource: Resource, draft: ObjectDraft, old: StoredObject, options: StoreWriteOptions): void {
   const { name, uid } = old.metadata;
   const asked = stringAt(draft.metadata, 'uid') ?? '';
@@ -209,7 +217,7 @@ function checkUid(resource: Resource, draft: ObjectDraft, old: StoredObject, opt
   throw conflict(resource, name, `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${uid}`);
 }
 
-/** Restores metadata that only the server writes, without an error. */
+/** Restores the metadata that only the server may write. A different value in the draft is not an error. */
 function keepSystemFields(draft: ObjectDraft, old: StoredObject): void {
   const before = recordOf(old.metadata);
   for (const field of [
@@ -229,7 +237,7 @@ function keepSystemFields(draft: ObjectDraft, old: StoredObject): void {
   dropEmpty(draft.metadata);
 }
 
-/** Empty maps and lists of metadata are not stored, because their Go types omit them. */
+/** Removes empty maps and lists from the metadata. They are not stored, because their Go types omit them. */
 function dropEmpty(metadata: Record<string, unknown>): void {
   for (const field of ['labels', 'annotations', 'ownerReferences', 'finalizers', 'managedFields']) {
     const value = metadata[field];
@@ -243,7 +251,10 @@ function keepStatus(draft: ObjectDraft, old: StoredObject): void {
   else draft['status'] = old['status'];
 }
 
-/** A write to /status: the old object with the new status. For a custom resource, changes of metadata are ignored. */
+/**
+ * The object after a write to /status: the old object with the new status. For a custom resource, changes of the
+ * metadata are ignored.
+ */
 function withStatusOnly(resource: Resource, draft: ObjectDraft, old: StoredObject): ObjectDraft {
   const next = copyOf(old) as unknown as ObjectDraft;
   if (draft['status'] === undefined) delete next['status'];
@@ -255,7 +266,7 @@ function withStatusOnly(resource: Resource, draft: ObjectDraft, old: StoredObjec
   return next;
 }
 
-/** The fields that count for the generation: by default all but metadata and status. */
+/** The fields whose changes increase the generation: by default all fields except metadata and status. */
 function content(draft: ObjectDraft, resource: Resource): Record<string, unknown> {
   const { metadata: _metadata, status: _status, ...rest } = draft;
   const counted =
@@ -263,7 +274,7 @@ function content(draft: ObjectDraft, resource: Resource): Record<string, unknown
   return resource.hasStatus || _status === undefined ? counted : { ...counted, status: _status };
 }
 
-/** Pods wait for their grace period even without finalizers. */
+/** Whether an object without finalizers may be removed. A pod must first wait for its grace period. */
 function isDue(object: StoredObject): boolean {
   return (object.metadata.deletionGracePeriodSeconds ?? 0) === 0;
 }
@@ -290,7 +301,7 @@ function randomSuffix(): string {
   return [...randomBytes(5)].map((byte) => nameAlphabet[byte % nameAlphabet.length]).join('');
 }
 
-/** `widgets.example.com`; for messages. */
+/** The resource in an error message: `example.com/v1, Resource=widgets`. */
 export function describe(resource: Resource): string {
   return `${groupVersionOf(resource)}, Resource=${resource.plural}`;
 }

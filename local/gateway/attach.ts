@@ -1,7 +1,7 @@
 /**
- * Which routes attach to which listeners, and the conditions of routes that do not attach to any.
- * Owns: the rules of the Gateway API for a parent reference (section, port, namespace, hostname) and for a backend
- * reference, with its reasons.
+ * Which routes attach to which listeners, and the conditions of routes that do not attach to a listener.
+ * Owns: the rules of the Gateway API for a parent reference (section, port, namespace, hostname), the rules for a
+ * backend reference, and the reasons in the conditions.
  * Pure.
  */
 import type { StoredService } from '../workloads/resources.ts';
@@ -12,7 +12,10 @@ export type AttachVerdict = { readonly ok: boolean; readonly reason: string; rea
 /** The result for one parent reference of a route. */
 export type Attachment = {
   readonly parentRef: RouteParentRef;
-  /** Listeners that serve the route, with the hostnames for which each listener accepts it; undefined: every host. */
+  /**
+   * The listeners that serve the route. `hostnames` are the hosts for which the listener accepts the route; undefined:
+   * every host.
+   */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] | undefined }[];
   readonly accepted: AttachVerdict;
 };
@@ -45,7 +48,10 @@ function isAllowed({ allowedRoutes }: Listener, route: StoredHttpRoute, gateway:
   return allowedRoutes?.namespaces?.from === 'All' || route.metadata.namespace === gateway.metadata.namespace;
 }
 
-/** @returns undefined when both accept every host; empty when they have no host in common */
+/**
+ * The hostnames for which a listener accepts a route. @returns undefined when both accept every host; empty when they
+ * have no host in common
+ */
 export function commonHostnames(listener: string | undefined, route: readonly string[]): readonly string[] | undefined {
   if (route.length === 0) return listener === undefined ? undefined : [listener];
   if (listener === undefined) return route;
@@ -55,13 +61,13 @@ export function commonHostnames(listener: string | undefined, route: readonly st
   });
 }
 
-/** Whether a hostname, possibly with a leading wildcard for one or more labels, matches another. */
+/** Whether a hostname matches a pattern. A pattern may begin with a wildcard, which stands for one or more labels. */
 export function covers(pattern: string, hostname: string): boolean {
   if (pattern === hostname) return true;
   return pattern.startsWith('*.') && hostname.endsWith(pattern.slice(1)) && hostname.length > pattern.length - 1;
 }
 
-/** Whether every backend of the route exists. */
+/** Whether every backend of the route exists, as a condition. */
 export function resolveRefs(
   route: StoredHttpRoute,
   serviceOf: (namespace: string, name: string) => StoredService | undefined,

@@ -1,8 +1,8 @@
 /**
  * Local mode's gateway controller: serves the Gateways of its classes and writes their statuses.
- * Owns: a snapshot of classes, Gateways, routes and Services, rebuilt after each change (it is small); the Service for
- * a Gateway's address; every status of the Gateway API.
- * Rule: a route is reported as accepted at a generation only after requests are routed by that generation.
+ * Owns: a snapshot of classes, Gateways, routes and Services, which is small and is rebuilt after each change; the
+ * Service that provides a Gateway's address; and every status of the Gateway API.
+ * Rule: a route is only reported as accepted at a generation when requests are already routed by that generation.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -107,7 +107,7 @@ export class GatewayController {
     return this.#objects.list(type) as readonly T[];
   }
 
-  /** @returns names of the classes that this controller serves */
+  /** Sets the status of the classes. @returns the names of the classes that this controller serves */
   #acceptClasses(): ReadonlySet<string> {
     const mine = this.#list<GatewayClass>(gatewayClassesPath).filter(
       ({ spec }) => spec.controllerName === controllerName,
@@ -121,7 +121,7 @@ export class GatewayController {
     return new Set(mine.map(({ metadata }) => metadata.name));
   }
 
-  /** A Service without pods. It only provides an address. */
+  /** The address of a Gateway. A Service without pods provides it. */
   #addressOf({ metadata: { name, namespace = '', uid }, spec }: StoredGateway): string {
     const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
       name: `http-${port}`,

@@ -1,18 +1,19 @@
 /**
  * Forwards one HTTP request to a pod and streams its answer back.
- * Owns: which headers are forwarded, and the answer when no pod can be reached. Client connections are kept; each
- * request to a pod has its own connection, so that no request is lost on a connection that the pod is closing.
- * Limits: buffers only what the sockets hold. When either side disconnects, the other side is closed.
+ * Owns: which headers are forwarded, and the answer when no pod can be reached. Connections from clients stay open
+ * between requests. Each request to a pod has its own connection: a request on a shared connection would be lost when
+ * the pod closes it at this moment.
+ * Limits: it holds no more data than the sockets' buffers. When one side disconnects, the other side is closed.
  */
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import type { Backend } from '../router/backends.ts';
 
-/** Connect timeout in milliseconds: a pod on this machine answers at once or not at all. */
+/** Connect timeout in milliseconds. A pod on this machine answers at once or not at all. */
 const connectTimeoutMs = 2000;
 
-/** Hop-by-hop headers (RFC 9110 7.6.1). */
+/** Hop-by-hop headers (RFC 9110 7.6.1), which a proxy must not forward. */
 const ofConnection = new Set([
   'connection',
   'keep-alive',
@@ -23,7 +24,7 @@ const ofConnection = new Set([
   'upgrade',
 ]);
 
-/** @param order pods to try, first to last, until one accepts the connection */
+/** Forwards a request. @param order the pods to try, until one of them accepts the connection */
 export async function forward(
   incoming: IncomingMessage,
   answer: ServerResponse,
@@ -49,7 +50,7 @@ export async function forward(
   sent.on('response', (response) => {
     answer.writeHead(response.statusCode ?? 502, response.statusMessage, goOn(response.rawHeaders));
     answer.flushHeaders();
-    // A truncated answer must not look complete: the client's connection is cut.
+    // When the pod's answer is truncated, break the client's connection: the answer must not look complete.
     pipeline(response, answer, (error) => (error === null || error === undefined ? undefined : answer.destroy()));
   });
   sent.on('error', () =>
@@ -64,7 +65,7 @@ export function refuse(answer: ServerResponse, status: number, why: string): voi
   answer.writeHead(status, { 'content-type': 'text/plain' }).end(`${why}\n`);
 }
 
-/** Alternating names and values of the headers, as received, without the hop-by-hop headers. */
+/** The headers without the hop-by-hop headers, as alternating names and values in their original order. */
 function goOn(raw: readonly string[]): string[] {
   const named = new Set(listed(raw));
   return raw.filter((_, index) => {
@@ -73,7 +74,7 @@ function goOn(raw: readonly string[]): string[] {
   });
 }
 
-/** Headers named by the Connection header are hop-by-hop too. */
+/** The lower-case names in the Connection header: the headers that it names are hop-by-hop, too. */
 function listed(raw: readonly string[]): readonly string[] {
   return raw.flatMap((value, index) =>
     index % 2 === 1 && raw[index - 1]?.toLowerCase() === 'connection'

@@ -1,7 +1,7 @@
 /**
  * The open ports of Gateways: one HTTP server for each address and port, and its current rules.
- * Owns: opening and closing them; the answers 404 when no rule matches, 500 when the rule has no usable backend and 503
- * when no backend is ready, as the Gateway API requires.
+ * Owns: opening and closing these servers. Owns also three answers that the Gateway API requires: 404 when no rule
+ * matches, 500 when the rule has no usable backend, and 503 when no backend is ready.
  * Ends: `close` ends every server and connection.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -15,7 +15,10 @@ import { drawBackend, matchRequest, type RouteEntry, type WeightedBackend } from
 
 /** Milliseconds until a port that could not be bound is tried again. */
 export const bindRetryMs = 2000;
-/** Longer than most clients keep an idle connection, so that the client closes it first. */
+/**
+ * How long an idle connection stays open. The time is longer than in most clients, so that the client closes the
+ * connection first.
+ */
 const keepAliveMs = 75_000;
 
 export type ListenAddress = { readonly host: string; readonly port: number };
@@ -44,7 +47,7 @@ export class Listeners {
     this.#onChange = deps.onChange;
   }
 
-  /** Uses these rules from the next request on, and opens exactly these ports. */
+  /** Opens exactly these ports, and uses their rules from the next request on. */
   set(wanted: ReadonlyMap<string, ListenAddress & { readonly entries: readonly RouteEntry[] }>): void {
     for (const [id, opened] of this.#opened) {
       if (wanted.has(id)) continue;
@@ -63,7 +66,7 @@ export class Listeners {
     return this.#opened.get(id)?.state ?? 'Opening';
   }
 
-  /** Enough time has passed since the last failure to try again. */
+  /** Whether the last attempt to open the port failed long enough ago to try again. */
   #isDue({ state }: Opened): boolean {
     return typeof state === 'object' && this.#clock.monotonic() - state.atMs >= bindRetryMs;
   }
@@ -116,7 +119,7 @@ export class Listeners {
   }
 }
 
-/** The host without its port; an IPv6 address in brackets is unchanged. */
+/** The host of a request without its port. An IPv6 address stays in its brackets. */
 function hostOf({ headers }: IncomingMessage): string {
   return (headers.host ?? '').replace(/:\d+$/, '');
 }

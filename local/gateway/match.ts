@@ -1,7 +1,7 @@
 /**
- * Chooses the rule for a request, and one of its backends.
- * Owns: the Gateway API's precedence: the more exact host first, then the more exact path, then the older route; and
- * the choice by weight, which is made separately for every request.
+ * Chooses the rule for a request, and one of the rule's backends.
+ * Owns: the precedence of the Gateway API: the more exact host wins, then the more exact path, then the older route.
+ * Owns also the choice of a backend by weight, which is made separately for every request.
  * Pure: the random number is passed in.
  */
 import { covers } from './attach.ts';
@@ -9,23 +9,30 @@ import type { BackendRef, PathMatch } from './resources.ts';
 
 /** One rule of one route on one listener. */
 export type RouteEntry = {
-  /** Absent: every host. */
+  /** The hosts of the route; undefined: every host. */
   readonly hostnames: readonly string[] | undefined;
   readonly paths: readonly PathMatch[];
   readonly backends: readonly WeightedBackend[];
-  /** Creation time, namespace and name of the route: on a tie the route with the smaller value wins. */
+  /**
+   * Creation time, namespace and name of the route. When host and path are equally exact, the route with the smaller
+   * value wins.
+   */
   readonly order: string;
 };
 
-/** `usable` is false when the Service does not exist: requests for which this backend is chosen get 500. */
+/**
+ * A backend of a rule. `usable` is false when its Service does not exist; a request for which this backend is chosen
+ * gets 500.
+ */
 export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
   readonly namespace: string;
   readonly usable: boolean;
 };
 
 /**
- * @param host of the request, without a port
- * @param path without the query
+ * The rule for a request.
+ * @param host the host of the request, without a port
+ * @param path the path without the query
  */
 export function matchRequest(entries: readonly RouteEntry[], host: string, path: string): RouteEntry | undefined {
   const scored = entries.flatMap((entry) => {
@@ -39,7 +46,7 @@ export function matchRequest(entries: readonly RouteEntry[], host: string, path:
   return scored[0]?.entry;
 }
 
-/** How exact a match is: a higher number is more exact, and a number below 0 means that it does not match. */
+/** How exactly a host matches. A higher number is more exact; a number below 0 means that the host does not match. */
 function hostScoreOf(hostnames: readonly string[] | undefined, host: string): number {
   if (hostnames === undefined) return 0;
   const fitting = hostnames.filter((pattern) => covers(pattern, host));
@@ -49,17 +56,14 @@ function hostScoreOf(hostnames: readonly string[] | undefined, host: string): nu
   );
 }
 
-/** A prefix ends at a slash: /a matches /a/b and not /ab. */
+/** How exactly a path matches. A prefix must end at a slash: /a matches /a/b but not /ab. */
 function pathScoreOf({ type, value }: PathMatch, path: string): number {
   if (type === 'Exact') return path === value ? 10_000 : -1;
   const prefix = value.endsWith('/') ? value.slice(0, -1) : value;
   return path === prefix || path.startsWith(`${prefix}/`) ? prefix.length : -1;
 }
 
-/**
- * @param random in [0, 1)
- * @returns undefined when all weights are 0
- */
+/** Chooses a backend by weight. @param random in [0, 1) @returns undefined when all weights are 0 */
 export function drawBackend(backends: readonly WeightedBackend[], random: number): WeightedBackend | undefined {
   const total = backends.reduce((sum, { weight }) => sum + weight, 0);
   let left = random * total;

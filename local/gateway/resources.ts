@@ -1,6 +1,6 @@
 /**
  * The kinds of the Gateway API that local mode serves, and their definitions.
- * Owns: their paths and shapes. Fields with a default in definitions/ are always present.
+ * Owns: the paths and types of these kinds. Fields with a default in definitions/ are always present.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,8 +15,9 @@ export const gatewayClassesPath = { apiVersion, plural: 'gatewayclasses' } as co
 export const gatewaysPath = { apiVersion, plural: 'gateways' } as const satisfies ResourcePath;
 export const httpRoutesPath = { apiVersion, plural: 'httproutes' } as const satisfies ResourcePath;
 
-/** The controller's name, and the class that always exists. */
+/** The name of this controller. */
 export const controllerName = 'onnx-operator.dev/local-gateway';
+/** The GatewayClass that always exists. */
 export const className = 'local';
 
 export type GatewayCondition = Condition & { readonly observedGeneration: number };
@@ -72,7 +73,7 @@ export type StoredHttpRoute = StoredObject & {
   readonly status?: { readonly parents?: readonly ParentStatus[] };
 };
 
-/** Installs the definitions, as a gateway controller does on a real cluster, and the class `local`. */
+/** Installs the definitions, as a gateway controller does on a real cluster, and the GatewayClass `local`. */
 export function installGatewayApi(objects: Objects): void {
   const dir = join(import.meta.dirname, 'definitions');
   for (const file of readdirSync(dir).sort()) {
@@ -94,7 +95,7 @@ type Claim = Omit<GatewayCondition, 'lastTransitionTime' | 'observedGeneration'>
 
 /**
  * @param now the current time in the API's format
- * @returns the conditions, each with the time of its last change of status
+ * @returns the conditions; each condition has the time at which its status last changed
  */
 export function conditionsOf(
   before: readonly GatewayCondition[] | undefined,

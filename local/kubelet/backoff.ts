@@ -1,7 +1,8 @@
 /**
  * When a container that ended may start again, and when a missing image is looked up again.
- * Owns: the kubelet's doubling wait: the first restart is immediate, then 10 s, 20 s … 5 min after the end of the
- * previous run. A run or pause of twice the longest wait resets it.
+ * Owns: the kubelet's wait, which doubles. The first restart is immediate. Later restarts come 10 s, 20 s … 5 min after
+ * the end of the previous run. The wait is reset when a container ends more than twice the longest wait after its last
+ * start.
  * Pure: times are passed in as milliseconds since the epoch.
  */
 
@@ -9,12 +10,15 @@ export type BackoffLimits = { readonly baseMs: number; readonly maxMs: number };
 
 export const kubeletBackoff: BackoffLimits = { baseMs: 10_000, maxMs: 300_000 };
 
-/** `waitMs`: the wait after the container's next end. `settledMs`: the time at which this wait was set. */
+/**
+ * The back-off of a container. `waitMs` is the wait after the next end of the container. `settledMs` is the time at
+ * which this wait was set.
+ */
 export type BackoffEntry = { readonly waitMs: number; readonly settledMs: number };
 
 /**
  * @param endedMs when the last run ended
- * @returns when the next run may begin; `waitMs` is 0 when it may begin at once
+ * @returns when the next run may begin; `waitMs` is 0 when the run may begin at once
  */
 export function nextStart(
   entry: BackoffEntry | undefined,
@@ -25,7 +29,7 @@ export function nextStart(
   return { atMs: endedMs + entry.waitMs, waitMs: entry.waitMs };
 }
 
-/** The state after a run begins. The run before it ended at `endedMs`. */
+/** The back-off after a run has begun. @param endedMs when the previous run ended */
 export function afterRestart(
   entry: BackoffEntry | undefined,
   endedMs: number,
@@ -40,7 +44,7 @@ function isOver(entry: BackoffEntry, endedMs: number, limits: BackoffLimits): bo
   return endedMs - entry.settledMs > 2 * limits.maxMs;
 }
 
-/** As Go prints a duration of whole seconds: 10s, 2m40s, 5m0s. */
+/** A wait as Go prints a duration of whole seconds: 10s, 2m40s, 5m0s. */
 export function formatWait(ms: number): string {
   const seconds = Math.round(ms / 1000);
   if (ms < 1000) return `${Math.round(ms)}ms`;

@@ -1,39 +1,42 @@
 /**
  * Limits a container by a control group of its own, where this machine allows it.
- * Owns: finding out whether groups can be made (version 2, else version 1), making one for each container, and reading
- * whether the kernel killed a process in it for memory.
- * Why: the kernel's limit is exact; without a group, memory-watch.ts reads each process's memory every 100 ms.
+ * Owns: finding out whether groups can be made (version 2, else version 1), making a group for each container, and
+ * reading whether the kernel killed a process of the group for memory.
+ * Why: the kernel's limit is exact. Without a group, memory-watch.ts reads the memory of each process every 100 ms.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 export type ContainerLimits = {
   readonly memoryBytes: number | undefined;
-  /** Cores. */
+  /** The limit in CPU cores. */
   readonly cpu: number | undefined;
 };
 
 export interface ContainerGroup {
   /** Writing a process id into each of these files moves the process into the group. */
   readonly procsFiles: readonly string[];
-  /** How many processes in the group the kernel killed for memory. */
+  /** The number of processes in the group that the kernel killed for memory. */
   oomKills(): number;
   /** Kills every process in the control group, even a process that left its process group. */
   kill(): void;
-  /** Call it when no process of the group is left. */
+  /** Removes the group. Call it when the group has no more processes. */
   remove(): void;
 }
 
 export interface Cgroups {
   readonly version: 1 | 2;
-  /** @param name unique, a valid folder name */
+  /** @param name a unique and valid folder name */
   create(name: string, limits: ContainerLimits): ContainerGroup;
   remove(): void;
 }
 
 const periodUs = 100_000;
 
-/** The folder of one local mode. Its name contains the process id, which shows whether the folder is still in use. */
+/**
+ * The name of the folder with the groups of one local mode. The name contains the process id, which shows whether the
+ * folder is still in use.
+ */
 export function groupName(pid: number, salt: number): string {
   return `onnx-local-${pid}-${salt}`;
 }
@@ -43,7 +46,7 @@ const namePattern = /^onnx-local-(\d+)-\d+$/;
 /**
  * @param own the text of /proc/self/cgroup
  * @param root where the control groups are mounted
- * @param name of the folder to make in our own group (`groupName`)
+ * @param name the name of the folder to make in our own group (`groupName`)
  * @returns undefined where a memory group cannot be made
  */
 export function openCgroups(own: string, root: string, name: string): Cgroups | undefined {
@@ -53,8 +56,8 @@ export function openCgroups(own: string, root: string, name: string): Cgroups | 
 function openVersion2(own: string, root: string, name: string): Cgroups | undefined {
   const path = ownPath(own, '');
   if (path === undefined || !existsSync(join(root, 'cgroup.controllers'))) return undefined;
-  // In version 2 a group with processes, such as our own, cannot delegate controllers. Its parent can, if it was
-  // delegated to this user.
+  // In version 2, a group with processes, such as our own group, cannot delegate controllers. Its parent can, if the
+  // parent was delegated to this user.
   for (const parent of new Set([join(root, path), dirname(join(root, path))])) {
     const base = join(parent, name);
     if (!parent.startsWith(root) || !tryMake(base)) continue;
@@ -90,7 +93,7 @@ function version2(base: string): Cgroups {
 
 /**
  * @param dirs the group's folder in each hierarchy
- * @param oomFile where the kernel counts its kills
+ * @param oomFile the file in which the kernel counts the processes that it killed
  */
 function containerGroup(dirs: readonly string[], oomFile: string): ContainerGroup {
   const procsFiles = dirs.map((dir) => join(dir, 'cgroup.procs'));
@@ -151,7 +154,8 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   const path = ownPath(own, controller);
   if (path === undefined) return undefined;
   const limitFile = controller === 'memory' ? 'memory.limit_in_bytes' : 'cpu.cfs_quota_us';
-  // In a container, /proc/self/cgroup has the path on the host, but our own group is mounted at `root`: try both.
+  // In a container, /proc/self/cgroup contains the path on the host, but our own group is mounted at `root`. Try both
+  // paths.
   for (const parent of [join(root, controller, path), join(root, controller)]) {
     const base = join(parent, name);
     if (!existsSync(parent) || !tryMake(base)) continue;
@@ -162,7 +166,7 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   return undefined;
 }
 
-/** Groups of a local mode that was killed: they are empty, and no other process removes them. */
+/** Removes the groups of local modes that were killed. These groups are empty, and no other process removes them. */
 function removeStale(parent: string): void {
   for (const name of readdirSync(parent)) {
     const [, pid] = namePattern.exec(name) ?? [];
@@ -172,8 +176,8 @@ function removeStale(parent: string): void {
 }
 
 /**
- * Removes a group and its children if they are empty. The last process of a group may be reaped a moment after the
- * container's end; until then the kernel refuses to remove the group.
+ * Removes a group and its children if they are empty. A moment can pass between the end of a container and the end of
+ * its last process; until then the kernel refuses to remove the group.
  */
 function removeWithChildren(dir: string): void {
   if (!existsSync(dir)) return;
@@ -189,7 +193,7 @@ function makeCpuGroup(dir: string, cpu: number): string | undefined {
   return dir;
 }
 
-/** The kernel's minimum is a millisecond. */
+/** The CPU quota in microseconds; the kernel's minimum is a millisecond. */
 function quota(cpu: number): number {
   return Math.max(1000, Math.round(cpu * periodUs));
 }
@@ -203,7 +207,7 @@ function ownPath(own: string, controller: string): string | undefined {
   return undefined;
 }
 
-/** Both versions write `oom_kill N` on its own line. */
+/** The number in `oomFile`: both versions of control groups write `oom_kill N` on its own line. */
 function countOf(file: string): number {
   try {
     return Number(/^oom_kill (\d+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? 0);
@@ -223,10 +227,10 @@ function tryMake(dir: string): boolean {
 
 function tryWrite(file: string, text: string): void {
   try {
-    // Writes only into an existing file, because the kernel creates these files.
+    // Write only into an existing file: the kernel creates the files of a group.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
-    // The controller is not available: its limit is not enforced, which the node's condition shows.
+    // The controller is not available, so its limit is not enforced. A condition of the node shows this.
   }
 }
 
@@ -234,6 +238,6 @@ function tryRemove(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // A process in the group has not ended yet. If the group stays, it is empty and does no harm.
+    // A process in the group has not ended yet. The group may stay, because an empty group does no harm.
   }
 }

@@ -1,8 +1,8 @@
 /**
  * Computes the environment and the expanded command line of a container.
  * Owns: the downward API (fieldRef, resourceFieldRef), keys of ConfigMaps, and `$(NAME)` in values and args.
- * Pure: facts are passed in. A value that cannot be resolved is an outcome, not an error: the container then waits with
- * CreateContainerConfigError.
+ * Pure: the facts about the pod and the node are passed in. When a value cannot be resolved, the result says so and no
+ * error is thrown: the container then waits with CreateContainerConfigError.
  */
 import { parseQuantity } from '../../api/quantities.ts';
 import type { Container, EnvVar, StoredPod } from './pod.ts';
@@ -12,14 +12,14 @@ export type EnvFacts = {
   readonly pod: StoredPod;
   readonly podIp: string;
   readonly hostIp: string;
-  /** The node's allocatable amounts, used for containers without a limit. */
+  /** The node's allocatable amounts. resourceFieldRef uses them for a container without a limit. */
   readonly capacity: { readonly cpu: number; readonly memoryBytes: number };
   readonly configMap: (name: string) => Readonly<Record<string, string>> | undefined;
 };
 
 export type EnvOutcome = { readonly env: Readonly<Record<string, string>> } | { readonly problem: string };
 
-/** @returns the values in order: a later one may use `$(NAME)` of an earlier one */
+/** @returns the variables in order; the value of a variable may use `$(NAME)` of an earlier variable */
 export function containerEnv(container: Container, facts: EnvFacts): EnvOutcome {
   const env: Record<string, string> = {};
   if ((container.envFrom ?? []).length > 0) return { problem: 'envFrom is not supported in local mode' };
@@ -32,7 +32,10 @@ export function containerEnv(container: Container, facts: EnvFacts): EnvOutcome 
   return { env };
 }
 
-/** `$(NAME)` becomes the value, `$$` a dollar; an unknown name is left unchanged. */
+/**
+ * Replaces `$(NAME)` by the value of the variable, and `$$` by a dollar sign. A reference to an unknown name stays in
+ * the text.
+ */
 export function expandVariables(text: string, env: Readonly<Record<string, string>>): string {
   return text.replace(/\$\$|\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)/g, (found, name: string | undefined) => {
     if (name === undefined) return '$';
@@ -81,7 +84,7 @@ function resourceValue(ref: ResourceRef, own: Container, { pod, capacity }: EnvF
   return String(Math.ceil(amount / divisorOf(ref)));
 }
 
-/** An absent divisor and "0" both mean one. */
+/** The divisor of a resource reference. An absent divisor and "0" both mean 1. */
 function divisorOf({ divisor }: ResourceRef): number {
   return parseQuantity(String(divisor ?? '1')) || 1;
 }

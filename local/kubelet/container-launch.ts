@@ -1,9 +1,9 @@
 /**
  * Computes how to start a container: command, environment, folders, limits.
- * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and the precedence of image,
- * machine and pod in the environment.
- * Why: containers have no mount namespace, so mount paths are rewritten (rewrite-paths.ts). `TMPDIR` replaces a volume
- * at /tmp.
+ * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and which of image, machine
+ * and pod sets a variable of the environment.
+ * Why: containers have no mount namespace, so mount paths are rewritten (rewrite-paths.ts). If a volume is mounted at
+ * /tmp, the variable `TMPDIR` names its folder.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ export function containerDir(dataDir: string, pod: StoredPod, container: Contain
   return join(podDir(dataDir, pod), 'containers', container.name);
 }
 
-/** Prepares one run. Creates the container's folders and an empty termination log. */
+/** Prepares one run: creates the container's folders and an empty termination log. */
 export function prepareLaunch(deps: KubeletDeps, pod: StoredPod, container: Container, podIp: string): LaunchOutcome {
   const image = findImage(deps.images, container.image);
   if (image === undefined) return { kind: 'no-image', problem: pullProblem(container.image) };
@@ -61,8 +61,8 @@ export function prepareLaunch(deps: KubeletDeps, pod: StoredPod, container: Cont
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
   ]);
-  // Rewrite only the words of the pod, not the words of the image: the image's program may be below a mount path of the
-  // pod, such as /tmp.
+  // Rewrite only the words of the pod, not the words of the image. The image's program may be below a path at which the
+  // pod mounts a volume, such as /tmp.
   const [program, ...words] = expand(container.command);
   const line = commandLine(
     image,
@@ -111,7 +111,9 @@ function environment({
   };
 }
 
-/** @returns the working directory: the requested one when it is in a volume, else the container's own folder */
+/**
+ * @returns the working directory: the requested directory when it is in a volume, or else the container's own folder
+ */
 function makeFolders(
   dir: string,
   terminationLog: string,

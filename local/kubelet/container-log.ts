@@ -1,9 +1,9 @@
 /**
  * The output of one container run, stored on disk up to a size limit, and readable while it grows.
  * Owns: the file format (lines of the container runtime interface), rotation, and following. Writes are synchronous, so
- * that a reader never gets a notification before the line is in the file.
- * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that falls further behind
- * misses the oldest lines. Lines that a full disk does not accept are lost.
+ * a reader is only notified when the line is in the file.
+ * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that is slower than the
+ * container misses the oldest lines. Lines that cannot be written because the disk is full are lost.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ export class ContainerLog {
   #bytes = 0;
   #ended = false;
 
-  /** @param dir a folder for this run alone; an existing folder is deleted first */
+  /** @param dir a folder that only this run uses; an existing folder is deleted first */
   constructor(dir: string, now: () => number, limitBytes = fileLimitBytes) {
     this.#dir = dir;
     this.#now = now;
@@ -67,8 +67,8 @@ export class ContainerLog {
   }
 
   /**
-   * The raw lines so far, oldest first; with `follow`, then new lines until the run ends or the signal is aborted. An
-   * empty batch marks the end of the existing lines.
+   * The stored lines, oldest first. With `follow`, new lines come after them, until the run ends or the signal is
+   * aborted. An empty batch marks the end of the stored lines.
    */
   async *lines(follow: boolean, signal: AbortSignal): AsyncGenerator<readonly string[]> {
     const tail = new Tail();
@@ -84,7 +84,7 @@ export class ContainerLog {
     let generation = oldestKept();
     tail.open(this.#path(generation));
     for (;;) {
-      // Read #ended before the file: lines that are written after this moment are read in the next round.
+      // Read #ended before the file. Lines that are written after this moment are then read in the next round.
       const ended = this.#ended;
       const isLast = generation === this.#generation;
       const lines = tail.read();
@@ -107,7 +107,7 @@ export class ContainerLog {
         Buffer.from(`${new Date(this.#now()).toISOString().replace('Z', '000000Z')} ${stream} ${flag} ${text}\n`),
       );
     } catch {
-      // The container continues; this line is lost.
+      // The line is lost, but the container continues.
     }
   }
 
@@ -152,12 +152,15 @@ export class ContainerLog {
 
 const chunkBytes = 64 * 1024;
 
-/** Reads complete lines from the last position; an incomplete line waits. A deleted file reads as empty. */
+/**
+ * Reads complete lines from the last position. An incomplete line is kept until the rest of it was written. A deleted
+ * file reads as empty.
+ */
 class Tail {
   readonly #chunk = Buffer.alloc(chunkBytes);
   #fd: number | undefined;
   #rest = Buffer.alloc(0);
-  /** Number of bytes that were read from the current file. */
+  /** The number of bytes that were read from the current file. */
   offset = 0;
 
   open(path: string): void {

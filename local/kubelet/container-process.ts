@@ -1,8 +1,10 @@
 /**
  * One run of a container: a process group with its output, limits and exit.
- * Owns: starting it in a control group (a shell moves itself into the group and then executes the program, so that no
- * code runs outside), the exit code as container runtimes report it, and OOMKilled.
- * Ends: `exited` settles once, when the leader has ended; the rest of its group is then killed.
+ * Owns: starting the process in a control group, the exit code as container runtimes report it, and OOMKilled. A shell
+ * moves itself into the control group and then executes the program, so that no code of the program runs outside the
+ * group.
+ * Ends: `exited` settles once, when the leader of the process group has ended; the other processes of the group are
+ * then killed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
@@ -20,7 +22,7 @@ export type ProcessDeps = {
 };
 
 export type ProcessOrder = {
-  /** Unique among all runs; a valid folder name. */
+  /** The id of the run, which is unique among all runs and a valid folder name. */
   readonly id: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -41,11 +43,11 @@ export type ProcessEnd = {
 export interface RunningProcess {
   readonly pid: number;
   readonly exited: Promise<ProcessEnd>;
-  /** Signals the whole group. */
+  /** Sends a signal to all processes of the group. */
   signal(name: 'SIGTERM' | 'SIGKILL'): void;
 }
 
-/** A shell script that moves itself into the groups named before `--`, then executes the program. */
+/** A shell script that moves the shell into each group whose file is named before `--`, then executes the program. */
 const intoGroups = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 127; shift; done; shift; exec "$@"';
 
 /** @returns the running process, or the error that kept it from starting */
@@ -68,7 +70,7 @@ export async function startProcess(
     await spawned(child);
     deps.records.add(child.pid ?? 0);
   } catch (error) {
-    // A process without a record would survive a crash of local mode, so it is not started.
+    // Kill a process that could not be recorded: without a record it would survive a crash of local mode.
     if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL');
     group?.remove();
     return { problem: `failed to create containerd task: ${messageOf(error)}` };
@@ -100,7 +102,7 @@ async function follow(
   const outputs = (['stdout', 'stderr'] as const).map((stream) => pump(child, stream, order.onOutput));
   const [code, signal] = await ended(child);
   stopWatch?.();
-  // Kill the rest of the group: a grandchild may hold the pipes open, and the run would never end.
+  // Kill the other processes of the group: a grandchild may keep the pipes open, and the run would never end.
   killGroup(pid, 'SIGKILL');
   group?.kill();
   await Promise.all(outputs);
@@ -111,8 +113,9 @@ async function follow(
 }
 
 /**
- * The exit code after a signal is 128 + the signal's number, as in shells. When the kernel killed only a
- * child for memory, the leader's own exit code decides: 137 is OOMKilled, any other is Completed or Error.
+ * How a container ended. After a signal, the exit code is 128 + the signal's number, as in shells. The kernel may have
+ * killed only a child process for memory, so the leader's exit code decides the reason: 137 gives OOMKilled, any other
+ * code gives Completed or Error.
  */
 export function describeEnd(code: number | null, signal: NodeJS.Signals | null, oomKilled: boolean): ProcessEnd {
   const number = signal === null ? undefined : constants.signals[signal];
@@ -126,7 +129,8 @@ function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | nu
 }
 
 /**
- * Resolves when the stream has ended, or a second after the leader did: a process outside the group may hold it open.
+ * Passes the output on. Resolves when the stream has ended, or a second after the end of the leader: a process outside
+ * the group may keep the stream open.
  */
 function pump(child: ChildProcess, stream: StreamName, onOutput: ProcessOrder['onOutput']): Promise<void> {
   const source = child[stream];

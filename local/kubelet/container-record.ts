@@ -1,29 +1,29 @@
 /**
  * The kubelet's record of one container: the current run, the previous run, and the results of its probes.
- * Owns: the states of a container. pod-plan.ts uses the states for its decisions, pod-status.ts prints them, and
- * pod-worker.ts changes them.
+ * Owns: the states of a container. pod-plan.ts uses the states to decide, pod-status.ts prints them, and pod-worker.ts
+ * changes them.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { BackoffEntry } from './backoff.ts';
 import type { StoredContainerStatus, TerminatedState } from './pod.ts';
 
 export type ContainerPhase =
-  /** Not started yet since the pod was started on this node. */
+  /** The container has not been started since the pod was started on this node. */
   | { readonly kind: 'new' }
-  /** Its image or configuration is missing; tried again at `retryAtMs`. */
+  /** The container's image or configuration is missing. The start is tried again at `retryAtMs`. */
   | { readonly kind: 'blocked'; readonly reason: string; readonly message: string; readonly retryAtMs: number }
   | { readonly kind: 'running'; readonly startedMs: number; readonly containerId: string }
   | { readonly kind: 'exited'; readonly end: TerminatedState; readonly endedMs: number };
 
 export type ContainerRecord = {
   readonly phase: ContainerPhase;
-  /** The exit of the run before the run in `phase`. */
+  /** How the previous run ended, before the run that `phase` describes. */
   readonly last: TerminatedState | undefined;
   readonly restarts: number;
   readonly backoff: BackoffEntry | undefined;
-  /** The startup probe passed, or the container runs and does not have a startup probe. */
+  /** True when the startup probe has passed, or when the container runs and has no startup probe. */
   readonly started: boolean;
-  /** The readiness probe passes, or the container has started and does not have a readiness probe. */
+  /** True while the readiness probe passes, or when the container has started and has no readiness probe. */
   readonly ready: boolean;
 };
 
@@ -37,11 +37,11 @@ export const newRecord: ContainerRecord = {
 };
 
 /**
- * The record of a container after the kubelet was restarted: the container starts again, and its run before the restart
+ * The record of a container after the kubelet was restarted. The container starts again. Its run before the restart
  * counts as ended, with an unknown exit code.
  *
  * @param status the container's status before the restart
- * @param runsAgain false for a container that has ended and that the pod's restart policy does not restart
+ * @param runsAgain false when the container has ended and the pod's restart policy does not restart it
  * @param nowMs milliseconds since the epoch
  */
 export function recordAfterReboot(
@@ -59,7 +59,7 @@ export function recordAfterReboot(
   return { ...newRecord, last: endBeforeReboot(status, toApiTime(nowMs)), restarts: status.restartCount };
 }
 
-/** The `restartCount` when the next run starts: the first run is not a restart. */
+/** The `restartCount` of the next run. The first run is not a restart. */
 export function restartsAtStart(record: ContainerRecord): number {
   return record.phase.kind === 'exited' || record.last !== undefined ? record.restarts + 1 : record.restarts;
 }

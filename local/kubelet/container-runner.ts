@@ -2,7 +2,7 @@
  * One container of one pod, through all its runs.
  * Owns: the record of the container, its process, its probes and the logs of the last two runs. pod-plan.ts decides
  * when `start` is called.
- * Ends: after `stop` no process of the container runs, and `start` does nothing.
+ * Ends: after `stop`, no process of the container runs, and `start` does nothing.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,17 +20,18 @@ import { Prober } from './prober.ts';
 import { defaultGraceSeconds, type Container, type StoredPod, type TerminatedState } from './pod.ts';
 import { doubledMs } from '../../lib/retry.ts';
 
-/** Kubernetes truncates a termination message to this many bytes, whether it comes from the file or from the log. */
+/** Kubernetes truncates a termination message to this many bytes when the message comes from the file. */
 const messageLimitBytes = 4096;
+/** Kubernetes truncates a termination message to this many bytes when the message comes from the log. */
 const logMessageLimit = 2048;
 const retryMs = 1000;
 
 export type RunnerDeps = {
   readonly kubelet: KubeletDeps;
-  /** The pod as it is stored now. */
+  /** Returns the pod as it is stored at the time of the call. */
   readonly pod: () => StoredPod;
   readonly podIp: () => string;
-  /** Called when the record has changed. */
+  /** Called after each change of the record. */
   readonly changed: () => void;
 };
 
@@ -53,7 +54,7 @@ export class ContainerRunner {
   }
 
   /**
-   * True from the decision to start until the process exists. During this time, the plan must not start the container
+   * True from the decision to start until the process exists. While it is true, the plan must not start the container
    * again.
    */
   get busy(): boolean {
@@ -67,7 +68,7 @@ export class ContainerRunner {
   start(): void {
     if (this.#stopped || this.#starting !== undefined || this.#running !== undefined) return;
     this.#starting = this.#start()
-      // A full disk must not end the kubelet.
+      // An error of the start, for example on a full disk, must not end the kubelet.
       .catch((error: unknown) => this.#block('CreateContainerError', messageOf(error), retryMs))
       .finally(() => {
         this.#starting = undefined;
@@ -76,8 +77,8 @@ export class ContainerRunner {
   }
 
   /**
-   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of the container runs. May be called again
-   * with a shorter grace period.
+   * Sends SIGTERM, then SIGKILL after `graceMs`. Resolves when no process of the container runs. A second call may have
+   * a shorter grace period.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
@@ -139,7 +140,7 @@ export class ContainerRunner {
     this.#deps.changed();
   }
 
-  /** The container runtime could not execute it. */
+  /** Records a run that the container runtime could not start. */
   #neverRan(problem: string): void {
     this.#log?.end();
     this.#event('Warning', 'Failed', `Error: ${problem}`);
@@ -147,7 +148,7 @@ export class ContainerRunner {
     this.#exited({ exitCode: 128, signal: undefined, reason: 'StartError' }, { message: problem });
   }
 
-  /** The record's fields for previous runs when another run begins. */
+  /** The fields of the record about previous runs, at the start of another run. */
   #nextRun(): Pick<ContainerRecord, 'restarts' | 'last' | 'backoff'> {
     const { phase, last, backoff } = this.record;
     const restarts = restartsAtStart(this.record);
@@ -260,7 +261,7 @@ export class ContainerRunner {
   }
 }
 
-/** The first `limit` bytes of the file; empty when the file does not exist. */
+/** The first `limitBytes` bytes of the file; empty when the file does not exist. */
 function readStart(file: string, limitBytes: number): string {
   try {
     const fd = openSync(file, 'r');
@@ -281,12 +282,14 @@ type PullStep = {
   readonly attempted: boolean;
 };
 
-/** The failed attempt is shown for a tenth of the first wait, at most a second: long enough to be noticed. */
+/**
+ * How long the status shows a failed pull before it shows the back-off: a tenth of the first wait, at most a second.
+ */
 function shownMs(limits: BackoffLimits): number {
   return Math.min(1000, limits.baseMs / 10);
 }
 
-/** @param attempts how many pulls have failed before */
+/** The next state of a container whose image is missing. @param attempts the number of pulls that have failed before */
 export function nextPullStep(
   phase: ContainerPhase,
   image: string,

@@ -1,7 +1,7 @@
 /**
- * Replaces a registry by a table: the program for each image name.
- * Owns: what an image runs, its imageID, and which `command` of a pod it accepts. Pulling an image that is not in
- * the table fails, as it does when a registry does not have the image.
+ * A table in place of a registry: the program for each image name.
+ * Owns: what an image runs, its imageID, and which `command` of a pod is accepted. When an image is not in the table,
+ * pulling it fails as from a registry without this image.
  * Pure.
  */
 import { createHash } from 'node:crypto';
@@ -14,10 +14,10 @@ export type Image = {
 
 export type ImageTable = ReadonlyMap<string, Image>;
 
-/** Every image has a shell; other programs of this machine cannot be used. */
+/** A shell, which every image has. Other programs of this machine cannot be used. */
 const shell = '/bin/sh';
 
-/** @returns the image's name with `:latest` when it has neither tag nor digest, as in the table */
+/** @returns the name of the image as in the table: with `:latest` when the name has neither tag nor digest */
 export function imageKey(name: string): string {
   const last = name.slice(name.lastIndexOf('/') + 1);
   return last.includes(':') || last.includes('@') ? name : `${name}:latest`;
@@ -27,7 +27,7 @@ export function findImage(table: ImageTable, name: string): Image | undefined {
   return table.get(name) ?? table.get(imageKey(name));
 }
 
-/** @returns an id that changes when the program does; empty for an image that is not in the table */
+/** @returns an id that changes when the program changes; empty for an image that is not in the table */
 export function imageId(table: ImageTable, name: string): string {
   const image = findImage(table, name);
   return image === undefined
@@ -35,15 +35,15 @@ export function imageId(table: ImageTable, name: string): string {
     : `local/${name.split('@')[0]}@sha256:${createHash('sha256').update(JSON.stringify(image)).digest('hex')}`;
 }
 
-/** The message of a registry without this image. */
+/** The message when a registry does not have this image. */
 export function pullProblem(name: string): string {
   return `failed to pull image "${name}": not found: local mode has no such image in its table`;
 }
 
 /**
- * The command line: `command` in place of the entrypoint, then `args`.
+ * The command line of a container: `command` replaces the entrypoint, and `args` follow.
  *
- * @returns a problem when the command is not in the image, worded as by a container runtime
+ * @returns a problem when the command is not in the image, with the message of a container runtime
  */
 export function commandLine(
   image: Image,

@@ -1,4 +1,4 @@
-/** The dependencies of the kubelet's parts: one bundle for all pods of the node. kubelet.ts creates it. */
+/** The dependencies of the kubelet's parts. All pods of the node share them. kubelet.ts creates them. */
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -26,12 +26,13 @@ export type KubeletDeps = {
   readonly capacity: Capacity;
   readonly dataDir: string;
   /**
-   * The environment that every container starts with: how this machine reaches the network (proxy, certificates, npm).
+   * The environment that every container starts with. It tells how this machine reaches the network (proxy,
+   * certificates, npm).
    */
   readonly machineEnv: Readonly<Record<string, string>>;
 };
 
-/** The control plane's address for pods. */
+/** The address at which pods reach the control plane. */
 export const hostIp = '127.0.0.1';
 export const nodeName = 'local';
 

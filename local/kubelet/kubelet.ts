@@ -1,8 +1,8 @@
 /**
  * Runs the pods of this node as child processes.
  * Owns: one worker for each pod that is assigned to the node, and the logs that the API server serves.
- * Rule: at start it continues from the API's objects: pods that ran before are started again, as after a reboot of the
- * node, and folders of pods that no longer exist are removed.
+ * Rule: a start continues from the API's objects. It starts pods again that ran before, as after a reboot of the node,
+ * and removes folders of pods that no longer exist.
  * Ends: `close` ends every container and every process that the kubelet started.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { readLog } from './log-output.ts';
 import { PodWorker } from './pod-worker.ts';
 import type { StoredPod } from './pod.ts';
 
-/** The grace period, in milliseconds, of a pod that was removed from the API at once. */
+/** Milliseconds between SIGTERM and SIGKILL for a pod that was removed from the API without a grace period. */
 const forcedGraceMs = 1000;
 
 export class Kubelet implements LogSource {
@@ -36,7 +36,7 @@ export class Kubelet implements LogSource {
     for (const pod of known) this.#seen(pod);
   }
 
-  /** How many pods have processes, folders or addresses here. */
+  /** The number of pods that have processes, folders or addresses on this node. */
   get podCount(): number {
     return this.#workers.size;
   }
@@ -67,7 +67,7 @@ export class Kubelet implements LogSource {
     if (pod.spec.nodeName === nodeName) {
       this.#workers.set(uid, new PodWorker(pod, this.#deps, () => this.#workers.delete(uid)));
     } else if (pod.spec.nodeName === undefined && deletionTimestamp !== undefined) {
-      // The pod is not assigned to a node, so only this code can remove it.
+      // Remove a deleted pod that is not assigned to a node: no kubelet removes it.
       setImmediate(() => this.#deps.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 }));
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Turns stored log lines into the output of `kubectl logs`.
- * Owns: `tailLines`, `sinceMs` and `timestamps`. The parts of a long line are joined again.
- * Limits: the tail is held in memory, at most what the log keeps.
+ * Owns: `tailLines`, `sinceMs` and `timestamps`. A long line, which is stored in parts, is joined again.
+ * Limits: the tail is held in memory; it is at most as large as the stored log.
  */
 import type { LogOptions } from '../objects.ts';
 import type { ContainerLog } from './container-log.ts';
@@ -37,7 +37,7 @@ export async function* readLog(
   }
 }
 
-/** The last `limit` characters of a run's output, for a termination message without a file. */
+/** The last `limit` characters of a run's output. They are the termination message when the container wrote no file. */
 export async function lastWordsOfLog(log: ContainerLog, limit: number): Promise<string> {
   let text = '';
   for await (const bytes of readLog(log, {

@@ -1,13 +1,13 @@
 /**
- * Gives every pod its own address on the loopback network, so that each may use port 8080.
- * Owns: which address of 127.x.y.z a pod has until it releases it. A listening socket on one port reserves the address,
- * so two local modes never use the same one, and a crash frees it.
- * Limits: Linux answers on all of 127.0.0.0/8; elsewhere (macOS) only addresses that can be bound are used.
+ * Gives every pod its own address on the loopback network, so that every pod may use port 8080.
+ * Owns: which address of 127.x.y.z a pod has until it releases the address. A listening socket on one port reserves the
+ * address. Two local modes therefore never use the same address, and a crash releases it.
+ * Limits: Linux answers on all addresses of 127.0.0.0/8. Elsewhere (macOS) only addresses that can be bound are used.
  */
 import { createServer, type Server } from 'node:net';
 import { AppError } from '../../api/errors.ts';
 
-/** The reserving port; containers must not declare it. */
+/** The port whose socket reserves an address. Containers must not declare this port. */
 const markPort = 10_249;
 
 export type AddressRange = { readonly first: string; readonly size: number };
@@ -20,14 +20,17 @@ export class LoopbackAddresses {
   readonly #marks = new Map<string, Server>();
   #next: number;
 
-  /** @param start offset in the range to begin at, so that two local modes rarely try the same address */
+  /**
+   * @param start the offset in the range at which the search begins; it is random, so that two local modes rarely try
+   * the same address
+   */
   constructor(range: AddressRange = podRange, start: number = Math.floor(Math.random() * range.size)) {
     this.#range = range;
     this.#next = start % range.size;
   }
 
   /**
-   * @param ports the pod's declared container ports; each can be bound on the returned address
+   * @param ports the container ports that the pod declares; each port can be bound on the returned address
    * @throws AppError ADDRESSES_EXHAUSTED when 64 addresses in a row are in use
    */
   async take(ports: readonly number[]): Promise<string> {

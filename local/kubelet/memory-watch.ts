@@ -1,16 +1,17 @@
 /**
- * Enforces memory limits without control groups: measures every 100 ms and kills containers over their limit.
+ * Enforces memory limits without control groups: measures memory every 100 ms, and kills containers that exceed their
+ * limit.
  * Owns: which memory counts: anonymous memory, shared memory and swap of all processes of the container.
- * Why: /proc/PID/status is fast to read but counts shared pages in full. The exact but slow smaps_rollup is only read
- * when that sum is over the limit.
- * Limits: memory that is taken and returned within 100 ms is not seen.
+ * Why: /proc/PID/status can be read fast, but it counts a shared page in every process. When the sum of these numbers
+ * exceeds the limit, the exact but slow smaps_rollup is read.
+ * Limits: memory that is allocated and freed within 100 ms may not be measured.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Clock } from '../../lib/clock.ts';
 import { killGroup } from './process-records.ts';
 
 const lookEveryMs = 100;
-/** The search for new children runs less often, because it reads all of /proc. */
+/** New child processes are searched in every fifth measurement only, because the search reads all of /proc. */
 const listEvery = 5;
 
 type Watched = {
@@ -31,7 +32,7 @@ export class MemoryWatch {
   }
 
   /**
-   * @param pid of the leader of the container's process group
+   * @param pid the leader of the container's process group
    * @param onOver called once, after the group was killed
    * @returns a function that ends the watch
    */
@@ -62,7 +63,7 @@ export class MemoryWatch {
   }
 }
 
-/** @returns process group → its members, of all visible processes */
+/** @returns for each process group, its members among the visible processes */
 function groupMembers(): ReadonlyMap<number, readonly number[]> {
   const groups = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
@@ -99,15 +100,15 @@ function total(pids: readonly number[], file: string, bytesOf: (text: string) =>
 
 /**
  * @param status the text of /proc/PID/status
- * @returns at least the result of chargedBytes for the same process
+ * @returns a number that is at least the result of chargedBytes for the same process
  */
 export function residentBytes(status: string): number {
   return sumOf(status, ['RssAnon', 'RssShmem', 'VmSwap']);
 }
 
 /**
- * @param rollup the text of /proc/PID/smaps_rollup; shared pages count in proportion, so that a sum over processes is
- * right
+ * @param rollup the text of /proc/PID/smaps_rollup. It divides a shared page among its processes, so a sum over
+ * processes is correct
  */
 export function chargedBytes(rollup: string): number {
   return sumOf(rollup, ['Pss_Anon', 'Pss_Shmem', 'SwapPss']);

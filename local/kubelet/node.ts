@@ -1,7 +1,7 @@
 /**
  * The Node object: this machine's capacity, and how limits are enforced.
- * Owns: the node's labels, capacity and conditions. Written once at start, without heartbeats, so that a quiet cluster
- * has no writes.
+ * Owns: the node's labels, capacity and conditions. The object is written once at start and has no heartbeats, so that
+ * a quiet cluster has no writes.
  */
 import { release } from 'node:os';
 import type { Clock } from '../../lib/clock.ts';
@@ -16,11 +16,14 @@ const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 
 export type NodeFacts = {
   readonly capacity: Capacity;
-  /** The control group version that enforces limits; undefined: memory is watched, CPU is not limited. */
+  /**
+   * The version of the control groups that enforce limits. Undefined: memory-watch.ts enforces memory limits, and CPU
+   * is not limited.
+   */
   readonly cgroupVersion: 1 | 2 | undefined;
 };
 
-/** Creates the Node or brings it up to date. */
+/** Creates the Node, or updates an existing Node. */
 export function writeNode(objects: Objects, clock: Clock, facts: NodeFacts): void {
   const wanted = nodeObject(facts, toApiTime(clock.now()));
   const stored = objects.get({ ...nodesPath, name: nodeName }) ?? objects.create(nodesPath, wanted);

@@ -1,8 +1,8 @@
 /**
  * Decides which containers of a pod to start now.
- * Owns: the order (init containers one after the other, then all other containers; an init container that is a sidecar
- * keeps running), the restart policy, and the back-off.
- * Pure: `nowMs` is passed in; pod-worker.ts carries the plan out.
+ * Owns: the order, the restart policy, and the back-off. Init containers start one after the other, then all other
+ * containers start. An init container that is a sidecar keeps running.
+ * Pure: `nowMs` is passed in; pod-worker.ts carries out the plan.
  */
 import { nextStart, type BackoffLimits } from './backoff.ts';
 import type { ContainerRecord } from './container-record.ts';
@@ -12,7 +12,7 @@ export type Records = ReadonlyMap<string, ContainerRecord>;
 
 export type PodPlan = {
   readonly start: readonly Container[];
-  /** The next time at which the plan changes by itself. */
+  /** The next time at which the plan changes without an event; undefined when it does not. */
   readonly recheckAtMs: number | undefined;
 };
 
@@ -26,7 +26,7 @@ export function planPod(spec: PodSpec, records: Records, nowMs: number, limits: 
   };
 }
 
-/** All containers that should run and do not, regardless of their back-off. */
+/** All containers that should run and are not running. The back-off is not considered. */
 function dueContainers(spec: PodSpec, records: Records): readonly Container[] {
   if (hasFailed(spec, records)) return [];
   const due: Container[] = [];
@@ -39,12 +39,14 @@ function dueContainers(spec: PodSpec, records: Records): readonly Container[] {
   return [...due, ...spec.containers.filter((container) => wantsToRun(records.get(container.name), policy))];
 }
 
-/** True when the containers after this init container may start. */
+/** True when containers that come after this init container may start. */
 function mayFollow(container: Container, record: ContainerRecord | undefined): boolean {
   return isSidecar(container) ? isStarted(record) : hasSucceeded(record);
 }
 
-/** Once a main container has started, a sidecar that ends does not block other containers any more. */
+/**
+ * Whether a main container has started. After that, a sidecar that ends no longer keeps other containers from starting.
+ */
 function hasBegun(spec: PodSpec, records: Records): boolean {
   return spec.containers.some((container) => (records.get(container.name)?.phase.kind ?? 'new') !== 'new');
 }
@@ -55,7 +57,9 @@ function wantsToRun(record: ContainerRecord | undefined, policy: RestartPolicy):
   return policy === 'OnFailure' && record.phase.end.exitCode !== 0;
 }
 
-/** With restartPolicy Never, a failed init container fails the pod. */
+/**
+ * Whether the pod has failed in an init container: with restartPolicy Never, one failed init container fails the pod.
+ */
 export function hasFailed(spec: PodSpec, records: Records): boolean {
   if (spec.restartPolicy !== 'Never') return false;
   return (spec.initContainers ?? []).some((container) => {
@@ -64,7 +68,7 @@ export function hasFailed(spec: PodSpec, records: Records): boolean {
   });
 }
 
-/** Every init container has succeeded, and every sidecar has started. */
+/** True when every init container has succeeded and every sidecar has started. */
 export function isInitialized(spec: PodSpec, records: Records): boolean {
   return (
     hasBegun(spec, records) ||
@@ -72,7 +76,7 @@ export function isInitialized(spec: PodSpec, records: Records): boolean {
   );
 }
 
-/** When the container may start; a time in the past means at once. */
+/** When the container may start, as milliseconds since the epoch. A time in the past means at once. */
 export function startsAt(record: ContainerRecord | undefined, limits: BackoffLimits): number {
   if (record === undefined || record.phase.kind === 'new' || record.phase.kind === 'running') return 0;
   return record.phase.kind === 'blocked'

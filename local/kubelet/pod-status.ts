@@ -1,8 +1,9 @@
 /**
  * Builds a pod's status from the kubelet's records.
- * Owns: phase, conditions and container statuses, worded as in Kubernetes, because the operator and people read them.
- * Pure: `nowMs` is passed in. A condition keeps its transition time while its status is the same, so an unchanged
- * status gives equal JSON and is not written.
+ * Owns: phase, conditions and container statuses. The texts are the same as in Kubernetes, because the operator and
+ * people read them.
+ * Pure: `nowMs` is passed in. A condition keeps its transition time while its status is the same. A status without
+ * changes therefore gives equal JSON and is not written.
  */
 import { toApiTime, type ConditionStatus } from '../../api/conditions.ts';
 import { formatWait, nextStart, type BackoffLimits } from './backoff.ts';
@@ -23,18 +24,18 @@ import {
 export type PodStatusInputs = {
   readonly pod: StoredPod;
   readonly records: Records;
-  /** Undefined until the pod has its address. */
+  /** Undefined while the pod has no address yet. */
   readonly podIp: string | undefined;
   readonly hostIp: string;
   readonly startedMs: number;
   readonly nowMs: number;
   /**
-   * True while the kubelet stops the pod: no container starts again. Readiness still follows the probes; endpoints use
-   * the deletionTimestamp.
+   * True while the kubelet stops the pod, so no container starts again. Readiness still follows the probes; endpoints
+   * use the deletionTimestamp.
    */
   readonly stopping: boolean;
   readonly limits: BackoffLimits;
-  /** Image name → imageID; empty when the image is unknown. */
+  /** The imageID of an image name; empty when the image is unknown. */
   readonly imageId: (image: string) => string;
 };
 
@@ -186,7 +187,7 @@ function settle(
 
 /**
  * Guaranteed: every container has limits for cpu and memory, and equal requests. BestEffort: no container has limits or
- * requests.
+ * requests. Burstable: any other pod.
  */
 export function qosOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.resources ?? {});

@@ -1,9 +1,9 @@
 /**
  * One pod on this node, from its address to its removal.
- * Owns: the pod's address, folders, runners and all writes of its status. Events only trigger a step; each step checks
- * everything again.
- * Ends: a deleted pod gets SIGTERM to all containers, SIGKILL after its grace period, its last status, and its removal
- * from the API. `kill` ends the processes and does not write to the API.
+ * Owns: the pod's address, folders, runners and all writes of its status. An event only triggers a step; each step
+ * checks everything again.
+ * Ends: when a pod is deleted, all its containers get SIGTERM, and SIGKILL after the grace period. Then its last status
+ * is written, and the pod is removed from the API. `kill` ends the processes without writing to the API.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { messageOf } from '../../api/errors.ts';
@@ -21,7 +21,7 @@ import { mountedConfigMaps, setUpVolumes } from './volumes.ts';
 
 const setUpRetryMs = 1000;
 
-/** The stage of the pod. `over` pods only wait for their deletion. */
+/** The stage of the pod. An `over` pod has ended and only waits for its deletion. */
 type Stage = 'new' | 'preparing' | 'running' | 'over' | 'stopping' | 'gone';
 
 export class PodWorker {
@@ -64,7 +64,7 @@ export class PodWorker {
     return mountedConfigMaps(this.#pod).includes(configMap);
   }
 
-  /** Updates mounted ConfigMaps. */
+  /** Updates the mounted ConfigMaps. */
   refreshVolumes(): void {
     if (this.#stage !== 'running') return;
     try {
@@ -93,8 +93,8 @@ export class PodWorker {
 
   #firstRecord(container: Container): ContainerRecord {
     const { status, spec } = this.#pod;
-    // A new pod's status contains waiting containers; only a pod with an address has run before and has a record to
-    // restore.
+    // Only a pod with an address has run before and has a record to restore. (The status of a new pod contains waiting
+    // containers.)
     if (status?.podIP === undefined) return newRecord;
     const before = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(
       (one) => one.name === container.name,
@@ -184,7 +184,7 @@ export class PodWorker {
       );
   }
 
-  /** Sidecars end after the main containers, within the same grace period. */
+  /** Stops the main containers, then the sidecars. All containers share the same grace period. */
   async #stopAll(graceMs: number): Promise<void> {
     const startedAt = this.#deps.clock.monotonic();
     await Promise.all(
@@ -200,7 +200,7 @@ export class PodWorker {
       for (const runner of this.#runners) runner.removeLogs();
       rmSync(this.#dir, { recursive: true, force: true });
     } catch (error) {
-      // The next start removes leftovers of deleted pods.
+      // The folder stays. At its next start, the kubelet removes folders of deleted pods.
       this.#deps.logger.warn('pod folder was not removed', { pod: this.#pod.metadata.name, err: error });
     }
     this.#onGone();

@@ -1,8 +1,8 @@
 /**
- * A pod as the kubelet sees it: the supported part of the spec, and the whole status.
+ * A pod as the kubelet sees it: the supported part of the spec, and the complete status.
  * Owns: these types, and predicates that several parts use.
- * Limits: an unsupported volume, envFrom or a secret keeps a container from starting, with a message. Lifecycle hooks,
- * security contexts, host networking and ephemeral containers are ignored.
+ * Limits: when a container uses an unsupported volume, envFrom or a secret, it does not start and its status has a
+ * message. Lifecycle hooks, security contexts, host networking and ephemeral containers are ignored.
  */
 import type { StoredObject } from '../objects.ts';
 import type { Terminated } from '../../kube/kinds.ts';
@@ -64,7 +64,7 @@ export type Container = {
   readonly livenessProbe?: Probe;
   readonly terminationMessagePath?: string;
   readonly terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
-  /** Only for an init container: it keeps running while the containers after it start and run. */
+  /** Only for an init container: `Always` means that it keeps running while the containers after it start and run. */
   readonly restartPolicy?: 'Always';
 };
 
@@ -144,7 +144,7 @@ export type StoredPod = StoredObject & { readonly spec: PodSpec; readonly status
 export const defaultGraceSeconds = 30;
 export const defaultTerminationLog = '/dev/termination-log';
 
-/** Neither finished nor being deleted: the pods that a ReplicaSet counts. */
+/** True for a pod that has neither finished nor is being deleted. A ReplicaSet counts such pods. */
 export function isActive(pod: StoredPod): boolean {
   return pod.metadata.deletionTimestamp === undefined && !isFinished(pod);
 }
@@ -161,7 +161,7 @@ export function isPodReady(pod: StoredPod): boolean {
   return condition(pod, 'Ready')?.status === 'True';
 }
 
-/** An init container that keeps running while the containers after it start and run. */
+/** True for an init container that keeps running while the containers after it start and run. */
 export function isSidecar(container: Container): boolean {
   return container.restartPolicy === 'Always';
 }

@@ -14,7 +14,7 @@ export type ProbeAnswer = { readonly passed: true } | { readonly passed: false; 
 export type ProbeTarget = {
   readonly container: Container;
   readonly podIp: string;
-  /** Runs a command in the container's environment; resolves to its exit code. */
+  /** The environment and the folder in which commands of probes run. */
   readonly exec: {
     readonly env: Readonly<Record<string, string>>;
     readonly cwd: string;
@@ -22,7 +22,7 @@ export type ProbeTarget = {
   };
 };
 
-/** Never rejects: every error is a failed probe. */
+/** Runs a probe once. Never rejects: every error is a failed probe. */
 export async function askContainer(probe: Probe, target: ProbeTarget, timeoutMs: number): Promise<ProbeAnswer> {
   if (probe.httpGet !== undefined) return askHttp(probe.httpGet, target, timeoutMs);
   if (probe.tcpSocket !== undefined) return askTcp(probe.tcpSocket, target, timeoutMs);
@@ -48,7 +48,7 @@ function askHttp(
     ...Object.fromEntries((ask.httpHeaders ?? []).map(({ name, value }) => [name, value])),
   };
   return new Promise((resolve) => {
-    // Certificates are not verified, as in the real kubelet.
+    // Do not verify certificates, as in the real kubelet.
     const request = (secure ? httpsGet : httpGet)(
       { host, port, path, headers, agent: false, ...(secure ? { rejectUnauthorized: false } : {}) },
       (response) => {

@@ -8,8 +8,8 @@ import type { Probe } from './pod.ts';
 export type ProbeKind = 'startup' | 'readiness' | 'liveness';
 
 /**
- * The state after the last results. For a liveness probe `passing` is true until it fails; for other probes it is false
- * until they pass.
+ * The state after the latest results. For a liveness probe, `passing` is true until the probe fails. For other probes,
+ * `passing` is false until the probe passes.
  */
 export type ProbeState = { readonly passing: boolean; readonly successes: number; readonly failures: number };
 
@@ -25,7 +25,10 @@ export type ProbeTiming = {
   readonly failureThreshold: number;
 };
 
-/** The API's defaults for absent fields. Startup and liveness probes pass at their first success. */
+/**
+ * The timing of a probe, with the API's defaults for absent fields. Startup and liveness probes pass at their first
+ * success.
+ */
 export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
   return {
     initialDelayMs: (probe.initialDelaySeconds ?? 0) * 1000,
@@ -39,8 +42,8 @@ export function timingOf(kind: ProbeKind, probe: Probe): ProbeTiming {
 /**
  * Adds one result.
  *
- * @returns the next state. `gaveUp`: a startup or liveness probe reached its failure threshold, so the container must
- * be stopped; counting starts over.
+ * @returns the next state. `gaveUp` means that a startup or liveness probe reached its failure threshold, so the
+ * container must be stopped; the count of failures then starts at 0
  */
 export function countAnswer(
   kind: ProbeKind,
@@ -56,7 +59,7 @@ export function countAnswer(
   return { passing: false, successes, failures: kind === 'readiness' ? failures : 0, gaveUp: kind !== 'readiness' };
 }
 
-/** Milliseconds after the container's start until the first probe, given how long it has already run. */
+/** Milliseconds until the first probe, for a container that has already run for some time. */
 export function firstProbeInMs(timing: ProbeTiming, runningForMs: number): number {
   return Math.max(0, timing.initialDelayMs - runningForMs);
 }

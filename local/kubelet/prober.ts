@@ -1,7 +1,8 @@
 /**
  * Runs the probes of one running container.
- * Owns: the timers: the startup probe alone until it passes, then the readiness and liveness probes at the same time.
- * Ends: after `close` no probe runs; a later result is dropped.
+ * Owns: the timers. The startup probe runs alone until it passes; then the readiness and liveness probes run at the
+ * same time.
+ * Ends: after `close`, no probe runs, and a result that arrives later is dropped.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Container, Probe } from './pod.ts';
@@ -11,11 +12,11 @@ import { countAnswer, firstProbeInMs, initialProbeState, timingOf, type ProbeKin
 export type ContainerProberDeps = {
   readonly clock: Clock;
   readonly ask: (probe: Probe, timeoutMs: number) => Promise<ProbeAnswer>;
-  /** Called only after a change. */
+  /** Called when the state has changed. */
   readonly onChange: (state: { readonly started: boolean; readonly ready: boolean }) => void;
   /** Called for each failed probe. */
   readonly onUnhealthy: (kind: ProbeKind, why: string) => void;
-  /** Called when the container must be stopped. */
+  /** Called when a probe requires that the container is stopped. */
   readonly onGaveUp: (kind: ProbeKind, probe: Probe) => void;
 };
 
@@ -30,7 +31,7 @@ export class Prober {
 
   /**
    * Call it right after the container's start. The first state is in `started` and `ready`; onChange is not called for
-   * it.
+   * the first state.
    */
   constructor(container: Container, deps: ContainerProberDeps) {
     this.#container = container;
@@ -74,7 +75,7 @@ export class Prober {
       if (gaveUp) return this.#deps.onGaveUp(kind, probe);
       this.#heed(kind, next.passing);
       if (kind === 'startup' && next.passing) return;
-      // The period is measured from start to start of a probe, as with Go's ticker.
+      // A period is the time between the starts of two probes, as with Go's ticker.
       schedule(Math.max(0, timing.periodMs - (this.#deps.clock.monotonic() - askedAt)));
     };
     const schedule = (inMs: number): void => {

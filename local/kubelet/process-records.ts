@@ -1,9 +1,9 @@
 /**
  * Ensures that no container outlives local mode, however local mode ends.
- * Owns: a folder with one file per started process group. Its name is the group's id; its content is the machine's boot
- * id and the leader's start time, which detect a reused id.
- * Ends: a small shell, the watcher, reads from a pipe that closes only when local mode ends, and then kills the
- * recorded groups. If the watcher was killed too, the next start on the same folder kills them.
+ * Owns: a folder with one file for each process group that was started. The name of the file is the id of the group.
+ * The file contains the machine's boot id and the leader's start time, which detect an id that was reused.
+ * Ends: the watcher is a small shell that reads from a pipe. The pipe closes only when local mode ends; the watcher
+ * then kills the recorded groups. If the watcher was killed too, the next start on the same folder kills the groups.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
 
 /**
- * The start time is field 22 of /proc/PID/stat. The name may contain spaces, so the script counts from the end of the
- * name: the start time is the 20th field after it. A group whose leader has ended is killed too: the kernel does not
- * reuse the id of a group that has a member.
+ * The script of the watcher. It reads the start time of a process, which is field 22 of /proc/PID/stat. The name of the
+ * process may contain spaces, so the script counts from the end of the name: the start time is the 20th field after it.
+ * The script also kills a group whose leader has ended: the kernel does not reuse the id of a group that has a member.
  */
 const watcherScript = `
 trap '' INT TERM HUP
@@ -52,17 +52,17 @@ export class ProcessRecords {
     this.#watcher.unref();
   }
 
-  /** @param pid of a process that leads its own group */
+  /** Records a process group. @param pid the process that leads the group */
   add(pid: number): void {
     writeFileSync(join(this.#dir, String(pid)), `${bootId()} ${startTime(pid) ?? 'gone'}\n`);
   }
 
-  /** Call it when the group has ended. */
+  /** Removes the record of a group. Call it when the group has ended. */
   remove(pid: number): void {
     rmSync(join(this.#dir, String(pid)), { force: true });
   }
 
-  /** Ends the watcher; it kills every group that was added and not removed. */
+  /** Ends the watcher, which then kills every group that was added and not removed. */
   async close(): Promise<void> {
     if (this.#watcher.exitCode !== null || this.#watcher.pid === undefined) return;
     await new Promise<void>((resolve) => {
@@ -81,7 +81,7 @@ function makeWritable(dir: string): void {
   }
 }
 
-/** @returns the process ids whose groups were killed */
+/** Kills the recorded groups. @returns the process ids whose groups were killed */
 export function killLeftovers(dir: string): readonly number[] {
   const killed: number[] = [];
   for (const name of readdirSync(dir)) {
@@ -95,7 +95,7 @@ export function killLeftovers(dir: string): readonly number[] {
   return killed;
 }
 
-/** @returns false when the group has no member */
+/** Sends a signal to a group. @returns false when the group has no member */
 export function killGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-pid, signal);
@@ -109,12 +109,12 @@ function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
-/** @returns clock ticks since boot at which the process began; undefined when the process does not exist */
+/** When a process began. @returns clock ticks since boot; undefined when the process does not exist */
 export function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
-    // A zombie has ended; its exit code was not read yet.
+    // A zombie has ended, even while its exit code has not been read.
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;

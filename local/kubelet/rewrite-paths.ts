@@ -1,8 +1,9 @@
 /**
- * Replaces a mount namespace: rewrites mount paths in a container's words to folders of this machine.
- * Owns: which part of a word is such a path. It must begin at the start of the word or after a character that cannot
- * end a path part, as in `--config=/etc/x`, and end at a path boundary: `/data` is found in `/data/a` and not in
- * `/database`. The longest mount path wins. Applied to args, commands, env values and working directories.
+ * Replaces a mount namespace: rewrites mount paths in a container's words to folders of this machine. The words are
+ * args, commands, env values and working directories.
+ * Owns: which part of a word is a mount path. It must begin at the start of the word, or after a character that cannot
+ * end a path part, as in `--config=/etc/x`. It must end at a path boundary: `/data` is found in `/data/a`, but not in
+ * `/database`. When several mount paths fit, the longest is used.
  * Limits: a mount path that is built into a program is not rewritten. Pure.
  */
 
@@ -15,7 +16,7 @@ export function pathRewriter(mappings: readonly PathMapping[]): (word: string) =
   if (byPath.size === 0) return (word) => word;
   const longestFirst = [...byPath.keys()].sort((a, b) => b.length - a.length).map(escape);
   const pattern = new RegExp(`(?<![\\w./~-])(?:${longestFirst.join('|')})(?![\\w.~-])`, 'g');
-  // A function, because `$` in a replacement string has a special meaning.
+  // Use a function, because `$` has a special meaning in a replacement string.
   return (word) => word.replace(pattern, (found) => byPath.get(found) ?? found);
 }
 

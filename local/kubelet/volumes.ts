@@ -1,9 +1,9 @@
 /**
  * Creates the folders for a pod's volumes.
- * Owns: the place of each volume, and updating a ConfigMap atomically by swapping a symbolic link, so that a reader
+ * Owns: the folder of each volume, and updating a ConfigMap atomically. An update replaces a symbolic link, so a reader
  * never sees half of an update.
- * Limits: ConfigMap, emptyDir and persistentVolumeClaim; a ConfigMap's files together at most 1 MiB, as in the API.
- * Read-only mounts are not enforced.
+ * Limits: only ConfigMap, emptyDir and persistentVolumeClaim. The files of a ConfigMap have at most 1 MiB together, as
+ * in the API. Read-only mounts are not enforced.
  */
 import {
   lstatSync,
@@ -52,7 +52,7 @@ export function mountedConfigMaps(pod: StoredPod): readonly string[] {
   return (pod.spec.volumes ?? []).flatMap((volume) => (volume.configMap === undefined ? [] : [volume.configMap.name]));
 }
 
-/** The folder of this machine for each mount path of the container. */
+/** For each mount path of the container, the folder of this machine. */
 export function mountsOf(
   deps: VolumeDeps,
   pod: StoredPod,
@@ -83,7 +83,7 @@ function configFiles(objects: Objects, pod: StoredPod, volume: string, source: C
   throw new AppError('VOLUME_MISSING', { volume, why: `configmap "${source.name}" not found` });
 }
 
-/** All keys, or the keys in `items`, under the given paths. */
+/** All keys of a ConfigMap, or only the keys in `items`, under the paths that `items` gives. */
 function pickFiles(all: Files, volume: string, { items, optional }: ConfigVolume): Files {
   if (items === undefined) return all;
   const picked = new Map<string, string | Buffer>();
@@ -104,8 +104,9 @@ function contentOf(stored: StoredObject): Files {
 }
 
 /**
- * The kubelet's layout: the files are in a separate folder, the link `..data` points to this folder, and the link of
- * each file name goes through `..data`. Replacing `..data` therefore changes all files at once.
+ * Writes the files of a ConfigMap in the kubelet's layout. The files are in a separate folder, and the link `..data`
+ * points to this folder. For each file name there is a link that leads through `..data`. Replacing `..data` therefore
+ * changes all files at once.
  */
 export function writeFiles(folder: string, files: ReadonlyMap<string, string | Buffer>): void {
   const data = join(folder, '..data');
@@ -141,7 +142,7 @@ function sameFiles(dir: string, files: ReadonlyMap<string, string | Buffer>): bo
   );
 }
 
-/** A path below the folder. A path that leaves it is invalid; the API refuses it too. */
+/** A path below the folder. A path that leads out of the folder is an error; the API refuses such a path, too. */
 function inside(folder: string, path: string): string {
   const joined = join(folder, path);
   if (joined !== folder && !joined.startsWith(`${folder}/`))

@@ -1,7 +1,7 @@
 /**
  * The backends for a new connection to a Service.
- * Owns: the choice. Ready endpoints have equal chances. When no endpoint is ready, terminating endpoints that still
- * serve are used. When no endpoint serves, the list is empty.
+ * Owns: the choice. Ready endpoints have equal chances. When no endpoint is ready, endpoints are used that terminate
+ * but still serve. When no endpoint serves, the list is empty.
  * Pure: the random number is passed in.
  */
 import type { ServicePort } from '../../kube/kinds.ts';
@@ -11,7 +11,7 @@ export type Backend = { readonly host: string; readonly port: number };
 
 /**
  * @param slices the EndpointSlices of the Service
- * @returns the backends that accept new connections of this port now
+ * @returns the backends that currently accept new connections to this port
  */
 export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]): readonly Backend[] {
   const ready: Backend[] = [];
@@ -27,7 +27,7 @@ export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]):
   return ready.length > 0 ? ready : leaving;
 }
 
-/** An absent `ready` means ready, as in the API. */
+/** The list that an endpoint belongs to. An absent `ready` means ready, as in the API. */
 function listFor(
   conditions: EndpointSlice['endpoints'][number]['conditions'],
   ready: Backend[],
@@ -38,7 +38,7 @@ function listFor(
 }
 
 /**
- * The order in which to try backends: a random one first, then the others round robin.
+ * The order in which to try backends: a random backend first, then the other backends round robin.
  *
  * @param random in [0, 1)
  */

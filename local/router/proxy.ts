@@ -1,22 +1,24 @@
 /**
  * Forwards one connection from a client to a backend, byte for byte.
- * Owns: trying the next backend until one connects; half-open connections; closing both sides on an error.
- * Limits: the sockets apply back pressure: a slow reader stops the other side's writer. Data is not buffered anywhere
- * else.
+ * Owns: trying the next backend until one accepts the connection; half-open connections; closing both sides on an
+ * error.
+ * Limits: the sockets apply back pressure: when one side reads slowly, the other side must wait before it can send
+ * more. Data is not buffered anywhere else.
  */
 import { connect, type Socket } from 'node:net';
 import type { Backend } from './backends.ts';
 
-/** Connect timeout in milliseconds: a backend on this machine answers at once or not at all. */
+/** Connect timeout in milliseconds. A backend on this machine answers at once or not at all. */
 const connectTimeoutMs = 2000;
 
 /**
+ * Connects a client to a backend.
  * @param client the client's socket: paused, with half-open connections allowed
  * @param order the backends to try, first to last
- * @returns the socket to the backend; undefined when no backend could be reached, and the client was reset
+ * @returns the socket to the backend; undefined when no backend could be reached and the client's connection was reset
  */
 export async function carry(client: Socket, order: readonly Backend[]): Promise<Socket | undefined> {
-  // The client may disconnect during the search for a backend; without a listener its error would end the process.
+  // The client may disconnect while a backend is searched. Without a listener, its error would end the process.
   client.on('error', () => client.destroy());
   client.setNoDelay(true);
   for (const backend of order) {
@@ -29,7 +31,7 @@ export async function carry(client: Socket, order: readonly Backend[]): Promise<
     join(client, upstream);
     return upstream;
   }
-  // Reset, not closed: otherwise the client would read an empty answer.
+  // Reset the connection instead of closing it: otherwise the client would read an empty answer.
   client.resetAndDestroy();
   return undefined;
 }
@@ -53,7 +55,7 @@ function open({ host, port }: Backend): Promise<Socket | undefined> {
 }
 
 function join(client: Socket, upstream: Socket): void {
-  // An error on one side is forwarded as a reset: otherwise the other side would take a truncated answer as complete.
+  // Forward an error on one side as a reset: otherwise the other side would take a truncated answer as complete.
   upstream.on('error', () => client.resetAndDestroy());
   client.on('error', () => upstream.resetAndDestroy());
   upstream.once('close', () => client.destroySoon());

@@ -1,9 +1,10 @@
 /**
  * Makes Services reachable: listens on each ClusterIP and forwards connections to the pods of the Service.
- * Owns: one listener per port, and its connections. A connection survives when its pod leaves the Service.
- * Limits: TCP; ports below 1024 need the right to bind them. A port that cannot be bound is reported as an Event of the
- * Service and tried again.
- * Ends: `close` closes the listeners and cuts the connections.
+ * Owns: one listener per port, and the connections of each listener. A connection stays open when its pod leaves the
+ * Service.
+ * Limits: TCP only. Ports below 1024 need the right to bind them. A port that cannot be bound is reported as an Event
+ * of the Service and tried again.
+ * Ends: `close` closes the listeners and breaks the connections.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../api/errors.ts';
@@ -122,8 +123,8 @@ export class Router {
 type Listener = { readonly key: Key; readonly address: string; readonly port: ServicePort };
 
 /**
- * Empty for a Service that was deleted, has no ClusterIP, is an ExternalName, or belongs to a Gateway (local/gateway
- * listens for it).
+ * The listeners of a Service. Empty for a Service that was deleted, that has no ClusterIP, that is an ExternalName, or
+ * that belongs to a Gateway (local/gateway listens for it).
  */
 function listeners(key: Key, service: StoredService | undefined): readonly Listener[] {
   const address = service?.spec.clusterIP ?? '';

@@ -1,5 +1,5 @@
 /**
- * The EndpointSlices of each Service, read from the store once per change instead of once per connection.
+ * The EndpointSlices of each Service. They are read from the store once per change, not once per connection.
  * Ends: `close` stops following changes.
  */
 import type { StoredObject, Objects } from '../objects.ts';
@@ -17,7 +17,7 @@ export class ServiceSlices {
     this.close = objects.watch(endpointSlicesPath, ({ object }) => this.#known.delete(serviceOf(object)));
   }
 
-  /** @param key of the Service */
+  /** The EndpointSlices of a Service. @param key the key of the Service */
   of(key: Key): readonly EndpointSlice[] {
     const id = `${key.namespace}/${key.name}`;
     const known = this.#known.get(id) ?? slicesOf(this.#objects, key);

@@ -1,8 +1,8 @@
 /**
  * Binds PersistentVolumeClaims: a claim is a folder, so every claim is bound at once.
- * Owns: a claim's phase and its folder: the folder that `--volume CLAIM=DIR` names, else a folder in the data folder. A
- * claim keeps its folder across restarts.
- * Limits: sizes and access modes are shown as requested and not enforced.
+ * Owns: a claim's phase and its folder. The folder is the one that `--volume CLAIM=DIR` names, or else a folder in the
+ * data folder. A claim keeps its folder across restarts.
+ * Limits: the status shows sizes and access modes as requested, but they are not enforced.
  */
 import { join } from 'node:path';
 import type { Objects } from '../objects.ts';
@@ -15,12 +15,12 @@ export type ClaimFolders = {
   readonly dataDir: string;
 };
 
-/** @returns the claim's folder. If it is in the data folder, it may not exist yet */
+/** @returns the folder of the claim. A folder in the data folder may not exist yet */
 export function claimFolder(folders: ClaimFolders, { namespace, name }: Key): string {
   return folders.given.get(name) ?? join(folders.dataDir, 'volumes', namespace, name);
 }
 
-/** One pass over one claim. */
+/** Binds one claim. */
 export function syncClaim(objects: Objects, { namespace, name }: Key): undefined {
   const claim = objects.get({ ...claimsPath, namespace, name }) as VolumeClaim | undefined;
   if (claim === undefined || claim.status?.phase === 'Bound') return undefined;
@@ -37,7 +37,7 @@ export function syncClaim(objects: Objects, { namespace, name }: Key): undefined
   return undefined;
 }
 
-/** Creates the claims of `--volume` flags in the default namespace if they do not exist. */
+/** Creates, in the default namespace, the claims that `--volume` flags name and that do not exist. */
 export function createGivenClaims(objects: Objects, folders: ClaimFolders): void {
   for (const name of folders.given.keys()) {
     if (objects.get({ ...claimsPath, namespace: 'default', name }) !== undefined) continue;

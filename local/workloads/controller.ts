@@ -1,9 +1,8 @@
 /**
  * The loop of every controller of local mode: a queue of keys, one pass per key, retry with back-off.
- * Owns: the queue (a key is in the queue at most once), the order (one pass at a time) and the retry of a pass that
- * threw.
+ * Owns: the queue (it contains a key at most once), the order (one pass at a time), and the retry of a pass that threw.
  * Rule: a pass reads everything again; an event only gives the key.
- * Ends: `close` stops watching and drops waiting keys. A pass is synchronous, so none is interrupted.
+ * Ends: `close` stops watching and drops waiting keys. A pass is synchronous, so `close` never interrupts one.
  */
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -18,11 +17,11 @@ export type WorkloadControllerDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The type to watch, and the keys that an object of this type affects. */
+  /** The types to watch, and for each type the keys that an object of this type affects. */
   readonly watches: readonly { readonly type: ResourcePath; readonly keys: (object: StoredObject) => readonly Key[] }[];
   /**
-   * One pass.
-   * @returns milliseconds until the next pass even without a change
+   * Brings the objects of one key into their wanted state (one pass). @returns milliseconds until the next pass;
+   * undefined when only a change needs another pass
    */
   readonly sync: (key: Key) => number | undefined;
 };
@@ -35,7 +34,7 @@ export interface WorkloadController {
 
 const retry = { baseMs: 50, maxMs: 10_000 };
 
-/** Starts with a pass for every key that existing objects affect. */
+/** Starts a controller. The first passes are for the keys that existing objects affect. */
 export function startController(deps: WorkloadControllerDeps): WorkloadController {
   return new KeyedLoop(deps);
 }
@@ -75,7 +74,8 @@ class KeyedLoop implements WorkloadController {
     for (const key of keys) this.#waiting.set(`${key.namespace}/${key.name}`, key);
     if (this.#scheduled || this.#waiting.size === 0) return;
     this.#scheduled = true;
-    // Run later, not inside the write: a pass writes too, and watch handlers would nest without end.
+    // Run the pass later, not inside the write that triggered it: a pass writes too, and watch handlers would nest
+    // without end.
     setImmediate(() => this.#drain());
   }
 

@@ -1,21 +1,22 @@
 /**
  * Decides the next step of a Deployment: which ReplicaSets to create, scale up, scale down or delete.
- * Owns: RollingUpdate and Recreate. One step per pass: the sets' status shows when the next step is due.
- * Pure: works on numbers only; deployment.ts reads and writes the objects.
- * Limits: a Deployment that is scaled during a rollout is not scaled in proportion; the rollout continues with the new
- * size and ends in the same state.
+ * Owns: RollingUpdate and Recreate. One step per pass: the status of the ReplicaSets shows when the next step is
+ * possible.
+ * Pure: it works on numbers only; deployment.ts reads and writes the objects.
+ * Limits: when a Deployment is scaled during a rollout, its ReplicaSets are not scaled in proportion. The rollout
+ * continues with the new size and ends in the same state.
  */
 import type { StoredDeployment, IntOrPercent } from './resources.ts';
 
 /** One ReplicaSet in numbers. */
 export type SetSeen = {
   readonly name: string;
-  /** True when its template equals the template of the Deployment. */
+  /** True when the pod template of this ReplicaSet equals the template of the Deployment. */
   readonly current: boolean;
   readonly createdMs: number;
-  /** spec.replicas */
+  /** The value of spec.replicas. */
   readonly wanted: number;
-  /** status.replicas */
+  /** The value of status.replicas. */
   readonly replicas: number;
   readonly available: number;
 };
@@ -28,7 +29,7 @@ export type DeploymentSeen = {
   readonly paused: boolean;
   readonly historyLimit: number;
   readonly sets: readonly SetSeen[];
-  /** True while a pod of an older set still runs, including a pod that is being deleted. */
+  /** True while a pod of an older ReplicaSet still runs. A pod that is being deleted counts, too. */
   readonly oldPodsLeft: boolean;
 };
 
@@ -37,7 +38,10 @@ export type DeploymentStep =
   | { readonly kind: 'scale'; readonly set: string; readonly from: number; readonly to: number }
   | { readonly kind: 'forget'; readonly set: string };
 
-/** @returns the steps to take now, independent of each other. Empty: wait for the sets, or the rollout is complete. */
+/**
+ * @returns the steps to take now, which do not depend on each other. Empty when the rollout is complete, or when the
+ * ReplicaSets need time for the last step
+ */
 export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] {
   const current = seen.sets.find((set) => set.current);
   const old = seen.sets.filter((set) => !set.current).sort((a, b) => a.createdMs - b.createdMs);
@@ -46,7 +50,7 @@ export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] 
   return steps.length > 0 ? steps : forgetOldest(seen, current, old);
 }
 
-/** A paused Deployment is still scaled, but gets no new set. */
+/** A paused Deployment is still scaled, but gets no new ReplicaSet. */
 function planPaused(
   seen: DeploymentSeen,
   current: SetSeen | undefined,
@@ -75,7 +79,7 @@ function planRollingUpdate(
 ): readonly DeploymentStep[] {
   const room = seen.desired + seen.maxSurge - sum(seen.sets, (set) => set.wanted);
   if (current === undefined) return [{ kind: 'create', replicas: clamp(room, 0, seen.desired) }];
-  // Scale up first: once the new pods are available, the next pass can remove old pods.
+  // Scale up first. When the new pods are available, the next pass can remove old pods.
   const grown =
     current.wanted > seen.desired ? seen.desired : Math.min(seen.desired, current.wanted + Math.max(0, room));
   const grow = scale(current, grown);
@@ -83,15 +87,16 @@ function planRollingUpdate(
 }
 
 /**
- * Never lets available pods fall below desired - maxUnavailable. Example: desired 3, maxUnavailable 1, 3 old pods and 1
- * new pod that is not available yet: 4 - 2 - 1 = 1 old pod may be removed.
+ * Scales old ReplicaSets down. The number of available pods never falls below desired - maxUnavailable. Example:
+ * desired 3, maxUnavailable 1, 3 old pods and 1 new pod that is not available yet: 4 - 2 - 1 = 1 old pod may be
+ * removed.
  */
 function shrinkOld(seen: DeploymentSeen, current: SetSeen, old: readonly SetSeen[]): readonly DeploymentStep[] {
   const floor = seen.desired - seen.maxUnavailable;
   const newUnavailable = Math.max(0, current.wanted - current.available);
   const mayGo = sum(seen.sets, (set) => set.wanted) - floor - newUnavailable;
   if (mayGo <= 0) return [];
-  // Remove pods that are not available first: they do not count for the minimum.
+  // Remove pods first that are not available: they do not count as available pods.
   const afterBroken = take(old, mayGo, (set) => set.wanted - set.available);
   const available = sum(seen.sets, (set) => set.available);
   const after = take(afterBroken, Math.max(0, available - floor), (set) => set.wanted);
@@ -126,8 +131,8 @@ function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
 }
 
 /**
- * A percentage in maxSurge is rounded up; a percentage in maxUnavailable is rounded down. When both are 0, one pod may
- * be unavailable, because otherwise the rollout could not proceed.
+ * The numbers of a rolling update. A percentage in maxSurge is rounded up; a percentage in maxUnavailable is rounded
+ * down. When both are 0, one pod may be unavailable: otherwise the rollout could not proceed.
  */
 export function resolveRollingUpdate(spec: StoredDeployment['spec']): {
   readonly maxSurge: number;

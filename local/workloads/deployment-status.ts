@@ -1,7 +1,7 @@
 /**
  * The status of a Deployment: counts and the conditions Available, Progressing and ReplicaFailure.
- * Owns: when a Deployment is complete and when its progress deadline has passed.
- * Pure: `nowMs` is passed in. The same inputs give the same status, so an unchanged status is not written.
+ * Owns: when a Deployment is complete, and when its progress deadline has passed.
+ * Pure: `nowMs` is passed in. The same inputs give the same status, so a status without changes is not written.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import { type StoredDeployment, type DeploymentStatus, type ReplicaSet, type WorkloadCondition } from './resources.ts';
@@ -14,7 +14,7 @@ export type DeploymentStatusInputs = {
   readonly nowMs: number;
 };
 
-/** @returns the status, and milliseconds until the progress deadline would change it */
+/** @returns the status, and milliseconds until the progress deadline would change the status */
 export function describeDeployment(inputs: DeploymentStatusInputs): {
   readonly status: DeploymentStatus;
   readonly recheckMs: number | undefined;
@@ -49,7 +49,7 @@ function countPods({ current, sets }: DeploymentStatusInputs): Counts {
 }
 
 type Claim = Pick<WorkloadCondition, 'type' | 'status' | 'reason' | 'message'> & {
-  /** True when there was progress: the progress deadline starts again. */
+  /** True when there was progress, so the progress deadline starts again. */
   readonly moved?: boolean;
 };
 
@@ -99,7 +99,8 @@ function judgeProgress(inputs: DeploymentStatusInputs, counts: Counts): Claim {
       moved: true,
     };
   }
-  // A Deployment that was complete and then lost a pod has no rollout in progress, so the deadline does not apply.
+  // A Deployment that was complete and then lost a pod has no rollout in progress, so the deadline does not apply to
+  // it.
   if (previous.reason === 'NewReplicaSetAvailable' || !isLate(deployment, previous, nowMs)) return previous;
   return {
     type: 'Progressing',

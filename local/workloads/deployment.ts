@@ -1,7 +1,8 @@
 /**
- * The Deployment controller: owns ReplicaSets, one per pod template.
+ * The Deployment controller: each Deployment has one ReplicaSet per pod template.
  * Owns: creating, scaling and deleting ReplicaSets, the revision annotation, the Deployment's status.
- * deployment-plan.ts decides, deployment-status.ts makes the status; this file reads and writes.
+ * deployment-plan.ts decides the next step, and deployment-status.ts makes the status. This file reads and writes the
+ * objects.
  */
 import { controllerOf } from '../../api/kube-object.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -26,13 +27,10 @@ export type DeploymentDeps = { readonly objects: Objects; readonly clock: Clock;
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 
-/**
- * One pass over one Deployment.
- * @returns milliseconds until the progress deadline, when it has one
- */
+/** Takes the next step of one Deployment. @returns milliseconds until its progress deadline, if it has one */
 export function syncDeployment(deps: DeploymentDeps, { namespace, name }: Key): number | undefined {
   const deployment = deps.objects.get({ ...deploymentsPath, namespace, name }) as StoredDeployment | undefined;
-  // The garbage collector deletes the sets of a deleted Deployment.
+  // Do nothing for a deleted Deployment: the garbage collector deletes its ReplicaSets.
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
   const { maxSurge, maxUnavailable } = resolveRollingUpdate(deployment.spec);
   for (const step of planDeployment(look(deps, deployment, { maxSurge, maxUnavailable })))
@@ -54,7 +52,7 @@ export function syncDeployment(deps: DeploymentDeps, { namespace, name }: Key): 
   return recheckMs;
 }
 
-/** The key of the Deployment that an object (the Deployment itself, a set or a pod) belongs to. */
+/** The key of the Deployment that an object belongs to. The object is the Deployment itself, a ReplicaSet or a pod. */
 export function deploymentKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Deployment') return [{ namespace, name: object.metadata.name }];
@@ -161,8 +159,8 @@ function create(deps: DeploymentDeps, deployment: StoredDeployment, replicas: nu
 }
 
 /**
- * The Deployment and the set of its template have the same revision; a return to an old template gives its set the
- * newest revision.
+ * Gives the Deployment and the ReplicaSet of its template the same revision. When a Deployment returns to an old
+ * template, the ReplicaSet of this template gets the newest revision.
  */
 function keepRevision({ objects }: DeploymentDeps, deployment: StoredDeployment): void {
   const sets = setsOf(objects, deployment);
@@ -199,7 +197,7 @@ function revisionOf(set: ReplicaSet): number {
 
 export const hashLabel = 'pod-template-hash';
 
-/** Without vowels and ambiguous characters, so that a hash does not form a word. */
+/** The characters of a hash. Vowels and ambiguous characters are left out, so that a hash does not form a word. */
 const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 /** @returns ten characters that are valid in a label and a name */

@@ -1,7 +1,7 @@
 /**
- * The endpoints controller: the pods of each Service, and whether each accepts new connections.
- * Owns: the EndpointSlices of a Service with a selector (one for each set of port numbers, because a named target port
- * may differ between pods) and the older Endpoints object. `planSlices` is pure.
+ * The endpoints controller: the pods of each Service, and whether each pod accepts new connections.
+ * Owns: the EndpointSlices of a Service with a selector, and its older Endpoints object. There is one slice for each
+ * set of port numbers, because a named target port may differ between pods. `planSlices` is pure.
  * Rule: a terminating pod is never ready, but still serves while its readiness probe passes.
  */
 import { isFinished, isPodReady, portNumber, type StoredPod } from '../kubelet/pod.ts';
@@ -26,7 +26,7 @@ const managedBy = 'endpointslice-controller.k8s.io';
 
 export type SlicePlan = { readonly ports: readonly EndpointPort[]; readonly endpoints: readonly Endpoint[] };
 
-/** @param candidates pods of the Service's namespace, sorted by name */
+/** @param candidates the pods in the Service's namespace, sorted by name */
 export function planSlices(service: StoredService, candidates: readonly StoredPod[]): readonly SlicePlan[] {
   const slices = new Map<string, { ports: readonly EndpointPort[]; endpoints: Endpoint[] }>();
   for (const pod of candidates) {
@@ -64,7 +64,7 @@ function endpointOf(service: StoredService, pod: StoredPod, ip: string): Endpoin
   };
 }
 
-/** One pass over one Service. */
+/** Updates the EndpointSlices and Endpoints of one Service. */
 export function syncEndpoints(objects: Objects, { namespace, name }: Key): undefined {
   const service = objects.get({ ...servicesPath, namespace, name }) as StoredService | undefined;
   if (service === undefined || service.metadata.deletionTimestamp !== undefined || service.spec.selector === undefined)
@@ -83,13 +83,14 @@ export function syncEndpoints(objects: Objects, { namespace, name }: Key): undef
 }
 
 /**
- * For a Service, returns its own key. For a pod, returns the keys of all Services of its namespace that select it now
- * or may have selected it before.
+ * The keys that an object affects. A Service affects its own key. A pod affects all Services of its namespace that
+ * select it now or may have selected it before.
  */
 export function endpointKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';
   if (object.kind === 'Service') return [{ namespace, name: object.metadata.name }];
-  // A pod that lost a label no longer matches, so every Service with a selector gets a pass: passes are cheap.
+  // Return every Service with a selector: a pod that lost a label no longer matches the Service that selected it, and
+  // passes are cheap.
   return (objects.list(servicesPath, { namespace }) as readonly StoredService[])
     .filter((service) => service.spec.selector !== undefined)
     .map((service) => ({ namespace, name: service.metadata.name }));
@@ -155,7 +156,7 @@ function endpointsObject(service: StoredService, plans: readonly SlicePlan[]): N
   };
 }
 
-/** Creates or replaces the object. Does not write when the stored object is equal. */
+/** Creates or replaces an object. Does not write when the stored object is equal. */
 function put(objects: Objects, type: ResourcePath, wanted: NewObject): void {
   const { name = '', namespace = '', labels = {} } = wanted.metadata;
   const stored = objects.get({ ...type, namespace, name });

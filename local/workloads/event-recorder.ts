@@ -1,7 +1,8 @@
 /**
  * Records what happened to objects as Events, for `kubectl describe` and `kubectl get events`.
- * Owns: names and counts of events: a repeated event increases `count` instead of adding an object.
- * Limits: keeps the last 1000; the oldest is deleted. Recording never throws: an Event is information, not state.
+ * Owns: names and counts of Events. A repeated Event increases `count` instead of adding an object.
+ * Limits: keeps the last 1000 Events and deletes older ones. Recording never throws, because an Event is only
+ * information.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { StoredObject, Objects } from '../objects.ts';
@@ -60,7 +61,7 @@ export function createEventRecorder(objects: Objects, clock: Clock, component: s
       try {
         tell(about, type, reason, message.slice(0, 1024));
       } catch {
-        // The namespace may be terminating, or another writer may have been first.
+        // The Event is lost: its namespace may be terminating, or another writer may have written first.
       }
     },
   };

@@ -1,7 +1,7 @@
 /**
- * The ReplicaSet controller: keeps the desired number of pods alive and counts them.
- * Owns: which pod is deleted first when the set has too many pods; ready and available counts; ReplicaFailure.
- * `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
+ * The ReplicaSet controller: keeps the desired number of pods, and counts them.
+ * Owns: which pod is deleted first when the ReplicaSet has too many pods, the ready and available counts, and the
+ * condition ReplicaFailure. `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
  */
 import { controllerOf } from '../../api/kube-object.ts';
 import { messageOf } from '../../api/errors.ts';
@@ -26,7 +26,8 @@ export function planReplicas(
 }
 
 /**
- * Deletion order: not scheduled, then not running, then not ready, then the youngest, so that the least work is lost.
+ * The order in which pods are deleted: pods without a node, then pods that do not run, then pods that are not ready,
+ * then the youngest pods. The least work is lost in this order.
  */
 function byUsefulness(a: StoredPod, b: StoredPod): number {
   return rank(a) - rank(b) || Date.parse(b.metadata.creationTimestamp) - Date.parse(a.metadata.creationTimestamp);
@@ -40,7 +41,7 @@ function rank(pod: StoredPod): number {
 
 /**
  * @param failure why the last pod could not be created
- * @returns the status, and when the next pod becomes available
+ * @returns the status, and milliseconds until the next pod becomes available
  */
 export function describeReplicaSet(
   set: ReplicaSet,
@@ -81,7 +82,10 @@ function untilAvailable(pod: StoredPod, minReadySeconds: number, nowMs: number):
   return Math.max(0, since + minReadySeconds * 1000 - nowMs);
 }
 
-/** One pass over one ReplicaSet. @returns milliseconds until a ready pod becomes available */
+/**
+ * Creates or deletes the pods of one ReplicaSet and updates its status.
+ * @returns milliseconds until a ready pod becomes available
+ */
 export function syncReplicaSet(deps: ReplicaSetDeps, { namespace, name }: Key): number | undefined {
   const set = deps.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;
   if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined;
@@ -100,7 +104,7 @@ export function syncReplicaSet(deps: ReplicaSetDeps, { namespace, name }: Key): 
     failure?.message,
   );
   deps.objects.updateStatus(replicaSetsPath, { ...latest, status });
-  // Throw only after the status was written, so that the loop retries with back-off.
+  // Throw the error only after the status was written. The loop then retries with back-off.
   if (failure !== undefined) throw failure;
   return recheckMs;
 }

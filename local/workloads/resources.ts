@@ -1,8 +1,8 @@
 /**
- * The kinds that local mode's controllers read and write, with the fields that they use.
- * Owns: their paths and types. Fields that the API server defaults are still optional: a controller states the default
- * where it reads the field.
- * Why: the client library's types are mutable classes with dates; stored objects are frozen JSON.
+ * The kinds that local mode's controllers read and write, with the fields that the controllers use.
+ * Owns: the paths and types of these kinds. Fields that the API server defaults are still optional, so a controller
+ * states the default where it reads such a field.
+ * Why: the types of the client library are mutable classes with dates, but stored objects are frozen JSON.
  */
 import type { Condition } from '../../api/conditions.ts';
 import type { ObjectMeta } from '../../api/kube-object.ts';

@@ -1,7 +1,7 @@
 /**
  * Assigns pods to the only node, or reports why a pod does not fit.
- * Owns: requests compared with the node's free capacity, node selectors, claims. The messages are the same as in the
- * real scheduler. `planPlacement` is pure.
+ * Owns: comparing the pod's requests with the node's free capacity, node selectors, claims. The messages are the same
+ * as in the real scheduler. `planPlacement` is pure.
  * Limits: affinity, topology spread and tolerations are ignored: with one node without taints they rarely exclude a
  * pod.
  */
@@ -18,15 +18,15 @@ export type Amounts = Readonly<Record<string, number>>;
 
 export type PlacementFacts = {
   readonly nodeLabels: Labels;
-  /** Set by `kubectl cordon`: running pods stay, new pods are not scheduled. */
+  /** True after `kubectl cordon`: running pods stay, but new pods are not scheduled. */
   readonly cordoned: boolean;
   readonly allocatable: Amounts;
-  /** The sum of requests of the pods on the node. */
+  /** The sum of the requests of all pods on the node. */
   readonly used: Amounts;
   readonly claimExists: (name: string) => boolean;
 };
 
-/** @returns undefined when the pod fits; else the scheduler's message */
+/** @returns undefined when the pod fits; otherwise the message of the scheduler */
 export function planPlacement(pod: StoredPod, facts: PlacementFacts): string | undefined {
   for (const volume of pod.spec.volumes ?? []) {
     const name = volume.persistentVolumeClaim?.claimName;
@@ -38,7 +38,8 @@ export function planPlacement(pod: StoredPod, facts: PlacementFacts): string | u
     return unschedulable("1 node(s) didn't match Pod's node affinity/selector", notHelpful);
   }
   const asked: Amounts = { pods: 1, ...podRequests(pod) };
-  // Above 2^40 bytes a sum of floats may differ in the last digit, which does not matter for memory requests.
+  // Ignore a tiny excess. Above 2^40 bytes, a sum of floats may differ in its last digit, which does not matter for
+  // memory requests.
   const short = Object.keys(asked).filter(
     (name) => (facts.used[name] ?? 0) + (asked[name] ?? 0) > (facts.allocatable[name] ?? 0) + 1e-9,
   );
@@ -55,7 +56,8 @@ function unschedulable(why: string, preemption: string): string {
 }
 
 /**
- * The larger of two amounts: the sum of the main containers, and the largest init container. Sidecars count in both.
+ * The larger of two amounts: the sum over the main containers, and the largest init container. Sidecars are added to
+ * both amounts.
  */
 export function podRequests(pod: StoredPod): Amounts {
   const total: Record<string, number> = {};
@@ -74,7 +76,7 @@ export function podRequests(pod: StoredPod): Amounts {
   return total;
 }
 
-/** A limit replaces an absent request. */
+/** The requests of a container. When a request is absent, the limit is used. */
 function requestsOf({ resources = {} }: Container): Amounts {
   const entries = Object.entries({ ...resources.limits, ...resources.requests });
   return Object.fromEntries(entries.map(([name, amount]) => [name, parseQuantity(amount) ?? 0]));
@@ -91,7 +93,7 @@ export type SchedulerDeps = {
   readonly nodeName: string;
 };
 
-/** One pass over one pod. */
+/** Assigns one pod to the node, or writes why the pod does not fit. */
 export function syncPlacement(deps: SchedulerDeps, { namespace, name }: Key): undefined {
   const pod = deps.objects.get({ ...podsPath, namespace, name }) as StoredPod | undefined;
   if (pod === undefined || pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined)
@@ -124,7 +126,10 @@ function refuse(deps: SchedulerDeps, pod: StoredPod, problem: string): undefined
   return undefined;
 }
 
-/** The pod itself while it is pending; all pending pods when a change may have freed capacity. */
+/**
+ * The keys that an object affects. A pending pod affects itself. A change that may have freed capacity affects all
+ * pending pods.
+ */
 export function placementKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const pod = object as StoredPod;
   const waits = object.kind === 'Pod' && pod.spec.nodeName === undefined;

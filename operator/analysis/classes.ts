@@ -1,6 +1,6 @@
 /**
- * Judges classes of requests (tier and size) separately, because one class may be slower although all requests together
- * are not.
+ * Judges classes of requests (tier and size) separately, because one class may become slower while the quantiles of all
+ * requests together stay the same.
  *
  * Owns: which classes have enough requests to be judged, the worst class, and the gate that judges each class.
  * Why: a class with 3 % of the requests that is three times slower does not change the p95 of all requests.
@@ -15,28 +15,30 @@ import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
 /** The maximum number of classes that are judged. α is divided by this number, even if fewer classes exist. */
 export const mostClasses = 16;
-/** The share of a gate's α for all classes together. The mix of all requests gets the rest. */
+/** The share of a gate's α for all classes together. The mix of all requests is judged with the rest of α. */
 const classShare = 0.5;
 /**
- * The worst class is named only if it exceeds the others by this many standard errors. Without a real difference this
- * happens for one class in 4,300 cases, and therefore for one of 16 classes in about 4 of 1,000 cases.
+ * The worst class is named only if it exceeds the others by this many standard errors. Without a real difference, a
+ * given class exceeds the others by this much in 1 of 4,300 cases, and at least one of 16 classes does so in about 4 of
+ * 1,000 cases.
  */
 const differsBy = 3.5;
 
 /**
- * α for a wrong Fail, for the mix and for each class. The α for a wrong Pass is not split, because the Pass is wrong
- * only if the mix and all classes are wrong at once.
+ * The α for a wrong Fail: one for the mix of all requests, and one for each class. The α for a wrong Pass is not split:
+ * the gate passes only if the mix and every class pass, so a class that exceeds its bound must itself pass wrongly
+ * (intersection-union test).
  */
 export function alphasOf(alpha: number): { readonly mix: number; readonly each: number } {
   return { mix: alpha * (1 - classShare), each: (alpha * classShare) / mostClasses };
 }
 
 /**
- * The classes that have enough requests for a minute group in both revisions. The first sixteen that reached this
- * number are taken.
+ * The classes that have enough requests for a minute group in both revisions. If there are more than sixteen, the
+ * sixteen classes that had enough requests first are taken.
  *
- * Classes are chosen by counts alone, and a class that was chosen stays: the choice does not depend on latencies, so
- * the split of α is valid.
+ * Classes are chosen by counts alone, and a chosen class stays chosen. The choice does not depend on latencies, so the
+ * split of α is valid.
  */
 export function classesWithEnough(
   { candidate, stable }: Both<readonly Cell[]>,
@@ -78,15 +80,20 @@ export function cellsOfClass<T extends RequestClass>(cells: Both<readonly T[]>, 
   return { candidate: cells.candidate.filter(isOne), stable: cells.stable.filter(isOne) };
 }
 
-/** How much slower a class is, as a ratio minus one, and the number of the candidate's requests in that estimate. */
-export type ClassEstimate = RequestClass & { readonly estimate: number; readonly candidateRequests: number };
+export type ClassEstimate = RequestClass & {
+  /** How much slower the candidate is than stable in this class: the ratio of their latencies minus one. */
+  readonly estimate: number;
+  /** The number of the candidate's requests in the estimate. */
+  readonly candidateRequests: number;
+};
 
 /**
- * The worst class at a quantile, if its difference from the others is larger than chance explains.
+ * The class whose quantile is slowest relative to stable, if its difference from the other classes is larger than
+ * chance explains.
  *
- * Noise of minutes and pods is the same for all classes of a revision and cancels in their difference, so only sampling
- * counts. The estimate is for messages only; no verdict depends on it.
- * @returns undefined where fewer than two classes have enough requests, or where they do not differ
+ * Noise of minutes and pods is the same for all classes of a revision and cancels in the difference between two
+ * classes, so only sampling noise counts. The estimate is for messages only; no verdict depends on it.
+ * @returns undefined where fewer than two classes have enough requests, or where the classes do not differ
  */
 export function worstClass(window: Window, quantile: number): ClassEstimate | undefined {
   const cells = cellsInside(window);
@@ -114,7 +121,7 @@ function contrastIn({ candidate, stable }: Both<readonly Cell[]>, { tier, sizeCl
   };
 }
 
-/** The latencies of both revisions' cells. Each revision must have at least one cell. */
+/** The sum of the latency histograms of one revision's cells. There must be at least one cell. */
 function sumOf(cells: readonly Cell[]): LatencyCounts {
   const [first] = cells;
   if (first === undefined) throw new Error('unreachable: a class with enough requests has cells');
@@ -125,7 +132,10 @@ function sumOf(cells: readonly Cell[]): LatencyCounts {
 
 type ClassJudgement = { readonly of: RequestClass; readonly judgement: LatencyJudgement };
 
-/** A gate that is judged for the mix and for each class: fails when one of them fails, passes when all pass. */
+/**
+ * A gate that is judged for the mix of all requests and for each class. It fails when one of these judgements fails,
+ * and passes when all of them pass.
+ */
 export class EachClass {
   readonly #mix: LatencyJudgement;
   readonly #classes: readonly ClassJudgement[];
@@ -142,7 +152,7 @@ export class EachClass {
     return { ...said, ...(isShown ? { early: 'Shown' } : {}) };
   }
 
-  /** The numbers of the judgement that decided. */
+  /** The numbers of the judgement that determines the gate's verdict. */
   numbers(): GateNumbers {
     const { judgement, of } = this.#speaker();
     return { ...judgement.numbers(), ...(of === undefined ? {} : { ofClass: of }) };

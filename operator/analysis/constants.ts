@@ -1,134 +1,153 @@
 /**
  * The constants of the judge. docs/canary-analysis.md says how they were chosen.
  *
- * Pure: values only. They are the same for every model. Differences between models are learnt from their data.
+ * Pure: values only. The values are the same for every model; differences between models are learnt from the models'
+ * data.
  */
 
-/** Seconds in a block: the unit in which sidecars count. */
+/** Seconds in a block. A block is the unit of time in which sidecars count requests. */
 export { blockSeconds } from '../../api/report.ts';
-/** Blocks in a minute group: requests of one minute share noise. */
+/** Blocks in a minute group. Blocks are grouped by minute because requests of one minute share noise. */
 export const blocksPerGroup = 3;
 
 export const tuning = {
-  /** Concentration of the beta mixture for quantiles: Beta(k (1-p), k p) on the share above the threshold. */
+  /**
+   * The concentration k of the beta mixture for the quantile p: the share of requests above a threshold has the prior
+   * Beta(k (1-p), k p).
+   */
   quantileMixture: 50,
   /** Standard deviation of ln(latency) of one revision from minute to minute, assumed until it is measured. */
   assumedNoise: 0.07,
-  /** Weight of `assumedNoise`, in minutes. */
+  /** Weight of `assumedNoise`: it counts as much as this many measured minutes. */
   assumedMinutes: 3,
-  /** The number of minutes at which the normal mixture is tightest. */
+  /** The number of minutes at which the margin for noise between minutes is tightest (noise.ts, minuteMargin). */
   marginMinutes: 0.35,
   /**
-   * Measured variances are multiplied by this, because noise does not change exactly at the boundaries of minute
+   * Measured variances are multiplied by this factor, because noise does not change exactly at the boundaries of minute
    * groups.
    */
   misalignment: 1.5,
-  /** Requests above the quantile that a minute needs before its quantile counts for noise. */
+  /** Minutes are joined to a group until each revision has about this many requests above the quantile. */
   tailRequests: 5,
-  /**
-   * Relative standard deviation of a rate from minute to minute, assumed until it is measured, and its weight in
-   * minutes.
-   */
+  /** Relative standard deviation of a rate from minute to minute, assumed until it is measured. */
   assumedRateNoise: 0.3,
+  /** Weight of `assumedRateNoise`: it counts as much as this many measured minutes. */
   assumedRateMinutes: 3,
-  /** When its worst 40 s are left out, a Fail needs only this share of the evidence C = ln(1/α). */
+  /** When the window's worst 40 s are left out, a Fail needs only this share of the evidence C = ln(1/α). */
   stallEvidence: 0.265,
   /**
-   * For a Fail the variance between minutes is multiplied by 1 + this number / the number of minutes that were
-   * measured.
+   * For a Fail, the variance between minutes is multiplied by 1 + this number / (assumedMinutes + the number of
+   * measured minutes).
    */
   noiseDoubt: 5,
   /**
-   * While a window has at most this many blocks, its variance between minutes is at least the variance between blocks
-   * (noise.ts). Each block needs `earlyTailRequests` requests above the quantile.
+   * While a window has at most this many blocks, the variance between blocks is a lower bound for its variance between
+   * minutes (noise.ts, doubtedVariance).
    */
   earlyBlocks: 15,
+  /**
+   * To measure the variance between blocks, blocks are joined until each revision has about this many requests above
+   * the quantile.
+   */
   earlyTailRequests: 2,
-  /** The candidate is warming up if it gets faster from block to block by this many standard deviations. */
+  /**
+   * The candidate is warming up if its latency falls from block to block with a slope of more than this many standard
+   * errors.
+   */
   warmingDeviations: 2.5,
-  /** A warm-up is over after this many blocks without such a trend. */
+  /** The part of the window after a warm-up must have at least this many blocks. */
   settledBlocks: 6,
   /**
-   * A slowdown is fading if the share of slow requests in the latest half of a window is less than this, relative to
-   * the first half.
+   * A slowdown is fading if the share of slow requests in the latest half of a window is less than this fraction of
+   * their share in the first half.
    */
   ebbing: 0.5,
   /**
-   * Requests above the quantile that the latest half of a window needs to show that a slowdown lasts: 3 are about 60
-   * requests at p95, 300 at p99.
+   * The latest half of a window can show that a slowdown lasts only if it has so many requests that this number of them
+   * is expected above the quantile: 60 requests at p95, 300 at p99.
    */
   lastingTailRequests: 3,
   /**
-   * Requests of each revision that one point of a trend needs. A trend is computed from mean latencies, for every
-   * quantile.
+   * Requests of each revision that one point of a trend needs. A trend is computed from mean latencies, whichever
+   * quantile the gate uses.
    */
   trendRequests: 40,
   /**
-   * In a young window (confidences, warmBlocks), a trend that is too small to see is assumed to continue, with a slope
-   * of this many standard errors.
+   * In a young window (confidences, warmBlocks) without a measured warm-up trend, the candidate is assumed to get
+   * faster: the estimated slope is made steeper by this many standard errors.
    */
   unseenTrendDeviations: 1.9,
-  /**
-   * A trend that was found, minus `seenTrendDeviations` standard errors, is assumed to continue for this many blocks
-   * (three minutes).
-   */
+  /** A warm-up trend that was measured is assumed to continue for this many blocks (three minutes). */
   warmAheadBlocks: 9,
+  /** The slope of that continued trend is made steeper by this many standard errors. */
   seenTrendDeviations: 1,
   /** A stall of 20 s touches at most this many blocks. */
   stallBlocks: 2,
-  /** With fewer requests of either revision a gate stays undecided. */
+  /** A gate stays undecided while either revision has fewer requests than this. */
   hardMinRequests: 20,
-  /**
-   * A step may end after at least this many blocks, and this many requests of each revision if no higher number
-   * applies.
-   */
+  /** A step does not end before this many blocks are known. */
   minBlocks: 3,
+  /** The requests of each revision that a NoFail step needs after the default of minRequests was lowered. */
   fewestRequests: 3,
-  /**
-   * A NoFail step waits for its promise only if the candidate gets this many requests in ten minutes (30 blocks).
-   */
+  /** A NoFail step waits for its early promise only if each revision gets this many requests in `promiseBlocks`. */
   promiseRequests: 400,
+  /** Ten minutes. A short step uses fewer blocks (judge.ts, within). */
   promiseBlocks: 30,
   /**
-   * Weight of the prior for rates near 0, Beta(½, 50). The rest of the weight has Jeffreys' prior, Beta(½, ½)
-   * (rate-evidence.ts).
+   * Weight of the prior for rates near 0, Beta(½, smallRatePrior). Jeffreys' prior, Beta(½, ½), has the rest of the
+   * weight (rate-evidence.ts).
    */
   smallRateWeight: 0.9,
+  /** The second parameter of the prior for rates near 0. */
   smallRatePrior: 50,
   /**
-   * Standard deviation of ln(latency) of lasting differences between pods of one revision, assumed until pods show it,
-   * and the weight of that assumption in pods.
+   * Standard deviation of the lasting differences in ln(latency) between pods of one revision, assumed until it is
+   * measured.
    */
   assumedPodSpread: 0.085,
+  /** Weight of `assumedPodSpread`: it counts as much as a measurement with this many degrees of freedom. */
   assumedPodFreedom: 4,
   /**
-   * When a revision has only one pod, the margin for lasting differences is this many standard deviations. By chance a
-   * difference is larger in 2 % of cases for a Fail, and in 1 % for a Pass.
+   * When a revision has only one pod, the margin for lasting differences between pods is this many standard deviations.
+   * By chance, a difference exceeds the margin of a Fail in 2 % of cases, and the margin of a Pass in 1 % of cases.
    */
   podDeviations: { Fail: 2.05, Pass: 2.33 },
   /** Lags over which lasting noise is summed, in minutes (noise-history.ts). */
   lastingLags: 5,
-  /** The estimate of lasting noise, from five lags and a line over half an hour, is too low by about this factor. */
+  /**
+   * Lasting noise is estimated with `lastingLags` about a straight line over half an hour. That estimate is too low by
+   * about this factor.
+   */
   lastingBias: 3,
   /**
-   * For a Pass the variance in the history is multiplied by this, because half an hour is too short to show lasting
+   * For a Pass, the variance is multiplied by up to this factor, because half an hour is too short to show lasting
    * noise (noise.ts).
    */
   passDoubt: 7.2,
-  /** The whole variance counts as noise of ordinary minutes if their estimated share is at least a third. */
+  /**
+   * The estimated share of the variance that comes from ordinary minutes is multiplied by this factor, so an estimate
+   * of at least a third counts as the entire variance.
+   */
   ordinaryRoom: 3,
-  /** In a longer window than this many minutes, a Pass raises the variance further (noise.ts, lastingGrowth). */
+  /**
+   * When a window is longer than this many minutes, the variance for a Pass is raised further (noise.ts,
+   * lastingGrowth).
+   */
   lastingMinutes: 11,
 } as const;
 
 /**
  * The constants of each `gates.confidence`. Blocks have 20 s.
  *
- * failAlpha: chance of any wrong Fail in a whole rollout, unless `gates.alpha` is set. passAlpha: chance of a Pass
- * although the quantity exceeds the bound that the Pass claims. noFailBlocks: the minimum length of a NoFail step.
- * failBlocks: latency gates do not fail earlier. warmBlocks: the age of a window until which an unseen warm-up may
- * continue. earlyBlocks: how long a NoFail step waits for its early promise. stages: the shares of the step's time from
- * which a Pass may show less (plan.ts, toShow); the last stage is for default gates only (lastToShow).
+ * - failAlpha: the chance that any gate fails wrongly during a rollout, unless `gates.alpha` is set.
+ * - passAlpha: the chance of a Pass although the quantity exceeds the bound that the Pass claims.
+ * - noFailBlocks: the minimum length of a NoFail step.
+ * - failBlocks: the age of a window, in blocks, before which a latency gate does not fail.
+ * - warmBlocks: the age of a window, in blocks, until which an unseen warm-up may continue.
+ * - earlyBlocks: the number of blocks after which a NoFail step no longer waits for its early promise.
+ * - relaxes: whether a Pass may show a weaker bound than the gate's limit later in the step (plan.ts, toShow).
+ * - stages: the shares of the step's time after which that bound becomes weaker. The last stage is for default gates
+ *   only (plan.ts, lastToShow).
  */
 // prettier-ignore
 export const confidences = {
@@ -140,11 +159,15 @@ export const confidences = {
     warmBlocks: 9, earlyBlocks: 9, relaxes: true, stages: [5 / 30, 10 / 30, 15 / 30] },
 } as const;
 
-/** Before it ends, a NoFail step tries to show that the candidate is not worse than this. */
+/**
+ * Before a NoFail step ends, it tries to show that the candidate's increase over stable is at most this: 50 % in
+ * latency, 5 percentage points in the error rate.
+ */
 export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
 
 /**
- * Loads per pod are unequal when the ln of their ratio exceeds this, that is, when one load is about a third larger.
+ * The revisions' loads per pod are unequal when the ln of their ratio exceeds this, that is, when one load is larger by
+ * about a third.
  */
 export const equalLoadLn = 0.3;
 

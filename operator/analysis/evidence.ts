@@ -21,32 +21,35 @@ import {
   type Window,
 } from './series.ts';
 
-/** The blocks of a step without maxDuration: 30 minutes. */
+/** The number of blocks that a step without maxDuration may last: 30 minutes. */
 export const usualBlocks = 90;
 
 export type Evidence = {
   readonly window: Window;
-  /** Noise of stable before the window, by quantile (noise-history.ts, learnHistory); absent: unknown. */
+  /** Noise of stable before the window, by quantile (noise-history.ts, learnHistory). Absent if it is unknown. */
   readonly history?: (quantile: number) => NoiseHistory;
   /**
-   * True: pods of the two revisions carry about the same load. False: the requests of each pod in the window show which
-   * revision's pods carry more. If a revision is slower under less load, or faster under more load, the revision itself
-   * is the cause.
+   * True: pods of the two revisions carry about the same load. False: their loads may differ, and the requests of each
+   * pod in the window show which revision's pods carry more. If a revision is slower under less load, or faster under
+   * more load, the revision itself is the cause.
    */
   readonly loadIsEqual: boolean;
-  /** Whether the revisions run on the same nodes; absent: Unlike. */
+  /** Whether the revisions run on the same nodes. If absent, Unlike is assumed. */
   readonly nodes?: Nodes;
   /**
-   * The number of blocks that the step may last. A Pass waits longer for the gate's own limit in a longer step. Absent:
-   * 30 minutes.
+   * The number of blocks that the step may last. The longer a step may last, the longer a Pass must show the gate's own
+   * limit before a weaker bound is enough. If absent, 30 minutes are assumed.
    */
   readonly maxBlocks?: number;
   /**
-   * True: the candidate has all the traffic. Only its requests are counted, and the plan has only absolute limits
-   * (plan.ts, limitsOf).
+   * True: the candidate has all the traffic. Only the candidate's requests are counted, and the plan contains only
+   * gates with absolute limits (plan.ts, limitsOf).
    */
   readonly alone?: boolean;
-  /** Results of the same requests sent to both revisions. Absent: no pairs exist, and live requests have all of α. */
+  /**
+   * Results of the same requests sent to both revisions. Absent if there are no pairs; live requests are then judged
+   * with all of α.
+   */
   readonly paired?: PairedSeries;
 };
 

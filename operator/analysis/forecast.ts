@@ -1,8 +1,7 @@
 /**
  * Estimates how many more requests a verdict needs.
  *
- * Owns: the search. The result follows from the current point estimate. It is not a bound, and it is rounded for
- * people.
+ * Owns: the search for this number. The number is computed from the current point estimate, so it is not a bound.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -34,12 +33,15 @@ export function forecastRequests(now: number, decidedAt: (growth: number) => boo
 type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
 
 /**
- * The forecast for the estimate, and its range for estimates one standard error lower and higher.
+ * The forecast for the current estimate, and the range of the forecasts for the estimate itself and for estimates that
+ * are one standard error lower and higher.
  *
- * The range includes the estimate's own forecast. The lower estimate may pass soon and the higher one may fail soon,
- * while an estimate between them takes longer than both or is never decided.
+ * The range includes the forecast for the current estimate, because the other two do not always enclose it: a lower
+ * estimate may pass soon and a higher one may fail soon, while the estimate between them takes longer than both or
+ * never gets a verdict.
  * @param needed the forecast of an estimate that is moved by the given difference
- * @param least requests that are missing for every estimate; an undecided gate needs at least one
+ * @param least the number of requests that are missing whatever the estimate is; the forecast of an undecided gate is
+ * at least 1
  */
 export function forecastAround(
   needed: (shift: number) => number | null,
@@ -53,7 +55,10 @@ export function forecastAround(
   return { requestsStillNeeded: own, neededRange: rangeOf([at(-error), own, at(error)]) };
 }
 
-/** The range of several forecasts. A null (no number of requests is enough) makes the end of the range open. */
+/**
+ * The range of several forecasts. A null forecast means that no number of requests is enough; the upper end of the
+ * range is then null.
+ */
 function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number | null, high: number | null] {
   const known = forecasts.filter((each) => each !== null);
   return known.length === 0
@@ -64,8 +69,9 @@ function rangeOf(forecasts: readonly (number | null)[]): readonly [low: number |
 type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Forecast['neededRange'] | undefined };
 
 /**
- * The forecast of a gate. It is null under unequal load, because more requests do not help, and 0 for a gate that pairs
- * have decided.
+ * The forecast of a gate, after the verdicts from live requests and from pairs were combined. It is 0 if the gate has a
+ * verdict, and null under unequal load, because more requests do not help. Otherwise it is the forecast of live
+ * requests.
  */
 export function stillNeeded({ verdict, reason }: Decided, live: Live): Forecast {
   const { requestsStillNeeded, neededRange } = live;

@@ -1,9 +1,10 @@
 /**
  * A model's noise before a window begins.
  *
- * Owns: which blocks of stable are history: the half hour before the window, pod by pod.
- * Why: known noise makes a verdict possible minutes sooner. It spends no α, because it does not depend on the
- * difference between the revisions.
+ * Owns: the choice of the blocks from which noise is learnt: for each pod of stable, its blocks in the half hour before
+ * the window.
+ * Why: known noise makes a verdict possible minutes sooner. Using the noise spends no α, because it does not depend on
+ * the difference between the revisions.
  * Pure.
  */
 import { addInto, emptyHistogram, type LatencyCounts } from './log-histogram.ts';
@@ -15,9 +16,10 @@ import type { Cell } from './series.ts';
 export const historyBlocks = 90;
 
 /**
- * Stable's noise in the half hour before a window, by quantile. Each quantile is computed once.
+ * Stable's noise in the half hour before a window, by quantile. The noise of each quantile is computed once.
  *
- * @param stable cells of the stable revision; those inside the window and those older than half an hour do not count
+ * @param stable cells of the stable revision; cells inside the window and cells from more than half an hour before it
+ * are ignored
  */
 export function historyBefore(firstBlock: number, stable: readonly Cell[]): (quantile: number) => NoiseHistory {
   const pods = new Map<string, LatencyCounts[]>();

@@ -1,10 +1,10 @@
 /**
- * The judge: from a plan and the evidence of a window to a verdict for every gate and for the step.
+ * The judge: computes a verdict for every gate and for the step from a plan and the evidence of a window.
  *
  * Owns: the rule by which gates end a step. The counts that each gate uses are chosen in questions.ts.
  * Pure: a function of the evidence. The verdict does not depend on restarts, on the leader, on the number of looks, or
  * on late, repeated or reordered reports.
- * Rule: a Fail ends its window; the caller stores it, and later looks do not change it.
+ * Rule: a Fail ends its window. The caller stores the Fail, and later looks do not change it.
  */
 import { present } from '../../api/present.ts';
 import { tuning } from './constants.ts';
@@ -52,10 +52,11 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
 /**
  * Whether a step may end.
  *
- * Any Fail fails it at once. NoFail is done on three conditions: the step has lasted long enough to see a slow
- * candidate (constants.ts, confidences), every gate could have failed, and every gate has shown its early promise or
- * cannot show it in time. Pass is done when every gate passes. Both need minRequests of both revisions; a default
- * minRequests is lowered when the traffic is too low for it.
+ * If any gate fails, the step fails at once. A NoFail step is done when three conditions hold: the step has lasted long
+ * enough to see a slow candidate (constants.ts, confidences), every gate has enough evidence to be able to fail, and
+ * every gate has shown its early promise or cannot show it in time. A Pass step is done when every gate passes. Both
+ * kinds of step need minRequests of both revisions; the default of minRequests is lowered when the traffic is too low
+ * for it.
  */
 export function stepVerdict(
   plan: GatePlan,
@@ -75,8 +76,8 @@ export function stepVerdict(
 }
 
 /**
- * What a NoFail step waits for: its minimum length, a gate that could not have failed yet, requests, or its early
- * promise.
+ * What a NoFail step waits for. Time: its minimum length. Blind: a gate that is not able to fail yet. Requests:
+ * minRequests. Promise: its early promise.
  */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
@@ -93,8 +94,8 @@ export function noFailWaitsFor(plan: GatePlan, evidence: Seen, gates: readonly D
 type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
 
 /**
- * The number of requests of the revision that has fewer; in a shadow step, the number of the candidate's answers that
- * were compared or paired with stable's.
+ * The number of requests of the revision that has fewer; only the candidate's requests while the candidate is alone. In
+ * a shadow step, it is the number of pairs or the number of compared answers, whichever is larger.
  */
 function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }: Seen): number {
   const { candidate, stable } = cellsInside(window);
@@ -102,7 +103,10 @@ function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }:
   return Math.min(totalOf(candidate, requestsOf), alone ? Infinity : totalOf(stable, requestsOf));
 }
 
-/** In the last stage of a Pass few requests are enough, unless the spec sets minRequests. */
+/**
+ * The number of requests of each revision that a Pass step needs. From the second stage on, `hardMinRequests` are
+ * enough, unless the spec sets minRequests.
+ */
 function requestsFor(plan: GatePlan, span: Span): number {
   const {
     stages: [, second],
@@ -119,8 +123,8 @@ function within(blocks: number, maxBlocks: number): number {
 }
 
 /**
- * The length of a NoFail step in blocks. It takes at least `least`, and waits for its early promise (constants.ts,
- * earlyPromise) until `most` at the latest.
+ * The length of a NoFail step in blocks. The step lasts at least `least` blocks, and waits for its early promise
+ * (constants.ts, earlyPromise) until block `most` at the latest.
  */
 export function noFailBlocks(
   plan: GatePlan,
@@ -142,7 +146,8 @@ function earlyStepWaits(
   const { least, most } = noFailBlocks(plan, maxBlocks, alone);
   if (known < least) return 'Time';
   if (gates.some(({ early }) => early === 'Blind')) return 'Blind';
-  // At this rate neither the requests nor the promise will be reached in time.
+  // True if, at the present rate of requests, the step would not get the requests for its promise in time. The default
+  // of minRequests is then lowered, too.
   const isTooSlow = (requests * within(tuning.promiseBlocks, maxBlocks)) / known < tuning.promiseRequests;
   const isOver = known >= most || isTooSlow;
   const givesWay = plan.isMinRequestsWritten === false && isOver;

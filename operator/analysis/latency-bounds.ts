@@ -1,9 +1,9 @@
 /**
- * The estimate and bounds of a quantile in a window, and whether they are above or below a limit.
+ * Computes the estimate and the bounds of a quantile in a window, and compares the bounds with a limit.
  *
- * Owns: the frame of a question (noise, minutes, pods), L = D - √(w_L² + m²) and U = D + √(w_U² + m²), and their
- * forecast.
- * Method: exact sampling widths (quantile-evidence.ts) and the minute margin (noise.ts), added in quadrature.
+ * Owns: the frame of a question (noise, minutes, pods), the lower bound L = D - √(w_L² + m²), the upper bound U =
+ * D + √(w_U² + m²), and the forecast of both. D is the estimate, w the sampling width, m the margin for minutes and
+ * pods. Method: exact sampling widths (quantile-evidence.ts) and the minute margin (noise.ts), added in quadrature.
  * Pure: the same blocks give the same bounds.
  */
 import { tuning } from './constants.ts';
@@ -35,22 +35,26 @@ export type LatencyQuestion = {
   readonly candidate: LatencySeries;
   /** Stable's series and the allowed slowdown (0.15), or a limit in milliseconds. */
   readonly against: { readonly stable: LatencySeries; readonly tolerance: number } | { readonly maxMs: number };
-  /** 0..1, exclusive. */
+  /** The gate's quantile, 0..1, exclusive. */
   readonly quantile: number;
-  /** The gate's α in this window, for a wrong Fail and for a wrong Pass. */
+  /** The gate's α in this window for a wrong Fail. */
   readonly alpha: number;
+  /** The gate's α in this window for a wrong Pass. */
   readonly passAlpha: number;
-  /** The bound that a Pass must show, in the unit of the limit and never below it. Infinity: a Pass claims nothing. */
+  /**
+   * The bound that a Pass must show, in the unit of the limit. It is at least the limit. Infinity: a Pass claims
+   * nothing.
+   */
   readonly toShow: number;
   /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** What a NoFail step tries to show before it ends (`Decided.early`). */
+  /** The bound that a NoFail step tries to show before it ends (`Decided.early`), in the unit of the limit. */
   readonly early: number;
   /** True: the gate may not fail yet, because a cold candidate is slow in its first minutes. */
   readonly isTooEarlyToFail: boolean;
   /** Age of a window, in blocks, until which an unseen warm-up may continue (warming.ts). */
   readonly warmBlocks: number;
-  /** Blocks of the window that are known. */
+  /** The number of blocks of the window that are known. */
   readonly known: number;
   /** Noise of stable before the window; used for a relative limit. */
   readonly history: NoiseHistory;
@@ -67,9 +71,9 @@ export type LatencyFrame = {
   /** C = ln(1/α), for a Fail and for a Pass. */
   readonly bounds: Readonly<Record<Said, number>>;
   readonly variance: number;
-  /** The variance that a Pass allows for (noise.ts). */
+  /** The variance that a Pass must allow for after a number of minutes (noise.ts). */
   readonly passVariance: (minutes: number) => number;
-  /** Minutes from which the variance is known, including history. */
+  /** The number of minutes from which the variance was measured, including history. */
   readonly knownMinutes: number;
   readonly podMargin: Readonly<Record<Said, number>>;
   readonly minutes: number;
@@ -84,7 +88,10 @@ export type LatencyView = {
   readonly stable?: LatencyCounts;
   readonly minutes: number;
 };
-/** The difference between the revisions, or the distance from the limit, in ln, and the margin of this number. */
+/**
+ * `contrast` is the difference between the revisions, or the distance from the limit, in ln. `margin` is the square of
+ * the margin for minutes and pods.
+ */
 type Estimate = { readonly contrast: Contrast; readonly margin: number };
 
 export function frameOf(question: LatencyQuestion): LatencyFrame {
@@ -140,10 +147,11 @@ function toShowOf(frame: LatencyFrame): number {
 }
 
 /**
- * The frame in which a Fail must hold again, without its worst stalls.
+ * The frame in which a Fail must hold again after the worst stalls were left out.
  *
- * The frame has a larger variance (noise.ts) and requires less evidence, because the bounds have spent α already and a
- * window without its worst 40 s is biased towards stable. The check can only remove Fails, so it spends no α.
+ * The frame has a larger variance (noise.ts). It requires less evidence, because the first check has spent α already
+ * and because a window without its worst 40 s makes the candidate look more like stable. The second check can only
+ * remove Fails, so it spends no α.
  */
 export function doubting(frame: LatencyFrame): LatencyFrame {
   const known = { variance: frame.variance, minutes: frame.knownMinutes };
@@ -181,7 +189,7 @@ type Imagined = { readonly growth?: number; /** Added to the estimate, in ln. */
 /**
  * Whether L = D - √(w_L² + m²) is above the limit.
  *
- * Written as a search that ends as soon as the width exceeds the distance from the limit.
+ * The search for the width ends as soon as the width exceeds the distance from the limit.
  */
 export function fails(frame: LatencyFrame, view: LatencyView, { growth = 1, shift = 0 }: Imagined = {}): boolean {
   const { contrast, margin } = estimateOf(frame, view, 'Fail', growth);
@@ -200,7 +208,7 @@ export function passes(
   return isWithin(contrast, 'upper', lnLimit(frame.question.against, toShow) - contrast.difference - shift, margin);
 }
 
-/** Whether √(width² + margin) is less than the distance from the limit. */
+/** Whether √(width² + margin) is less than the distance from the limit. `margin` is a square already. */
 function isWithin(contrast: Contrast, side: Side, distance: number, margin: number): boolean {
   const room = distance * distance - margin;
   if (distance <= 0 || !(room > 0)) return false;
@@ -209,8 +217,8 @@ function isWithin(contrast: Contrast, side: Side, distance: number, margin: numb
 }
 
 /**
- * A limit as a difference of ln. For a ratio this is ln(1 + limit); a limit in milliseconds is taken relative to the
- * limit of the contrast.
+ * A limit as a difference of ln. For a ratio this is ln(1 + limit). For milliseconds it is ln(limit / maxMs), because
+ * the contrast is the distance from maxMs.
  */
 function lnLimit(against: LatencyQuestion['against'], limit: number): number {
   return 'maxMs' in against ? Math.log(limit / against.maxMs) : Math.log1p(limit);
@@ -221,7 +229,7 @@ export function limitOf({ against }: LatencyQuestion): number {
   return 'maxMs' in against ? 0 : Math.log1p(against.tolerance);
 }
 
-/** Whether `growth` times as many requests would decide, if stalls are not considered. */
+/** Whether the gate would have a verdict with `growth` times as many requests. Stalls are not considered. */
 export function holdsGrown(frame: LatencyFrame, growth: number, shift: number): boolean {
   const view = viewOf(frame);
   if (passes(frame, view, frame.toShow, { growth, shift })) return true;

@@ -2,8 +2,9 @@
  * The latency gate: is the candidate's quantile within the limit?
  *
  * Owns: the verdict, its numbers and the forecast of requests still needed, for a relative and for an absolute limit.
- * Method: bounds (latency-bounds.ts). A verdict must hold without its worst stalls (stalls.ts). A Fail must also hold
- * under a larger noise and once the candidate is warm (warming.ts). The method is explained in docs/canary-analysis.md.
+ * Method: bounds (latency-bounds.ts). A verdict must also hold when the worst stalls are left out (stalls.ts). A Fail
+ * must also hold under a larger noise, and in the part of the window in which the candidate is warm (warming.ts). The
+ * method is explained in docs/canary-analysis.md.
  * Pure: the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
@@ -43,7 +44,10 @@ import { settlingOf } from './warming.ts';
 export type { LatencyQuestion } from './latency-bounds.ts';
 
 type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly requests: number };
-/** A verdict. `checked` has the verdict of the bounds alone, and the counts that remained without stalls. */
+/**
+ * A verdict. `checked` has the verdict that the bounds alone give, and the counts that remain without the stalls; it is
+ * absent if the bounds alone give no verdict.
+ */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
 /**
  * One question and its answers. Each answer is computed only when it is asked for, so that a look without numbers is
@@ -119,7 +123,10 @@ export class LatencyJudgement {
   }
 }
 
-/** The largest difference that nodes alone may cause. It is the margin of a Fail (pod-spread.ts). */
+/**
+ * The largest difference that nodes alone may cause while a revision has only one pod. It is the margin of a Fail for
+ * differences between pods (pod-spread.ts).
+ */
 function nodesMayDiffer({ question: { candidate, against }, podMargin }: LatencyFrame): {
   readonly nodesMayDiffer?: number;
 } {
@@ -128,8 +135,8 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Latency
 }
 
 /**
- * The forecast of a Fail that only waits for the end of the warm-up. This is the next block at the earliest, and the
- * time at which an unseen warm-up must be over at the latest.
+ * The forecast of a Fail that only waits for the end of the warm-up. The gate fails in the next block at the earliest,
+ * and when an unseen warm-up must be over at the latest.
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
@@ -158,7 +165,7 @@ function settle(frame: LatencyFrame): Settled {
   };
 }
 
-/** A Fail of the bounds must hold again; otherwise the gate is undecided, never a Pass. */
+/** A Fail of the bounds must hold in further checks. If it does not hold, the gate is undecided; it never passes. */
 function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled {
   const checked = { verdict: 'Fail', cleaned: cleanedView(frame, 'Fail') } as const;
   if (frame.question.isTooEarlyToFail)
@@ -170,7 +177,7 @@ function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled
 
 /**
  * While the candidate may be warming up, the gate does not fail and a NoFail step does not end. If a single stall is
- * the cause, the reason is OneWindow, so that a person can check.
+ * the cause of the Fail, the reason is OneWindow, so that a person can check.
  */
 function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
@@ -179,7 +186,10 @@ function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
     : { verdict: 'Undecided', reason: 'Uncertain', early: 'Blind' };
 }
 
-/** Fails if the Fail holds under a larger noise and without stalls. @param frame the part with a warm candidate */
+/**
+ * Fails the gate if the Fail also holds under a larger noise and without stalls.
+ * @param frame the part of the window in which the candidate is warm
+ */
 function confirmed(frame: LatencyFrame): Decided {
   if (!frame.enough) return { verdict: 'Undecided', reason: 'Uncertain' };
   const lasts = lastsTo(frame);
@@ -194,10 +204,9 @@ function confirmed(frame: LatencyFrame): Decided {
 /**
  * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
  *
- * Why: some requests are slow only once, such as the first request of each kind, for which the pod compiles code. They
- * stay among the slowest of the whole window for a long time. The check can only remove Fails.
- * @returns undefined while the half has too few requests above the quantile, or while the number of slow requests still
- * decreases
+ * Why: some requests are slow only once, such as the first request of each kind, for which the pod compiles code. These
+ * requests stay among the slowest requests of the window for a long time. The check can only remove Fails.
+ * @returns undefined while the latest half has too few requests, or while the number of slow requests still decreases
  */
 function lastsTo(frame: LatencyFrame): boolean | undefined {
   const { question, test } = frame;
@@ -220,8 +229,8 @@ function latestHalf(series: LatencySeries): LatencyCounts {
 }
 
 /**
- * Whether the share of slow requests is less than half of their share in the first half. In a lasting slowdown both
- * shares are equal.
+ * Whether the share of slow requests in the latest half is less than half of their share in the first half. In a
+ * lasting slowdown, both shares are equal.
  */
 function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
   const { total } = frame.question.candidate;
@@ -232,8 +241,8 @@ function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
 }
 
 /**
- * The part of the window after the candidate's warm-up. The limit is raised by the speed that the candidate may still
- * gain (warming.ts). Undefined during the warm-up.
+ * The part of the window after the candidate's warm-up, if the candidate exceeds the limit there even when the limit is
+ * raised by the speed that the candidate may still gain (warming.ts). Undefined if it does not, and during the warm-up.
  */
 function settledPart(frame: LatencyFrame): LatencyFrame | undefined {
   const { question } = frame;

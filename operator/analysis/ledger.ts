@@ -1,5 +1,5 @@
 /**
- * The known blocks of every pod. It takes reports and returns cells for the judge.
+ * A ledger of the known blocks of every pod. It takes reports and returns cells for the judge.
  *
  * Owns: the rule that for one pod, boot and block the count with the largest seq is kept. The order, repetition, loss
  * and delay of reports do not matter while the sidecar's ring still holds the block. A block that leaves the ring
@@ -29,13 +29,14 @@ export type Boot = {
   readonly blocks: Readonly<Record<string, BlockCount>>;
 };
 
-/** By pod and boot. */
+/** One entry for each boot of each pod, with the key `pod/bootId`. */
 export type Ledger = Readonly<Record<string, Boot>>;
 
 export const emptyLedger: Ledger = {};
 
 /**
- * The ledger with a report's blocks added. The same reports in any order and number give the same ledger.
+ * The ledger with a report's blocks added. The same reports give the same ledger, in any order and however often each
+ * is added.
  */
 export function fold(ledger: Ledger, report: BlockReport): Ledger {
   const key = `${report.pod}/${report.bootId}`;
@@ -60,8 +61,8 @@ function joinRanges(ranges: readonly (readonly [number, number])[]): (readonly [
 }
 
 /**
- * Blocks in which a pod of these revisions served but did not report. They are the gaps between reported ranges of one
- * boot. They are left out for both revisions, so that a gap favours neither.
+ * Blocks in which a pod of the given revisions served but did not report. They are the gaps between reported ranges of
+ * one boot. These blocks are left out for both revisions, so that a gap favours neither revision.
  */
 export function lostBlocks(ledger: Ledger, revisions: readonly string[]): readonly number[] {
   const lost = new Set<number>();

@@ -1,9 +1,10 @@
 /**
  * Latency histograms with logarithmic buckets, stored densely for arithmetic.
  *
- * Owns: merging, quantiles and tail counts. Counts may be fractions (requests weighted to a common mix).
- * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale are in
- * its end buckets.
+ * Owns: merging, quantiles and tail counts. Counts may be fractions, because requests are weighted to a common mix of
+ * classes.
+ * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale are
+ * counted in the first or the last bucket.
  * Pure: except `addCount`, `addInto` and `clear`, which change the histogram that they are given.
  */
 import { base, growth } from '../../api/histogram.ts';
@@ -12,7 +13,7 @@ import type { Histogram } from '../../api/report.ts';
 export type Scale = {
   /** ln(ms) of the lower edge of bucket 0. */
   readonly lnLow: number;
-  /** Width of a bucket in ln(ms): ln(1.02) is 2 %. */
+  /** Width of a bucket in ln(ms): with ln(1.02), each bucket is 2 % wide. */
   readonly lnStep: number;
   readonly buckets: number;
 };
@@ -33,7 +34,7 @@ export function emptyHistogram(scale: Scale): LatencyCounts {
   return { scale, counts: new Float64Array(scale.buckets), first: scale.buckets, last: -1, total: 0 };
 }
 
-/** Adds `count` requests to a bucket; an index outside the scale goes to the end bucket. */
+/** Adds `count` requests to a bucket; for an index outside the scale, to the first or the last bucket. */
 export function addCount(into: LatencyCounts, bucket: number, count: number): void {
   if (count === 0) return;
   const at = Math.min(into.scale.buckets - 1, Math.max(0, bucket));
@@ -48,7 +49,7 @@ export function latencyBucketOf(scale: Scale, lnMs: number): number {
   return Math.min(scale.buckets - 1, Math.max(0, Math.floor((lnMs - scale.lnLow) / scale.lnStep)));
 }
 
-/** Adds `from`, each count times `weight`. Both must have the same scale. */
+/** Adds each count of `from`, multiplied by `weight`, to `into`. Both histograms must have the same scale. */
 export function addInto(into: LatencyCounts, from: LatencyCounts, weight = 1): void {
   if (from.last < from.first) return;
   const { counts } = into;
@@ -75,7 +76,7 @@ export function sumOf(scale: Scale, parts: Iterable<LatencyCounts>): LatencyCoun
 }
 
 /**
- * A report's sparse histogram on a dense scale.
+ * Converts a report's sparse histogram to a dense scale.
  *
  * When the report has another base or growth (from a sidecar of another version), each bucket is added at its middle.
  * The error is at most half a bucket.
@@ -92,7 +93,7 @@ export function fromReport(report: Histogram, scale: Scale = reportScale): Laten
 /** A histogram with its tail sums, for many quantiles of the same counts. */
 export type Tail = {
   readonly histogram: LatencyCounts;
-  /** tail[i]: requests in buckets i and above. */ readonly sums: Float64Array;
+  /** sums[i]: requests in buckets i and above. */ readonly sums: Float64Array;
 };
 
 export function tailOf(histogram: LatencyCounts): Tail {
@@ -106,7 +107,8 @@ export function tailOf(histogram: LatencyCounts): Tail {
 }
 
 /**
- * ln(ms) of the latency that a fraction `exceeding` of the requests exceeds. It is log-linear inside a bucket.
+ * ln(ms) of the latency that a fraction `exceeding` of the requests exceeds. Inside a bucket it is interpolated
+ * log-linearly.
  *
  * @param exceeding 0..1: 0.05 asks for p95
  * @returns -Infinity for an empty histogram
@@ -147,7 +149,7 @@ function lastReaching(sums: Float64Array, wanted: number, { first, last }: Laten
   return low;
 }
 
-/** Requests above ln(ms) `level`; the level's own bucket counts in proportion. */
+/** Requests above ln(ms) `level`; the bucket that contains `level` counts in proportion. */
 export function countAbove({ scale, counts, first, last }: LatencyCounts, level: number): number {
   const exact = (level - scale.lnLow) / scale.lnStep;
   const bucket = Math.floor(exact);

@@ -1,8 +1,10 @@
 /**
- * One look at a window: from the known blocks to the evidence, every gate's verdict, and whether the step is over.
+ * One look at a window. It computes the evidence from the known blocks, then every gate's verdict, and whether the step
+ * is over.
  *
- * Owns: the choice of a look's last block. It is the last block that both revisions have reported, so that neither is
- * judged on minutes that are unknown for the other. Live rollouts and `kubectl-onnx replay` both use it.
+ * Owns: the choice of a look's last block. It is the last block that both revisions have reported, so that neither
+ * revision is judged on minutes that are unknown for the other. Live rollouts and `kubectl-onnx replay` both use this
+ * file.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -12,10 +14,10 @@ import type { GatePlan } from './plan.ts';
 import type { Cell, Both } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
-/** The known facts of both revisions since the weight was set. */
+/** What is known of both revisions since the weight was set. */
 export type Known = Omit<Evidence, 'window'> & {
   readonly cells: Both<readonly Cell[]>;
-  /** Required where `cells` are summed by block: the same cells summed by pod (merged-cells.ts). */
+  /** The same cells summed by pod. Required when `cells` are summed by block (merged-cells.ts). */
   readonly pods?: Both<readonly Cell[]>;
   readonly firstBlock: number;
   /** The last reported block of each revision. */
@@ -25,7 +27,7 @@ export type Known = Omit<Evidence, 'window'> & {
 
 export type Look = { readonly decided: readonly Decided[]; readonly step: StepVerdict };
 
-/** The last block that a look sees. */
+/** The last block that a look uses. */
 export function lastBlockOf({ heardUntil: { candidate, stable }, alone }: Pick<Known, 'heardUntil' | 'alone'>): number {
   return alone === true ? candidate : Math.min(candidate, stable);
 }
@@ -51,13 +53,13 @@ export function evidenceOf(known: Known): Evidence {
   };
 }
 
-/** @param require the requirement of the step; a step without one still fails on any Fail */
+/** @param require the requirement of the step; with either requirement, a Fail of any gate fails the step */
 export function lookAt(plan: GatePlan, evidence: Evidence, require: 'NoFail' | 'Pass'): Look {
   const decided = verdicts(plan, evidence);
   return { decided, step: stepVerdict(plan, evidence, decided, require) };
 }
 
-/** The same look with its numbers. */
+/** Every gate's verdict of the same look, with its numbers. */
 export function numbersAt(plan: GatePlan, evidence: Evidence): readonly GateResult[] {
   return judge(plan, evidence);
 }

@@ -1,8 +1,8 @@
 /**
- * A ledger's cells summed by block, and summed by pod. The gates use only these sums.
+ * Sums a ledger's cells by block and by pod. The gates use only these sums.
  *
- * Why: a window of hours with many pods has tens of thousands of cells, but only two thousand blocks and twenty pods.
- * Counts are whole numbers, so summing them does not change any verdict.
+ * Why: a window of hours with many pods has tens of thousands of cells, but only about two thousand blocks and twenty
+ * pods. Counts are whole numbers, so summing them does not change any verdict.
  * Pure: except for a cache for each block's counts. The counts never change once they are in a ledger.
  */
 import type { BlockCount } from '../../api/report.ts';
@@ -17,7 +17,7 @@ export type MergedCells = {
   readonly pods: readonly Cell[];
 };
 
-/** Both ends included; `lost` blocks are left out. */
+/** A range of blocks, both ends included. The blocks in `lost` are left out. */
 export type BlockSpan = { readonly first: number; readonly last: number; readonly lost?: readonly number[] };
 
 /** A cell with its histogram reduced to the buckets that have counts. */
@@ -114,7 +114,8 @@ function inOrder(a: Cell, b: Cell): number {
 }
 
 /**
- * A revision's blocks pod by pod, in order and without gaps, to learn noise from. Pods without requests are left out.
+ * A revision's blocks for each pod, in order and without gaps. Noise is learnt from them. Pods without requests are
+ * left out.
  */
 export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LatencyCounts[])[] {
   return Object.keys(ledger)

@@ -22,7 +22,7 @@ import {
 import { podSpread } from './pod-spread.ts';
 
 /**
- * Noise of stable's pods before the window, pod by pod, from the minutes' ln(quantile).
+ * Learns the noise of stable before the window, from each pod's ln(quantile) in every minute.
  *
  * The larger of two estimates counts. The first uses the differences between successive minutes (von Neumann, Ann.
  * Math. Stat. 12, 1941). It measures noise that changes every minute and ignores drift, but it misses lasting noise,
@@ -69,7 +69,10 @@ function spreadOf(pods: readonly (readonly LatencyCounts[])[], p: number, varian
   return spread.freedom === 0 ? undefined : spread;
 }
 
-/** ln(quantile) of a stretch of minutes with enough requests for it. */
+/**
+ * A stretch of `minutes` minutes with enough requests for the quantile: `value` is its ln(quantile), `n` its number of
+ * requests.
+ */
 type Stretch = { readonly value: number; readonly n: number; readonly minutes: number };
 
 function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
@@ -116,7 +119,10 @@ type LastingNoise = {
   readonly ordinary: number;
 };
 
-/** Lasting noise, measured about a straight line. It is 0 with fewer than two stretches per lag. */
+/**
+ * Lasting noise, measured about a straight line. The long-run variance is 0 if there are fewer than two stretches for
+ * each lag.
+ */
 function lastingNoise(stretches: readonly Stretch[], perRequest: number): LastingNoise {
   const count = stretches.length;
   const each = sum(stretches, (stretch) => stretch.minutes) / Math.max(1, count);
@@ -133,7 +139,7 @@ function lastingNoise(stretches: readonly Stretch[], perRequest: number): Lastin
   return { longRun: each * Math.max(0, longRun - sampling), ordinary: ordinaryShare(residuals, sampling) };
 }
 
-/** Residuals of a least-squares line. */
+/** The residuals of the values about their least-squares line. */
 function detrended(values: readonly number[]): number[] {
   const middle = (values.length - 1) / 2;
   const mean = sum(values, (value) => value) / values.length;

@@ -1,21 +1,23 @@
 /**
  * The random difference between the two revisions from minute to minute, and the margin for it.
  *
- * Owns: the variance between minutes, learnt from paired minute groups and from stable's history (noise-history.ts);
- * the effective number of minutes; the time-uniform margin.
+ * Owns: the variance between minutes, learnt from minute groups of both revisions and from stable's history
+ * (noise-history.ts); the effective number of minutes; the time-uniform margin.
  * Why: requests of one minute share noise, so precision must not grow faster than the number of minutes.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
 import { addInto, clear, emptyHistogram, lnQuantileOf, type LatencyCounts } from './log-histogram.ts';
 import type { LatencySeries } from './series.ts';
 
-/** Noise that is known before the window: its weight in minutes, and the sum of weighted variances of the log ratio. */
+/** The noise that is known before the window. */
 export type NoiseHistory = {
+  /** The weight of the history, in minutes. */
   readonly minutes: number;
+  /** The variance between minutes of the log ratio of two revisions, multiplied by `minutes`. */
   readonly weightedVariance: number;
   /**
-   * The same sum for a Pass. It allows for noise that half an hour is too short to show. Absent: only passDoubt is
-   * applied.
+   * `weightedVariance` raised for a Pass, which allows for noise that half an hour is too short to show. If absent,
+   * `weightedVariance` is multiplied by passDoubt.
    */
   readonly doubtedVariance?: number;
   /**
@@ -28,31 +30,35 @@ export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0, doubte
 
 /**
  * The factor by which a Pass raises a variance.
- * @param ordinary the share that comes from ordinary minutes and not from a few exceptional ones
+ * @param ordinary the share of the variance that comes from ordinary minutes and not from a few exceptional ones
  */
 export function doubtFor(ordinary: number): number {
   return Math.max(1, tuning.passDoubt * ordinary);
 }
 
-/** The variance of the history, raised as a Pass requires, as a weighted sum. */
+/** The weighted variance of the history, raised for a Pass. */
 export function doubtedVarianceOf({ weightedVariance, doubtedVariance }: NoiseHistory): number {
   return doubtedVariance ?? tuning.passDoubt * weightedVariance;
 }
 
 export type MinuteNoise = {
-  /** Variance of the difference of ln(latency) from one minute to the next. */
+  /** Variance between minutes of the compared difference in ln(latency). */
   readonly variance: number;
-  /** The variance for a Pass after a number of minutes: allows for noise that lasts longer than history shows. */
+  /** The variance for a Pass after a number of minutes. It allows for noise that lasts longer than history shows. */
   readonly passVariance: (minutes: number) => number;
-  /** The variance that the window itself measured, and its weight in minutes. */
+  /** The variance that was measured in the window itself. */
   readonly measured: number;
+  /** The weight of `measured`, in minutes. */
   readonly minutes: number;
 };
 
-/** The kind of comparison: two revisions, or one revision and a constant. */
+/** What is compared: the candidate with stable, or, if `stable` is absent, the candidate with a constant. */
 export type Compared = { readonly candidate: LatencySeries; readonly stable?: LatencySeries };
 
-/** The assumed variance of the compared difference before a measurement. A log ratio has the noise of two revisions. */
+/**
+ * The assumed variance of the compared difference before a measurement. A comparison of two revisions has the noise of
+ * both.
+ */
 export function assumedVariance(compared: Compared): number {
   return (compared.stable === undefined ? 1 : 2) * tuning.assumedNoise ** 2;
 }
@@ -60,8 +66,8 @@ export function assumedVariance(compared: Compared): number {
 /**
  * The sampling variance of ln(quantile), scaled to one request. With n requests the variance is this number / n.
  *
- * Woodruff's interval (J. Amer. Statist. Assoc. 47, 1952) of the pooled histogram at the size of a minute group, scaled
- * back to one request.
+ * It is computed from Woodruff's interval (J. Amer. Statist. Assoc. 47, 1952) of the pooled histogram for a sample of
+ * the size of a minute group, and scaled back to one request.
  */
 export function samplingVariance(total: LatencyCounts, p: number): number {
   const size = groupRequests(p);
@@ -74,11 +80,11 @@ export function samplingVariance(total: LatencyCounts, p: number): number {
 type Group = { readonly difference: number; readonly weight: number; readonly sampling: number };
 
 /**
- * Variance of the difference between minutes, from minute groups in which both revisions were seen.
+ * The variance between minutes of the compared difference, from minute groups with enough requests of both revisions.
  *
- * Method of moments: the weighted variance of the groups' differences minus the part that sampling explains. It is
- * shrunk towards the assumed variance by the known minutes (empirical Bayes). A candidate that is noisier than history
- * raises it at once.
+ * Method of moments: the weighted variance of the groups' differences minus the part that sampling explains. The result
+ * is shrunk towards the assumed variance, less so the more minutes are known (empirical Bayes). A candidate that is
+ * noisier than history raises the variance at once.
  */
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
@@ -135,9 +141,9 @@ function excessVariance(
  * The share of a variance that comes from ordinary minutes, 0..1. Occasional stalls make a variance large, but they are
  * not lasting noise.
  *
- * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal law. The
- * result is multiplied by `ordinaryRoom`, because with few minutes the percentile is often too small by chance. If
- * stalls cause the variance, the product is still near 0.
+ * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal
+ * distribution. The result is multiplied by `ordinaryRoom`, because with few minutes the percentile is often too small
+ * by chance. If stalls cause the variance, the product is still near 0.
  * @param residuals of minutes, about their mean @param sampling variance that sampling explains
  */
 export function ordinaryShare(residuals: readonly number[], sampling: number): number {
@@ -171,7 +177,9 @@ export function doubtedVariance(
   return Math.max(raised, (tuning.misalignment * measured * (groups.length - 1)) / (groups.length + 1));
 }
 
-/** Consecutive stretches of whole blocks, joined until each revision has enough requests. */
+/**
+ * Joins consecutive stretches of `least.blocks` blocks to groups in which each revision has `least.requests` requests.
+ */
 function pairedGroups(
   { candidate, stable }: Compared,
   p: number,
@@ -212,8 +220,8 @@ function addStretch(
 }
 
 /**
- * Σ a_t² plus the products of neighbours within one minute, with Bartlett's weights (Newey & West, Econometrica 55,
- * 1987).
+ * Σ a_t² plus the products of neighbouring values within one minute, with Bartlett's weights (Newey & West,
+ * Econometrica 55, 1987).
  */
 export function bartlett(a: readonly number[]): number {
   let result = 0;
@@ -225,8 +233,8 @@ export function bartlett(a: readonly number[]): number {
 }
 
 /**
- * The effective number of minutes, at least 1: (Σh)² / K(h), where h_t is the block's share of the comparison's
- * precision: n_c n_s / (n_c + n_s), or n_c against a constant.
+ * The effective number of minutes, at least 1: (Σh)² / K(h). K is `bartlett`. h_t is what block t adds to the precision
+ * of the comparison: n_c n_s / (n_c + n_s), or n_c in a comparison with a constant.
  */
 export function effectiveMinutes(candidate: readonly number[], stable?: readonly number[]): number {
   const shares = candidate.map((n, t) => {

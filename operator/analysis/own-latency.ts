@@ -1,5 +1,5 @@
 /**
- * Each revision's own quantile with its bounds, which is shown together with the difference of a latency gate.
+ * Each revision's own quantile with its bounds. Messages give it next to the difference that a latency gate measures.
  *
  * Why: "52% above stable" does not show whether users notice it; 95 ms against 62 ms does.
  * Rule: the mix of classes and the noise are the same as in the gate. No verdict depends on these numbers.
@@ -14,7 +14,7 @@ import { contrastWithLimit, quantileTest, type Side } from './quantile-evidence.
 import { cellsInside, classWeights, latencySeries, type Both, type Window } from './series.ts';
 import type { GateResult } from './verdict.ts';
 
-/** Bounds in milliseconds; an unknown bound is absent. */
+/** A quantile with its bounds, in milliseconds. A bound is absent while it is unknown. */
 export type OwnLatency = { readonly estimate: number; readonly lower?: number; readonly upper?: number };
 
 /** @returns the latencies that are known; empty for a gate on rates */
@@ -25,8 +25,8 @@ export function ownLatencies(
 ): Partial<Both<OwnLatency>> {
   if (!isOverLatency(gate)) return {};
   const { isCompared } = kindOfGate(gate);
-  // The noise of a comparison is the noise of two revisions.
   const bounds = { lower: Math.log(1 / (alpha - passAlpha)), upper: Math.log(1 / passAlpha) };
+  // The variance of a comparison is the sum of the variances of two revisions, so half of it is used for each revision.
   const revisions = isCompared ? 2 : 1;
   const variance = { lower: noise ** 2 / revisions, upper: passNoise ** 2 / revisions };
   const precision = { bounds, variance, minutes };

@@ -1,8 +1,9 @@
 /**
  * Pairs of service times by block, for the judge: the candidate's time divided by stable's time for the same request.
  *
- * Owns: the scale of ratios, and adding up the candidate pods' counts to one series. Pairs from all sources are added,
- * because a pair has the same meaning from every source. The number of pairs from each source is kept, too.
+ * Owns: the scale of ratios, and the sum of the counts of the candidate's pods in one series. Pairs from all sources
+ * are added, because a pair has the same meaning from every source. The number of pairs from each source is recorded,
+ * too.
  * Rule: pairs are not live traffic: no cell contains them (ledger.ts).
  * Units: the natural logarithm of a ratio; bucket i of the report is bucket i of the scale.
  * Pure.
@@ -15,7 +16,10 @@ import type { LatencySeries } from './series.ts';
 
 const lnGrowth = Math.log(ratioBuckets.growth);
 
-/** `fromReport` converts a report's base from seconds to the scale's milliseconds. For ratios this factor cancels. */
+/**
+ * The scale of ratios. `fromReport` multiplies a report's base by 1,000, from seconds to milliseconds; the scale
+ * contains the same factor, so that it cancels (lnRatioOffset).
+ */
 export const ratioScale: Scale = {
   lnLow: Math.log(ratioBuckets.base) + Math.log(1000) - lnGrowth,
   lnStep: lnGrowth,
@@ -27,7 +31,7 @@ export const lnRatioOffset = Math.log(1000);
 export type PairCount = Readonly<Partial<Record<PairSource, number>>>;
 
 export type PairedSeries = {
-  /** Ratios by position and by pod of the candidate, on `ratioScale`. */
+  /** Ratios by block position and by the candidate's pods, on `ratioScale`. */
   readonly series: LatencySeries;
   readonly counts: PairCount;
 };

@@ -27,8 +27,8 @@ export function increaseOf(value: number): string {
 }
 
 /**
- * "p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)"; an undecided gate gets its
- * estimate and bounds.
+ * "p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)"; for an undecided gate, the
+ * message gives the estimate and its bounds.
  */
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;

@@ -2,9 +2,9 @@
  * The paired gate: is the candidate slower for the same request? The method is explained in docs/canary-analysis.md,
  * Paired evidence.
  *
- * Owns: the verdict by pairs of service times and its bounds, and how it is combined with the live verdict.
- * Limits: it misses a slowdown that affects less than about one request in ten. It also misses time in a queue, because
- * that is not service time.
+ * Owns: the verdict from pairs of service times, its bounds, and the rule that combines this verdict with the live
+ * verdict. Limits: pairs do not show a slowdown that affects less than about one request in ten. They do not show time
+ * in a queue, because queue time is not part of the service time.
  * Pure: the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
@@ -20,20 +20,23 @@ import { settlingOf } from './warming.ts';
 
 export type PairedQuestion = {
   readonly paired: PairedSeries;
-  /** The allowed slowdown (0.15), and the bounds that a Pass and the early promise show. */
+  /** The allowed slowdown (0.15 is 15 %). */
   readonly limit: number;
+  /** The bound that a Pass must show, in the unit of `limit`. */
   readonly toShow: number;
+  /** The bound of the early promise, in the unit of `limit`. */
   readonly early: number;
   /** The gate's quantile, 0..1, exclusive. */
   readonly quantile: number;
-  /** α of a Fail and of a Pass by pairs in this window. */
+  /** The α for a wrong Fail by pairs in this window. */
   readonly alpha: number;
+  /** The α for a wrong Pass by pairs in this window. */
   readonly passAlpha: number;
-  /** Blocks of the window that are known. */
+  /** The number of blocks of the window that are known. */
   readonly known: number;
   /** Noise of stable's median before the window. */
   readonly history: NoiseHistory;
-  /** Pods of stable that answered; the candidate's pods are in the series. */
+  /** The number of stable's pods that answered. The candidate's pods are in the series. */
   readonly stablePods: number;
   readonly nodes: Nodes;
   /** The margin for lasting differences between pods, in standard deviations, as for the live gate (pod-spread.ts). */
@@ -43,21 +46,21 @@ export type PairedQuestion = {
 };
 
 /**
- * A Pass must hold for the midpoint between this quantile and the quantile 1 minus it. A gate with a lower quantile
- * uses its own quantile instead.
+ * A Pass must also hold for the midpoint between this quantile and the opposite one, 1 - 0.9. A gate on a lower
+ * quantile uses the gate's quantile instead of 0.9.
  */
 const outerQuantile = 0.9;
 /**
- * Above this quantile pairs may fail a gate but not pass it, because they do not show a slowdown of one request in
- * fifty.
+ * If a gate's quantile is higher than this, pairs may fail the gate but not pass it, because pairs do not show a
+ * slowdown of one request in fifty.
  */
 const passesUpTo = 0.95;
 const median = quantileTest(0.5);
 
 /**
- * The noise of a minute that is assumed before it is known. minuteNoise assumes the noise of one series (constants.ts,
- * assumedNoise), but a ratio has the noise of two revisions. This adds as many minutes with three times that variance,
- * so that the mean of both is twice the variance.
+ * The noise between minutes that is assumed before it is measured. minuteNoise assumes the noise of one series
+ * (constants.ts, assumedNoise), but a ratio has the noise of two revisions. This history adds as many minutes with
+ * three times that variance, so that the average is twice the variance.
  */
 const twoRevisions: NoiseHistory = {
   minutes: tuning.assumedMinutes,
@@ -67,8 +70,9 @@ const twoRevisions: NoiseHistory = {
 /**
  * Combines the live verdict of a gate with the verdict by pairs. Each of them used half of the gate's α.
  *
- * Fail if either fails; Pass if either passes and the other does not fail. If neither decides, the result has the live
- * verdict's reason. The early promise is shown when either shows it; the gate is blind only while both are blind.
+ * The result is Fail if either verdict is Fail. It is Pass if either verdict is Pass and the other is not Fail. If both
+ * are Undecided, the result has the reason of the live verdict. The early promise is shown when either of them shows
+ * it; the gate is blind only while both are blind.
  */
 export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
   live: D,
@@ -89,8 +93,8 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
 }
 
 /**
- * Whether pairs can pass a gate. They cannot pass a gate on classes or on a tail, because they do not show these. If a
- * Pass claims nothing, pairs do not have to show anything.
+ * Whether pairs can pass a gate. They cannot pass a gate that judges each class, or a gate on a high quantile, because
+ * pairs show neither classes nor the tail. If the Pass of a gate on a high quantile claims nothing, pairs can pass it.
  */
 export function canPassByPairs({
   quantile,
@@ -224,9 +228,10 @@ function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, 
 }
 
 /**
- * The larger of two upper bounds. One is the bound of the median, the other is the bound of the middle between the
- * outer quantiles, which share one α. Each bound is wrong with probability passAlpha at most. Both must be within the
- * limit, so neither spends α of the other (intersection-union test: Berger, Technometrics 24, 1982).
+ * The larger of two upper bounds. The first is the bound of the median. The second is the bound of the midpoint between
+ * the two outer quantiles, each of which uses half of α. Each bound is wrong with probability passAlpha at most. A Pass
+ * needs both bounds within the limit, so α is not split between the bounds (intersection-union test: Berger,
+ * Technometrics 24, 1982).
  */
 function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {
   const bound = Math.log(1 / question.passAlpha);
@@ -243,8 +248,8 @@ function upperOf({ question, variance, podMargin: pods }: Frame, { total, minute
 }
 
 /**
- * Fails if the Fail holds under a larger noise, without stalls, and in the part of the window with a warm candidate
- * (latency.ts).
+ * Fails the gate if the Fail also holds under a larger noise, without stalls, and in the part of the window in which
+ * the candidate is warm (latency.ts).
  */
 function confirmed(frame: Frame): Pick<Decided, 'verdict' | 'reason'> {
   const { series, question } = frame;

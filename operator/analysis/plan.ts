@@ -1,5 +1,5 @@
 /**
- * The gates of a rollout with their numbers, and the α of each gate.
+ * The gates of a rollout with their limits, and the α of each gate.
  *
  * Owns: the parsing of spec.rollout.gates and steps, the defaults, the split of α.
  * Pure: a plan is data. An invalid value throws AppError FIELD_INVALID with its path.
@@ -11,13 +11,13 @@ import { gatesIn, kindOfGate, type PartName, type PartsSpec, type TrafficGate } 
 
 export type Confidence = keyof typeof confidences;
 
-/** The fields of spec.rollout.gates about traffic, as written. */
+/** The fields of spec.rollout.gates about traffic, as the user wrote them. */
 export type GatesSpec = PartsSpec & {
   readonly confidence?: Confidence;
   readonly alpha?: string;
   readonly minRequests?: number;
 };
-/** The fields of spec.rollout.steps that the plan needs, as written. */
+/** The fields of spec.rollout.steps that the plan needs, as the user wrote them. */
 export type StepSpec = {
   readonly weight?: number;
   readonly analyze?: { readonly require: 'NoFail' | 'Pass' };
@@ -29,11 +29,13 @@ export type GatePlan = {
   readonly gates: readonly TrafficGate[];
   /** The α of each gate in each analyze step: α / (gates × steps). */
   readonly alphaPerGate: number;
-  /** Absent: Standard. */
+  /** If absent, Standard is used. */
   readonly confidence?: Confidence;
-  /** Whether the spec sets minRequests; a default is lowered when traffic is too low for it. */
+  /**
+   * Whether the spec sets minRequests. Only the default of minRequests is lowered when the traffic is too low for it.
+   */
   readonly isMinRequestsWritten?: boolean;
-  /** Requests of each revision before a step may end; they delay a Pass, never a Fail. */
+  /** The requests that each revision needs before a step may end. This delays a Pass, never a Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
   /** True for a candidate without traffic: minRequests then counts its answers that are compared with stable's. */
@@ -48,12 +50,12 @@ const defaults = {
 } as const;
 
 /**
- * The gates of a rollout whose spec sets no gates, with the share of α of each.
+ * The gates of a rollout whose spec sets no gates, with each gate's share of α.
  *
- * p95 finds most of the regressions that users notice, so it has the largest share. p99 affects one request in a
- * hundred, so a larger increase is allowed and a Pass does not wait for it. p99 does not fail before 2,000 requests,
- * because the first requests of each kind are slow while the pod compiles code for them. The values of atLast were
- * found by simulations with queues, retry storms and lasting noise.
+ * p95 finds most of the regressions that users notice, so it has the largest share. p99 concerns one request in a
+ * hundred, so its gate allows a larger increase, and a Pass does not wait for this gate. p99 does not fail before 2,000
+ * requests, because the first requests of each kind are slow while the pod compiles code for them. The values of atLast
+ * were found by simulations with queues, retry storms and lasting noise.
  */
 // prettier-ignore
 const defaultGates = [
@@ -66,10 +68,10 @@ const defaultGates = [
 /**
  * The plan of a rollout.
  *
- * Without latency gates p95 may rise by 15 % and p99 by 30 %; without error gates the error rate by one percentage
- * point. Agreement is judged only if the spec asks for it, because it needs samples. α is split over gates and analyze
- * steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for independent requests, even if
- * the gates are correlated.
+ * If the spec has no latency gates, p95 may rise by 15 % and p99 by 30 %. If it has no error gates, the error rate may
+ * rise by one percentage point. Agreement is judged only if the spec asks for it, because it needs samples. α is split
+ * over gates and analyze steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for
+ * independent requests, even if the gates are correlated.
  */
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): GatePlan {
   const at = 'spec.rollout.gates';
@@ -99,7 +101,8 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 type Shared = TrafficGate & { readonly share?: number };
 
 /**
- * Moves a default gate with less than half of α (p99) behind the gates on errors and the gates with absolute limits.
+ * The position of a gate in the plan. A default latency gate with less than half of α (p99) comes after the gates on
+ * errors and the gates with absolute limits.
  */
 function orderOf(gate: Shared): number {
   const { order, counts } = kindOfGate(gate);
@@ -110,7 +113,9 @@ function defaultsFor(part: PartName, gates: GatesSpec): readonly Shared[] {
   return gates[part] === undefined ? defaultGates.filter(({ kind }) => kind === `${part}-increase`) : [];
 }
 
-/** @param alpha of one step, split by the gates' shares; absent: each gate gets the same */
+/**
+ * @param alpha the α of one step, of which the gate gets its share; if undefined, the gate uses the plan's alphaPerGate
+ */
 function withoutShare({ share, ...gate }: Shared, alpha: number | undefined): TrafficGate {
   return alpha === undefined || share === undefined ? gate : ({ ...gate, alpha: alpha * share } as TrafficGate);
 }
@@ -138,8 +143,8 @@ export function shadowOf(plan: GatePlan): GatePlan {
  * own limit, from the first stage on the geometric mean of the limit and `atMost`, and from the second stage on
  * `atMost`. If `atMost` is Infinity, the result is Infinity from the start.
  *
- * The bounds hold at all times at once, so the claimed bound may depend on the time waited. The claim "nothing worse
- * than X" is as valid as if X had been chosen before.
+ * The bounds hold at all times at once, so the claimed bound may depend on how long the step has lasted. The claim
+ * "nothing worse than X" is as valid as if X had been chosen before.
  * @returns in the unit of the limit; Infinity if a Pass need not show anything
  */
 export function toShow(
@@ -165,10 +170,10 @@ export type Last = { readonly toShow: number; readonly looks: number };
 export type Wider = Pick<Relative, 'atMost' | 'atLast'>;
 
 /**
- * The last stage, for default gates. If minutes differ too much to show `atMost`, `atLast` is enough for a candidate
- * with a good estimate, which is at most the geometric mean of the limit and `atMost`. The condition only removes
- * Passes, so the bound stays valid.
- * @returns undefined before the last stage, and for a gate or confidence without one
+ * The last stage, for default gates. If the noise between minutes is too large to show `atMost`, it is enough to show
+ * `atLast` when the estimate is good: at most the geometric mean of the limit and `atMost`. The condition on the
+ * estimate only removes Passes, so the bound stays valid.
+ * @returns undefined before the last stage, and for a gate or a confidence without a last stage
  */
 export function lastToShow(
   limit: number,
@@ -186,7 +191,7 @@ export function lastToShow(
 
 /**
  * When a Pass may show a weaker bound than now, and which bound; undefined if the bound will not change.
- * @param estimate the gate's estimate, null without one; the last stage requires a good estimate
+ * @param estimate the gate's estimate, null if there is none; the last stage requires a good estimate
  */
 export function laterToShow(
   limit: number,
@@ -215,6 +220,6 @@ export function gateTimingOf({
 }
 
 export type Span = {
-  /** Number of whole known blocks. */ readonly known: number;
+  /** Number of known blocks that are complete. */ readonly known: number;
   /** Number of blocks that the step may last. */ readonly maxBlocks: number;
 };

@@ -1,7 +1,7 @@
 /**
  * Lasting differences between pods of one revision. They exist because nodes of one kind are not equally fast.
  *
- * Owns: the size of such differences, and the margin that they add to a comparison.
+ * Owns: the size of these differences, and the margin that they add to a comparison.
  * Pure: functions of the window's totals by pod.
  */
 import { groupRequests, tuning } from './constants.ts';
@@ -13,9 +13,9 @@ import type { LatencySeries, Nodes } from './series.ts';
  * The square of the margin for lasting differences between pods of one revision.
  *
  * One-way analysis of variance of the pods' ln(quantile). The difference of a revision's only pod cannot be measured.
- * The variance is then estimated from other pods, including stable's pods in the last half hour, and shrunk towards the
- * usual difference between virtual machines of one kind (constants.ts, assumedPodSpread). This is not needed if both
- * revisions run on the same nodes.
+ * The variance is then estimated from other pods, including stable's pods in the half hour before the window, and
+ * shrunk towards the usual difference between virtual machines of one kind (constants.ts, assumedPodSpread). No margin
+ * is needed if both revisions run on the same nodes.
  */
 export function podMargin(compared: Compared, p: number, known: PodMarginOf): number {
   const { candidate, stable } = compared;
@@ -43,8 +43,8 @@ export type PodMarginOf = {
 };
 
 /**
- * The variance of the pods' ln(quantile) about their revision's mean, minus the parts that requests and minutes
- * explain.
+ * The variance of the pods' ln(quantile) about their revision's mean, minus the parts that sampling and the noise
+ * between minutes explain.
  */
 export function podSpread(
   sides: readonly LatencySeries[],

@@ -2,10 +2,10 @@
  * The promise of a step before it begins: how long it will take at the present rate, what it can show, and which
  * increase it would find.
  *
- * Owns: the imagined window. In it both revisions behave like stable in the half hour before, with the same noise and
- * with the requests of the step's weight.
- * Method: the judge evaluates that window minute by minute (look.ts), so a promise follows every rule of the step. The
- * counts are expected values, so the promised duration is a median (docs/canary-analysis.md). No verdict depends on it.
+ * Owns: the imagined window. In that window, both revisions behave as stable did in the half hour before the step, with
+ * the same noise, and the requests are split by the step's weight. Method: the judge evaluates that window minute by
+ * minute (look.ts), so a promise follows every rule of the step. The counts are expected values, so the promised
+ * duration is a median (docs/canary-analysis.md). No verdict depends on a promise.
  */
 import { tuning } from './constants.ts';
 import type { Evidence } from './evidence.ts';
@@ -21,8 +21,9 @@ import type { GateResult } from './verdict.ts';
 export type Past = {
   /** Requests of both revisions together. */
   readonly requestsPerMinute: number;
-  /** Stable's share of failed requests, and the latencies of its answered requests. */
+  /** Stable's share of failed requests. */
   readonly failureRate: number;
+  /** The latencies of the requests that stable answered. */
   readonly latency: LatencyCounts;
   readonly history: (quantile: number) => NoiseHistory;
 };
@@ -42,13 +43,13 @@ export type Outlook = {
 export type GatePromise = {
   readonly gate: TrafficGate;
   /**
-   * The upper bound that the step shows for an identical revision when it ends, in the gate's unit; null: it shows
-   * nothing.
+   * The upper bound that is shown for an identical revision when the step ends, in the gate's unit. Null if the step
+   * shows no bound.
    */
   readonly shows: number | null;
   /**
-   * The smallest increase that is found in four of five cases; null: no increase is found so often, or the gate does
-   * not compare.
+   * The smallest increase that is found in four of five cases. Null if no increase is found that often, or if the gate
+   * does not compare.
    */
   readonly finds: number | null;
 };
@@ -56,8 +57,8 @@ export type GatePromise = {
 export type StepPromise = {
   readonly requestsPerMinute: number;
   /**
-   * Minutes until an identical revision continues: when it looks as good as it is, and when it looks worse by chance.
-   * Null: not within the step's time.
+   * Minutes until the step ends for an identical revision. `usual`: when the revision looks as good as it is;
+   * `unlucky`: when it looks worse by chance. Null if the step does not end within its time.
    */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
   /** The time in which the increase `finds` is found, in minutes. */
@@ -71,8 +72,8 @@ const mostSlower = 10;
 const halvings = 6;
 /**
  * The ratio of two increases: the increase that is found in four of five cases, divided by the increase that is found
- * in half of the cases. The bound is about 3.4 standard errors from the limit, and four of five cases need 0.84 more:
- * 4.24 / 3.4 = 1.25.
+ * in half of the cases. The bound is about 3.4 standard errors from the limit, and four of five cases need 0.84
+ * standard errors more: 4.24 / 3.4 = 1.25.
  */
 const fourOfFive = 1.25;
 
@@ -127,7 +128,10 @@ type Worse = {
 
 type Search = { readonly from?: number; readonly unluckyBy?: (blocks: number) => Worse };
 
-/** The first whole minute at which the step may end. */
+/**
+ * The number of blocks after which the step ends, in steps of a minute. Undefined if it does not end within
+ * `maxBlocks`.
+ */
 function endOf(
   world: World,
   { plan, require, maxBlocks }: Outlook,
@@ -240,8 +244,8 @@ function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): {
 }
 
 /**
- * Signs that alternate by minute, so that every four minutes have the variance of two revisions and a mean difference
- * of 0.
+ * The sign of the noise in a minute: `fromMinute` for the candidate, `everyOther` for stable. Over four minutes, the
+ * difference between the revisions has a mean of 0 and the variance of two revisions.
  */
 const fromMinute = (minute: number): number => (minute % 2 === 0 ? 1 : -1);
 const everyOther = (minute: number): number => (minute % 4 < 2 ? 1 : -1);

@@ -77,7 +77,7 @@ function reach(
 export type QuantileSample = { readonly tail: Tail; readonly n: number };
 export type Side = 'lower' | 'upper';
 
-/** A difference of ln(latency) with the half width of sampling on either side. */
+/** A difference of ln(latency), with the half width of its bounds on each side, from sampling alone. */
 export type Contrast = {
   readonly difference: number;
   /** Infinity while the requests are too few. @param enough the search may stop once the width is over this */

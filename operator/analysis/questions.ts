@@ -1,8 +1,8 @@
 /**
- * The question of each gate to a window.
+ * Builds the question that each gate asks about a window.
  *
- * Owns: which counts each gate uses, its α, and the bound that it must show by now. A gate against stable's latency
- * uses live requests and pairs of service times.
+ * Owns: which counts each gate uses, its α, and the bound that it must show by now. A gate that compares latency with
+ * stable's uses live requests and pairs of service times.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -29,7 +29,7 @@ import type { PairedResult } from './verdict.ts';
 
 export type Judgement = LatencyJudgement | EachClass | RateJudgement;
 
-/** The judgement of a gate by live requests. */
+/** The judgement of a gate from live requests. */
 export function judgementOf(gate: TrafficGate, facts: WindowFacts): Judgement {
   if (!isOverLatency(gate)) return new RateJudgement(rateQuestion(gate, facts));
   return isLatencyCompared(gate) && gate.eachClass === true
@@ -47,8 +47,8 @@ function eachClass(gate: ComparedLatencyGate, facts: WindowFacts): EachClass {
 }
 
 /**
- * The α of a gate, and the bound that the gate must show by now. From the window's first pair on, a gate against
- * stable's latency uses one half of its α for live requests and one half for pairs.
+ * The α of a gate, and the bound that the gate must show by now. From the window's first pair on, a gate that compares
+ * latency with stable's uses one half of its α for live requests and one half for pairs.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
   const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);
@@ -61,9 +61,9 @@ function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) 
     ...present({ last: lastToShow(limit, wider, plan, span) }),
     early: Math.max(limit, early),
   });
-  // A gate may fail after a third of a short step, so that a step of a few minutes can judge within its time.
   const isFew =
     'failsFrom' in gate && gate.failsFrom !== undefined && totalOf(cells.candidate, requestsOf) < gate.failsFrom;
+  // A gate may fail after a third of a short step, so that a step of a few minutes can judge within its time.
   const isTooEarlyToFail = isFew || span.known < Math.min(failBlocks, span.maxBlocks / 3);
   return {
     alpha,
@@ -101,7 +101,7 @@ function latencyQuestion(gate: LatencyGate, facts: WindowFacts): LatencyQuestion
   };
 }
 
-/** The result of a gate by pairs; undefined without pairs, or for a gate that pairs cannot judge. */
+/** The result of a gate from pairs. Undefined if there are no pairs, or if pairs cannot judge the gate. */
 export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedResult | undefined {
   const { paired, pods, extent, history, nodes } = facts;
   if (paired === undefined || !isLatencyCompared(gate)) return undefined;
@@ -124,7 +124,7 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
     : said;
 }
 
-/** What a NoFail step must show for a gate: at most 50 % slower, or nothing if a Pass of the gate shows nothing. */
+/** What a NoFail step must show for a gate: at most 50 % slower, or nothing if a Pass of the gate claims nothing. */
 function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;
 }

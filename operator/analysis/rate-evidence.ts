@@ -17,13 +17,15 @@ import { logBeta } from './special-functions.ts';
 export type Dispersion = {
   /** Requests per minute, approximately. */
   readonly perMinute: number;
-  /** Measured square of the rate's relative standard deviation between minutes, and its weight in minutes. */
+  /** The measured square of the rate's relative standard deviation between minutes. */
   readonly measured: number;
+  /** The weight of `measured`, in minutes. */
   readonly minutes: number;
 };
 
 /**
- * The variance between minutes in excess of the binomial's, by the method of moments over Bartlett-weighted blocks.
+ * Measures the variance between minutes beyond that of a binomial distribution, by the method of moments over
+ * Bartlett-weighted blocks.
  */
 export function dispersionOf({ events, trials }: Counts): Dispersion {
   const n = total(trials);
@@ -42,8 +44,8 @@ export function dispersionOf({ events, trials }: Counts): Dispersion {
 }
 
 /**
- * The square of the relative standard deviation that is used. Measured values are shrunk towards the assumed one, but a
- * candidate with more noise raises it at once.
+ * The square of the rate's relative standard deviation between minutes, as the bounds use it. Measured values are
+ * shrunk towards the assumed value, but a candidate with more noise raises the result at once.
  */
 export function clustering(candidate: Dispersion, stable?: Dispersion): number {
   let weight = tuning.assumedRateMinutes;
@@ -77,7 +79,7 @@ const tiny = 1e-9;
 
 /**
  * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design
- * effect 1/z = 1 + k² M min(1, q / (1 - q)) and the priors Beta(½, 50) and Beta(½, ½).
+ * effect 1/z = 1 + k² M min(1, q / (1 - q)), where k² M is `cluster`, and with the priors Beta(½, 50) and Beta(½, ½).
  *
  * A mixture of martingales of mean 1 is a martingale of mean 1 for every prior. Where errors are rare, the first prior
  * needs only half the requests.
@@ -118,13 +120,14 @@ function edge(near: number, far: number, against: (q: number) => boolean, steps 
   return outside;
 }
 
-/** Two revisions: evidence against "the candidate's rate is stable's plus `increase`". */
+/** The samples of the two revisions that are compared. */
 export type RatePair = { readonly candidate: RateSample; readonly stable: RateSample };
 
 /**
- * E(δ) = min over q of R_c(q + δ) + R_s(q): the product of the two martingales at the pair of rates that fits best
- * (a profile over the nuisance rate; the minimum keeps the level). The minimum lies between the observed f_s and
- * f_c - δ, where both rates are possible (outside that the sum is no longer unimodal); golden section search.
+ * Evidence against "the candidate's rate is stable's rate plus δ", where δ is `increase`: E(δ) = min over q of
+ * R_c(q + δ) + R_s(q), the product of the two martingales at the pair of rates that fits best (a profile over the
+ * nuisance rate; the minimum keeps the level). The minimum lies between the observed f_s and f_c - δ, where both rates
+ * are possible (outside this interval the sum is no longer unimodal). It is found by golden section search.
  * @param enough the search may stop once it knows that the minimum is below this
  */
 export function increaseEvidence({ candidate, stable }: RatePair, increase: number, enough = -Infinity): number {

@@ -2,7 +2,8 @@
  * The gates on rates: errors, and answers that disagree with stable's.
  *
  * Owns: the verdict, its bounds and the forecast of requests still needed, for a relative and for an absolute limit.
- * Method: tempered evidence (rate-evidence.ts). A verdict must hold without its worst bursts (stalls.ts).
+ * Method: tempered evidence (rate-evidence.ts). A verdict must also hold when the worst bursts are left out
+ * (stalls.ts).
  * Pure: the same blocks give the same verdict, however often it is computed.
  */
 import { tuning } from './constants.ts';
@@ -30,16 +31,17 @@ export type RateQuestion = {
    * Stable's counts and the allowed increase over its rate (0.005 is half a percent of requests), or an absolute limit.
    */
   readonly against: { readonly stable: Counts; readonly increase: number } | { readonly max: number };
-  /** α in this window for a wrong Fail, and for a wrong Pass. */
+  /** The gate's α in this window for a wrong Fail. */
   readonly alpha: number;
+  /** The gate's α in this window for a wrong Pass. */
   readonly passAlpha: number;
   /** The bound that a Pass must show: the limit or a weaker bound. Infinity: a Pass claims nothing. */
   readonly toShow: number;
   /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** What a NoFail step tries to show before it ends (`Decided.early`). */
+  /** The bound that a NoFail step tries to show before it ends (`Decided.early`). */
   readonly early: number;
-  /** Blocks of the window that are known. */
+  /** The number of blocks of the window that are known. */
   readonly known: number;
   readonly pods: { readonly candidate: number; readonly stable: number };
 };
@@ -58,7 +60,11 @@ type View = { readonly candidate: RateSample; readonly stable?: RateSample };
 type Cleaned = { readonly view: View; readonly windows: number; readonly requests: number };
 type Settled = {
   readonly decided: Decided;
-  /** The verdict of the bounds alone, and the counts that remained without bursts. */ readonly checked?: {
+  /**
+   * The verdict that the bounds alone give, and the counts that remain without the bursts. Absent if the bounds alone
+   * give no verdict.
+   */
+  readonly checked?: {
     readonly verdict: Said;
     readonly cleaned: Cleaned;
   };
@@ -150,7 +156,10 @@ export class RateJudgement {
   }
 }
 
-/** In the last stage a Pass may show less if the estimate is good. */
+/**
+ * The bound that a Pass must show. In the last stage, a weaker bound is enough if the estimate is good (plan.ts,
+ * lastToShow).
+ */
 function toShowOf(frame: Frame): number {
   const { last, toShow } = frame.question;
   return last !== undefined && observed(viewOf(frame)) <= last.looks ? Math.max(toShow, last.toShow) : toShow;
@@ -194,14 +203,17 @@ function standsIn(frame: Frame, said: Said, view: View): boolean {
 }
 
 /**
- * When its worst 40 s are left out, a Fail needs less evidence, as for latency (constants.ts, stallEvidence): the
- * bounds have spent α already, and the remaining counts are biased towards stable.
+ * When the worst 40 s are left out, a Fail needs less evidence, as for latency (constants.ts, stallEvidence). The first
+ * check has spent α already, and without its worst 40 s the candidate looks more like stable.
  */
 function lessStrict(frame: Frame): Frame {
   return { ...frame, bounds: { ...frame.bounds, Fail: frame.bounds.Fail * tuning.stallEvidence } };
 }
 
-/** @param growth factor of the counts @param shift events added to the candidate's, for a forecast */
+/**
+ * @param growth factor of all counts, for a forecast
+ * @param shift number of events to add to the candidate's events, for a forecast
+ */
 function viewOf(frame: Frame, growth = 1, shift = 0): View {
   const sample = (side: Side, more: number): RateSample => ({
     x: Math.min(side.n, Math.max(0, side.x + more)) * growth,

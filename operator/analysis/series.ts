@@ -1,8 +1,8 @@
 /**
  * The counts of both revisions in a window, block by block, with the same mix of request classes.
  *
- * Owns: converting the counts of pods to the counts that the gates use. It only adds, so the order of the reports and
- * the number of looks do not matter.
+ * Owns: converting the counts of pods to the counts that the gates use. The conversion only adds counts, so the order
+ * of the reports and the number of looks do not matter.
  * Units: a position is a block's index minus the index of the window's first block.
  * Pure: no state between calls.
  */
@@ -13,24 +13,26 @@ export type Both<T> = { readonly candidate: T; readonly stable: T };
 /** The answers of one pod in one block, of one tier and size class. */
 export type Cell = {
   readonly pod: string;
-  /** Block: floor(unix seconds / 20), by the clock of the pod's sidecar at the end of the request. */
+  /** The index of the block: floor(unix seconds / 20), by the clock of the pod's sidecar at the end of the request. */
   readonly block: number;
   readonly tier: string;
   readonly sizeClass: number;
   /** Latencies of answered requests. */
   readonly latency: LatencyCounts;
-  /** Requests that count for the error rate, and how many of them failed. */
+  /** The number of requests that count for the error rate. */
   readonly requests: number;
+  /** How many of `requests` failed. */
   readonly failures: number;
-  /** Sampled requests whose answers were compared with stable's, and how many disagreed. */
+  /** The number of sampled requests whose answers were compared with stable's. */
   readonly compared: number;
+  /** How many of `compared` disagreed with stable's answers. */
   readonly disagreed: number;
 };
 
 export type Window = Both<readonly Cell[]> & {
-  /** The first whole block after the weight was verified. */
+  /** The first block that began after the weight was verified. */
   readonly firstBlock: number;
-  /** The last block of the latest report. */
+  /** The last block of the window (look.ts, lastBlockOf). */
   readonly lastBlock: number;
   /** Blocks with requests whose counts are lost. They are left out for both revisions. */
   readonly lostBlocks?: readonly number[];
@@ -58,7 +60,7 @@ export type LatencySeries = {
   readonly pods: readonly LatencyCounts[];
 };
 
-/** The number of positions of a window, and how many of them are not lost. */
+/** `positions` is the number of blocks of a window; `known` is how many of these blocks are not lost. */
 export type Extent = { readonly positions: number; readonly known: number };
 
 export function extentOf(window: Window): Extent {
@@ -68,7 +70,10 @@ export function extentOf(window: Window): Extent {
   return { positions, known: positions - lostInside };
 }
 
-/** The window's cells that count: inside it, not in a lost block, and of the given tier (all tiers if undefined). */
+/**
+ * The cells that count: those inside the window, not in a lost block, and of the given tier (of all tiers if `tier` is
+ * undefined).
+ */
 export function cellsInside(window: Window, tier?: string): Both<readonly Cell[]> {
   const lost = new Set(window.lostBlocks ?? []);
   const counts = (cell: Cell): boolean =>
@@ -91,9 +96,9 @@ type Weights = ReadonlyMap<string, number>;
  * Weights that give both revisions the same mix of classes (tier and size class).
  *
  * Direct standardisation: class k gets the share w_k ∝ n_ck n_sk / (n_ck + n_sk), which makes the comparison most
- * precise, and each revision counts for the effective number 1 / Σ(w_k² / n_rk) of requests (Kish, Survey Sampling,
- * 1965, 11.7). With one class, or equal mixes, every weight is 1. A class that only one revision has seen has weight 0.
- * @returns no weights for a single class: every request counts once
+ * precise. Each revision then counts as 1 / Σ(w_k² / n_rk) requests, its effective number (Kish, Survey Sampling, 1965,
+ * 11.7). With one class, or equal mixes, every weight is 1. A class that only one revision has seen has weight 0.
+ * @returns an object without weights if there is a single class: every request then counts once
  */
 export function classWeights(cells: Both<readonly Cell[]>, measure: Measure): Partial<Both<Weights>> {
   if (areOfOneClass(cells)) return {};
@@ -137,7 +142,7 @@ function classOf(cell: Cell): string {
 
 type Span = { readonly firstBlock: number; readonly positions: number; readonly scale: Scale };
 
-/** @param weights from classWeights; absent: every request counts once */
+/** @param weights from classWeights; if absent, every request counts once */
 export function latencySeries(
   { blocks: cells, pods: podCells }: BothWays,
   span: Span,
@@ -162,7 +167,10 @@ export function latencySeries(
   return { blocks: blocks.map((block) => block.histogram), total: total.histogram, pods: perPod };
 }
 
-/** One revision's requests for the sums by block and by pod. Both are the same cells, or each is already summed. */
+/**
+ * One revision's cells: `blocks` for the sums by block, `pods` for the sums by pod. The two lists contain the same
+ * cells, unless the cells are already summed by block and by pod (merged-cells.ts).
+ */
 export type BothWays = { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] };
 
 function weightOf(cell: Cell, weights: Weights | undefined): number {
@@ -210,7 +218,7 @@ function nothing(scale: Scale): LatencyCounts {
   return made;
 }
 
-/** @param weights from classWeights; absent: every trial counts once */
+/** @param weights from classWeights; if absent, every trial counts once */
 export function countSeries(
   cells: readonly Cell[],
   span: Omit<Span, 'scale'>,

@@ -16,7 +16,7 @@ export function increaseWords(gate: Pick<TrafficGate, 'kind'>, value: number): s
   return kindOfGate(gate).unit === 'points' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
 }
 
-/** Rounded up to two digits. */
+/** Rounded up to two significant digits. */
 export function roundedUp(value: number): number {
   if (!(value > 0)) return 0;
   const digit = 10 ** (Math.floor(Math.log10(value) + 1e-9) - 1);
@@ -24,9 +24,9 @@ export function roundedUp(value: number): number {
 }
 
 /**
- * "nothing worse than +38 % p95, +2.1 points errors shown; no bound for p99" of the gates that compare with stable. A
- * bound that pairs have shown is followed by "from pairs". A NoFail step may end with an undecided gate; such a gate
- * has no bound.
+ * The bounds of the gates that compare with stable: "nothing worse than +38 % p95, +2.1 points errors shown; no bound
+ * for p99". A bound that pairs have shown is followed by "from pairs". A NoFail step may end while a gate is undecided;
+ * that gate then has no bound.
  *
  * @returns undefined when no gate has shown anything
  */
@@ -44,8 +44,8 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
 }
 
 /**
- * The bound of the evidence that passed: of the pairs, or else of live requests. If a Pass claims nothing, a Pass by
- * pairs does not show the tail.
+ * The bound that a gate has shown. It comes from pairs if the pairs passed the gate, otherwise from live requests. If a
+ * Pass of the gate claims nothing, the bound always comes from live requests, because pairs do not show the tail.
  */
 function shownIn(
   gate: TrafficGate,

@@ -1,18 +1,20 @@
 /**
- * Which blocks to leave out so that a verdict does not depend on a few stalls.
+ * Chooses the blocks to leave out, so that a verdict does not depend on a few stalls.
  *
- * Owns: the rule: always the worst 40 s, then further windows only while they are outliers among the revision's own
- * blocks. A lasting slowdown then loses only one window, but a stall loses its whole effect.
+ * Owns: the rule. The worst 40 s are always left out. Further windows of 40 s are left out only while they are outliers
+ * among the revision's own blocks. A lasting slowdown therefore loses only one window, but stalls lose their entire
+ * effect.
  * Pure: a function of the counts by block.
  */
 import { tuning } from './constants.ts';
 import { total } from './rate-evidence.ts';
 
 export type StallCounts = {
-  /** Events (requests over a level, or errors) and all requests, by position. */
+  /** The number of events (requests over a level, or errors), by position. */
   readonly events: readonly number[];
+  /** The number of all requests, by position. */
   readonly trials: readonly number[];
-  /** Positions whose blocks are known. */
+  /** The number of positions whose blocks are known. */
   readonly known: number;
 };
 

@@ -10,7 +10,7 @@ import type { ReasonFrom } from '../../api/reasons.ts';
 import type { PairSource } from '../../api/report.ts';
 
 export type Verdict = 'Pass' | 'Fail' | 'Undecided';
-/** A verdict that decides. */
+/** A verdict other than Undecided. */
 export type Said = Exclude<Verdict, 'Undecided'>;
 
 /** Why a gate is undecided. */
@@ -21,43 +21,50 @@ export type Decided = {
   readonly reason?: UndecidedReason;
   /**
    * For a NoFail step. Shown: the candidate is not worse than the early promise (constants.ts). Blind: the gate could
-   * not have failed yet, even for a bad candidate. Absent: neither. A gate without an early promise reports Shown.
+   * not have failed yet, even for a bad candidate. Absent if neither is true. A gate without an early promise reports
+   * Shown.
    */
   readonly early?: 'Shown' | 'Blind';
 };
 
-/** A class of requests. sizeClass: the upper limit of input elements (of tokens, for text), a power of two. */
+/** A class of requests. `sizeClass` is the upper limit of its input elements (its tokens, for text), a power of two. */
 export type RequestClass = { readonly tier: string; readonly sizeClass: number };
 
 export type GateNumbers = {
-  /** The class of the verdict, for a gate that judges each class. */
+  /**
+   * For a gate that judges each class: the class whose judgement determines the verdict. Absent if the mix of all
+   * requests determines it.
+   */
   readonly ofClass?: RequestClass;
   readonly candidateRequests: number;
   /** Absent for a gate that does not compare with stable. */
   readonly stableRequests?: number;
   readonly unit: 'ratio' | 'ms' | 'share';
-  /** Point estimate and bounds, in `unit`; null while unknown. */
+  /** The point estimate, in `unit`; null while it is unknown. */
   readonly estimate: number | null;
+  /** The lower bound, in `unit`; null while it is unknown. */
   readonly lower: number | null;
+  /** The upper bound, in `unit`; null while it is unknown. */
   readonly upper: number | null;
   /** The limit: the gate fails when the lower bound is above it. */
   readonly limit: number;
   /**
-   * The gate passes when the upper bound is at most this value. It is the limit, or more when the traffic cannot show
-   * the limit; Infinity when a Pass claims nothing.
+   * The gate passes when the upper bound is at most this value. The Pass then shows this value: it is evidence that the
+   * candidate is not worse. The value is the limit, or larger when the traffic cannot show the limit. It is Infinity
+   * when a Pass claims nothing.
    */
   readonly toShow: number;
   /**
-   * The candidate's requests that a verdict still needs, by the current estimate. It is a forecast, not a bound; 0 once
-   * decided, null when no number of requests is enough.
+   * The candidate's requests that a verdict still needs, by the current estimate. It is a forecast, not a bound. It is
+   * 0 once the gate has a verdict, and null when no number of requests is enough.
    */
   readonly requestsStillNeeded: number | null;
   /**
-   * The same forecast for estimates one standard error lower and higher; null when no number of requests is enough.
-   * Absent once decided, and when no requests are missing.
+   * The range of `requestsStillNeeded` for estimates up to one standard error lower and higher. A null end means that
+   * no number of requests is enough. Absent once the gate has a verdict, and when more requests would not help.
    */
   readonly neededRange?: readonly [low: number | null, high: number | null];
-  /** Chance that the bounds are wrong in this window: of a wrong Fail and of a wrong Pass together. */
+  /** Chance that the bounds are wrong in this window: the sum of the α for a wrong Fail and the α for a wrong Pass. */
   readonly alpha: number;
   /** The part of `alpha` for a wrong Pass, which is the α of the upper bound. */
   readonly passAlpha: number;
@@ -68,42 +75,44 @@ export type GateNumbers = {
 };
 
 export type LatencyEvidence = {
-  /** The effective number of minutes of the requests. */
+  /** The effective number of minutes over which the requests are spread (noise.ts, effectiveMinutes). */
   readonly minutes: number;
-  /** Standard deviation between minutes: of the compared ln(latency), or of the rate, relative to the rate. */
+  /**
+   * For latency: the standard deviation between minutes of the compared ln(latency). For rates: the standard deviation
+   * between minutes of the rate, relative to the rate.
+   */
   readonly noise: number;
-  /** The standard deviation that a Pass assumes; present only if it is larger than the measured one. */
+  /** For latency: the standard deviation that a Pass assumes. Absent for a gate on rates. */
   readonly passNoise?: number;
   readonly candidatePods: number;
   readonly stablePods?: number;
   /**
-   * If a revision has one pod and nodes may differ: the largest difference in latency that nodes alone may cause, as a
-   * ratio minus one (0.28: 28 %).
+   * The largest difference in latency that nodes alone may cause, as a ratio minus one (0.28 is 28 %). Present only if
+   * a revision has a single pod and the revisions may run on different nodes.
    */
   readonly nodesMayDiffer?: number;
-  /** Windows of 40 s that were left out to check whether the verdict still holds. */
+  /** The number of windows of 40 s that were left out to check whether the verdict still holds. */
   readonly windowsRemoved: number;
   /**
    * The deciding bound (lower for a Fail, upper for a Pass) without the windows that were left out, in the gate's unit.
-   * A latency Fail needs less evidence for this bound (constants.ts, stallEvidence). Absent when no window was left
-   * out.
+   * It is computed with the evidence that a verdict needs at first; without the windows, a Fail needs less evidence
+   * (constants.ts, stallEvidence). Absent when no window was left out.
    */
   readonly boundWithoutStalls?: number;
 };
 
-/** The result of a latency gate by pairs of service times (paired.ts). */
+/** The result of a latency gate from pairs of service times (paired.ts). */
 export type PairedResult = Pick<Decided, 'verdict' | 'reason'> & {
   readonly pairs: number;
   /** The number of pairs from each source. */
   readonly counts: Readonly<Partial<Record<PairSource, number>>>;
-  /**
-   * The typical slowdown of the same request, as a ratio minus one; null while there are too few pairs. A Pass shows
-   * `upper`.
-   */
+  /** The typical slowdown of the same request, as a ratio minus one; null while there are too few pairs. */
   readonly estimate: number | null;
+  /** The lower bound of the slowdown; null while it is unknown. */
   readonly lower: number | null;
+  /** The upper bound of the slowdown, which a Pass shows; null while it is unknown. */
   readonly upper: number | null;
-  /** Shown: not worse than the early promise. Blind: the pairs could not have failed the gate yet. */
+  /** Shown: the candidate is not worse than the early promise. Blind: the pairs could not have failed the gate yet. */
   readonly early?: 'Shown' | 'Blind';
 };
 

@@ -1,9 +1,9 @@
 /**
- * Whether a slow candidate is still warming up: caches fill and code is compiled, then latency settles.
+ * Decides whether a slow candidate is still warming up: caches fill and code is compiled, then the latency settles.
  *
- * Owns: the rule that a warm-up is not a regression. A Fail must hold in the latest part of the window that has no
- * trend towards stable, even if the largest trend that could be hidden in it continued for a while. The first minutes
- * cannot show a trend.
+ * Owns: the rule that a warm-up is not a regression. A Fail must hold in the latest part of the window, in which the
+ * candidate has no trend towards stable. It must hold there even if the largest trend that noise could hide in this
+ * part continued for a while. The first minutes are too short to show a trend.
  * Pure: a function of the window's blocks. It can only remove Fails, so it spends no α.
  */
 import { tuning } from './constants.ts';
@@ -11,18 +11,22 @@ import type { LatencyCounts } from './log-histogram.ts';
 
 type Blocks = readonly LatencyCounts[];
 
-/** The position from which a window is judged, and how much faster the candidate may still get, in ln (0 or more). */
+/**
+ * `from` is the position from which the window is judged. `stillToGain` is how much faster the candidate may still get,
+ * in ln(latency), 0 or more.
+ */
 export type Settling = { readonly from: number; readonly stillToGain: number };
 
 /**
- * Drops the first half of the window repeatedly, while the candidate gets faster in the remaining part. In the
- * remaining part its trend, minus some standard errors, is assumed to continue until the window is five minutes old, or
- * for three more minutes after a trend was found.
+ * Drops the first half of the window repeatedly, while the candidate gets faster in the remaining part. Then the
+ * candidate's trend in the remaining part, made steeper by some standard errors, is assumed to continue: until the
+ * window is `warmBlocks` old if nothing was dropped, otherwise for three more minutes.
  *
  * @param stable absent for a limit in milliseconds
- * @param limits.leastRequests of each revision for a point of the trend
- * @param limits.warmBlocks age of a window until which an unseen trend may continue
- * @returns undefined when less than two minutes would be left
+ * @param limits.leastRequests the requests of each revision that a point of the trend needs
+ * @param limits.warmBlocks age of a window, in blocks, until which an unseen trend may continue
+ * @returns undefined when less than two minutes would be left, or when a trend was found and the remaining part has too
+ * few requests to show whether it continues
  */
 export function settlingOf(
   candidate: Blocks,
@@ -46,12 +50,15 @@ export function settlingOf(
   return { from, stillToGain: lnStep * Math.max(0, deviations * trend.error - trend.slope) * (until - trend.middle) };
 }
 
-/** Difference of mean ln(latency) at a position, with its weight: the inverse of its sampling variance. */
+/**
+ * A point of the trend: `y` is the difference of mean ln(latency) at position `x`, in buckets. `w` is its weight, the
+ * inverse of its sampling variance.
+ */
 type Point = { readonly x: number; readonly y: number; readonly w: number };
 
 /**
- * Number of requests, and sums of bucket indices and of their squares. Indices suffice, because a slope divided by its
- * error has no unit.
+ * The number of requests, the sum of their bucket indices, and the sum of the squares of these indices. Latencies are
+ * not needed, because a slope divided by its error has no unit.
  */
 class Moments {
   n = 0;
@@ -95,7 +102,10 @@ function pointsOf(candidate: Blocks, stable: Blocks | undefined, leastRequests: 
 /** A line through the points: its slope per block, the slope's standard error, and the middle of the points. */
 type Trend = { readonly slope: number; readonly error: number; readonly middle: number };
 
-/** Weighted least squares. The standard error comes from sampling, or from the residuals if they give a larger one. */
+/**
+ * Fits a line by weighted least squares. The standard error comes from sampling, or from the residuals if they give a
+ * larger one.
+ */
 function trendOf(points: readonly Point[]): Trend | undefined {
   if (points.length < 2) return undefined;
   const w = sum(points, (point) => point.w);

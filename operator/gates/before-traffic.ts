@@ -1,9 +1,9 @@
 /**
  * Checks whether a candidate may get traffic.
  *
- * Owns: the checks that need no traffic, their order (I/O signature, provider, golden set; `prepare` has checked the
- * model and its memory) and their messages. Every ready pod must pass, because a model may be correct on one CPU and
- * wrong on another. A pod without a report delays the rollout but does not fail it.
+ * Owns: the checks that need no traffic, their order (I/O signature, provider, golden set) and their messages.
+ * `prepare` has already checked the model and its memory. Every ready pod must pass, because a model may be correct on
+ * one CPU and wrong on another. A pod without a report delays the rollout, but the rollout does not fail.
  * Pure.
  */
 import type { Resolved } from '../../api/last-words.ts';
@@ -16,22 +16,22 @@ import { goldenName, goldenSentence, isGood, worstOf } from '../golden/golden-sc
 
 export type ReadyPod = {
   readonly name: string;
-  /** The latest report; undefined before the first one. */ readonly report: Report | undefined;
+  /** The latest report; undefined before the first report. */ readonly report: Report | undefined;
 };
 
 export type Candidate = {
   readonly record: RevisionRecord;
   readonly pods: readonly ReadyPod[];
   /**
-   * The serving revision; absent if the candidate is the first revision. `canAnswer`: it has ready pods or will have
-   * some soon.
+   * The serving revision; absent if the candidate is the first revision. `canAnswer`: the serving revision has ready
+   * pods, or is likely to have them again soon.
    */
   readonly stable?: { readonly record: RevisionRecord | undefined; readonly canAnswer: boolean };
 };
 
 type Look = (candidate: Candidate) => Checks | undefined;
 
-/** The checks in order. Each returns undefined when the candidate passes it. */
+/** The checks in their order. A check returns undefined when the candidate passes. */
 const looks: readonly Look[] = [unresolved, signatureChanged, unheard, providerFallback, goldenSet];
 
 export function checkBeforeTraffic(candidate: Candidate): Checks {
@@ -89,7 +89,7 @@ function fallbackAllowed(candidate: Candidate): string | undefined {
   return candidate.record.spec.execution.fallbackPolicy === 'Warn' ? fallbackOf(candidate) : undefined;
 }
 
-/** Describes the first pod on which a provider other than the first one in the spec runs nodes. */
+/** Describes the first pod on which a provider other than the spec's first provider runs nodes of the model. */
 function fallbackOf({ record, pods }: Candidate): string | undefined {
   const wanted = record.spec.execution.providers[0]?.name ?? 'CPU';
   return pods.map((pod) => otherProvider(pod, wanted, record)).find((said) => said !== undefined);
@@ -100,7 +100,7 @@ function otherProvider({ name, report }: ReadyPod, wanted: string, { resolved }:
   const other = actual.find((use) => use.provider !== wanted && use.nodes > 0);
   if (other !== undefined)
     return `${percent(other.nodes)} of the nodes run on ${other.provider} instead of ${wanted} on pod ${name}`;
-  // Without measurements, use the provider with which the session was created.
+  // If the pod did not measure its providers, use the provider with which `prepare` created the session.
   return actual.length > 0 || resolved === undefined || resolved.provider === wanted
     ? undefined
     : `the model runs on ${resolved.provider} instead of ${wanted}`;
@@ -112,7 +112,7 @@ function goldenSet(candidate: Candidate): Checks | undefined {
   const found = candidate.pods
     .map((pod) => goldenOf(pod, golden.config, candidate))
     .filter((checks) => checks !== undefined);
-  // One failed pod decides, so do not wait for the others.
+  // One failed pod is enough to fail the check, so do not wait for the other pods.
   return found.find(({ verdict }) => verdict === 'Fail') ?? found[0];
 }
 
@@ -142,8 +142,9 @@ function doneWith(result: GoldenResult, { config, candidate, name }: Held): Chec
 }
 
 /**
- * True when stable can answer but some answers were not compared with stable's yet. False if stable is down, because
- * the candidate may be the fix, and with schemaPolicy Any, because the inputs of the two revisions may differ.
+ * True when stable can answer, but some answers of the candidate were not compared with stable's answers yet. False
+ * when stable is down, because the candidate may be the fix. False with schemaPolicy Any, because the inputs of the two
+ * revisions may differ.
  */
 function lacksTruth({ n, compared = n }: GoldenResult, { record, stable }: Candidate): boolean {
   return compared < n && stable?.canAnswer === true && record.spec.model.schemaPolicy !== 'Any';
@@ -157,7 +158,7 @@ function goldenWaiting(config: GoldenConfig, what: string): Checks {
   );
 }
 
-/** The sentence of the worst pod's result. */
+/** The sentence about the golden result of the pod with the worst score. */
 function goldenPassed({ record: { golden }, pods }: Candidate): string | undefined {
   if (golden === undefined) return undefined;
   const worst = worstOf(

@@ -1,8 +1,8 @@
 /**
  * Runs the checks before traffic for a model's candidates.
  *
- * Owns: which revisions are candidates, which of their pods are checked, and with which stable revision they are
- * compared.
+ * Owns: which revisions are candidates, which pods of a candidate are checked, and with which stable revision a
+ * candidate is compared.
  * Pure.
  */
 import { checkBeforeTraffic } from './before-traffic.ts';
@@ -11,7 +11,10 @@ import type { Observed, Reports, SeenParts } from '../see/seen.ts';
 import { lostForMs } from '../rollout/decisions.ts';
 import { candidateOf, stableOf, type Checks, type Millis, type Revision } from '../rollout/state.ts';
 
-/** Reported while the candidate is held: pods of an earlier attempt may exist and report on that attempt's set. */
+/**
+ * The result of the checks while the candidate is held. Reports are not used then: pods of an earlier attempt may
+ * exist, and their reports are about the golden set of that attempt.
+ */
 const setAwaited: Checks = {
   verdict: 'Waiting',
   reason: 'GoldenWaiting',
@@ -52,7 +55,8 @@ function readyPods(
 }
 
 /**
- * For `lostForMs`, a stable revision without ready pods still counts as able to answer. Candidates have the same limit.
+ * A stable revision that lost its ready pods still counts as able to answer for `lostForMs`. A candidate without ready
+ * pods has the same limit.
  */
 function stableSide({
   seen,

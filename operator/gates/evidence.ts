@@ -1,7 +1,8 @@
 /**
  * Selects from a model's ledger the evidence for one look at a window.
  *
- * Owns: which blocks count, the history from which noise is learnt, and when pods of both revisions carry equal load.
+ * Owns: which blocks count, from which history the noise of stable is computed, and when the pods of both revisions
+ * carry equal load.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -27,13 +28,13 @@ export type Scene = {
   readonly ready: Both<number>;
   readonly ledger: Ledger;
   /**
-   * Shared: both revisions have pods on exactly the same nodes. Unlike: they have pods on other nodes, or it is
-   * unknown.
+   * Shared: both revisions have pods on exactly the same nodes. Unlike: the nodes of the two revisions differ or are
+   * not known.
    */
   readonly nodes?: Nodes;
-  /** The maximum duration of the step in blocks; absent: half an hour. */
+  /** The maximum duration of the step in blocks. If absent, it is half an hour. */
   readonly maxBlocks?: number;
-  /** Older blocks were dropped from the ledger and do not count. */
+  /** The first block that counts: older blocks were dropped from the ledger. */
   readonly from: Block;
 };
 
@@ -65,7 +66,10 @@ export function knownOf(scene: Scene): Known {
   };
 }
 
-/** Noise of stable in the half hour before the original start of the window, even if blocks were dropped later. */
+/**
+ * The noise of stable in the half hour before the window. The start of the window is the original one, even if its
+ * first blocks were dropped from the ledger later.
+ */
 export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
   let learnt: NonNullable<Known['history']> | undefined;
   return (quantile) => {
@@ -81,7 +85,10 @@ function heardOf(ledger: Ledger, revision: Revision): Block | undefined {
   return ends.length === 0 ? undefined : Math.max(...ends);
 }
 
-/** Without weights every pod gets equal traffic; with weights each revision's pods divide the revision's share. */
+/**
+ * Whether the pods of both revisions get equal traffic. Without weights in the router, they always do. With weights,
+ * the pods of each revision divide the share of their revision.
+ */
 export function isLoadEqual({ router, weight, ready }: Pick<Scene, 'router' | 'weight' | 'ready'>): boolean {
   if (!sharingOf({ router }).isByWeight) return true;
   if (weight <= 0 || weight >= 100 || ready.candidate === 0 || ready.stable === 0) return false;

@@ -1,5 +1,5 @@
 /**
- * Predicts at the start of a step what the step can show, from the sidecars' reports of the half hour before.
+ * Predicts at the start of a step what the step can show, from the sidecars' reports of the half hour before the step.
  *
  * Owns: which blocks count as the past of a step, and the sentence for a past with too few requests.
  * Pure.
@@ -18,7 +18,10 @@ import { promiseWords } from '../analysis/shown-words.ts';
 
 const blocksAMinute = 60 / blockSeconds;
 
-/** @returns undefined when the two revisions are not compared: in a shadow step, or with weight 0 or 100 */
+/**
+ * @returns undefined in a shadow step, or with weight 0 or 100, because the step then does not compare live requests of
+ * the two revisions
+ */
 export function foreseeStep(
   { plan, require, shadow }: Pick<WindowAsked, 'plan' | 'require' | 'shadow'>,
   scene: Scene,
@@ -41,7 +44,10 @@ export function foreseeStep(
   return promiseWords(promise);
 }
 
-/** The reported traffic of both revisions in the half hour before the window. */
+/**
+ * The reported traffic of both revisions in the half hour before the window; undefined when stable did not report a
+ * request.
+ */
 export function pastOf(scene: Scene): Past | undefined {
   const { ledger, stable, candidate, window } = scene;
   const first = Math.max(window - historyBlocks, ...heardFrom(scene));
@@ -61,7 +67,7 @@ export function pastOf(scene: Scene): Past | undefined {
   };
 }
 
-/** The first block that stable reported; the window itself if stable did not report. */
+/** The first block that stable reported, as a list of one; the first block of the window if stable did not report. */
 function heardFrom({ ledger, stable, window }: Scene): readonly number[] {
   const begins = Object.values(ledger).flatMap(({ revision, heard }) =>
     revision === stable && heard[0] !== undefined ? [heard[0][0]] : [],

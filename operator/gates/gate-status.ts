@@ -20,9 +20,7 @@ type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
-/**
- * @param shown the current verdicts; absent: keep those of the previous status
- */
+/** @param shown the current verdicts; if undefined, the verdicts of the previous status are kept */
 export function gatesShown(
   next: RolloutState,
   shown: Shown | undefined,
@@ -40,7 +38,7 @@ export function gatesShown(
   return { ...promiseOf(next, previous?.rollout), ...present({ alpha, gates, judgedAt }) };
 }
 
-/** Only the current step has a promise. */
+/** The prediction for the current step. Only a step in phase Analyzing has one. */
 function promiseOf(
   { phase }: RolloutState,
   { promise }: Pick<GatesShown, 'promise'> = {},
@@ -48,7 +46,7 @@ function promiseOf(
   return phase === 'Analyzing' ? present({ promise }) : {};
 }
 
-/** The verdicts of a rollout that ends in this pass; absent if it had not reached a step. */
+/** The verdicts of a rollout that ends in this pass; absent if the rollout had not reached a step. */
 export function gatesOfOutcome(
   before: RolloutState,
   shown: Shown | undefined,
@@ -157,7 +155,7 @@ function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'to
   });
 }
 
-/** The bound that a Pass shows, if it is weaker than the limit; "nothing" for a gate that can only fail. */
+/** The bound that a Pass proves, if this bound is weaker than the limit; "nothing" for a gate that can only fail. */
 function toShowStatus(result: ShownResult): string | undefined {
   const { verdict, limit, upper, toShow } = result;
   if (verdict === 'Fail' || toShow <= limit) return undefined;

@@ -2,9 +2,9 @@
  * Runs the gates of every model in a rollout: takes in reports, and returns readings for decisions.
  *
  * Owns: one ledger per model from Preparing (if a stable revision exists) until the rollout ends, how often a ledger is
- * evaluated, and when the status gets new numbers: with a new verdict, else every 30 s (5 min in a pause). After a
- * restart it waits 15 s at most for a ready pod's first report; the ConfigMap and the sidecars hold the counts of
- * earlier processes.
+ * evaluated, and when the status gets new numbers: with a new verdict, otherwise every 30 s (5 min in a pause). After a
+ * restart of the operator, the gatekeeper waits at most 15 s for a ready pod's first report; the ConfigMap and the
+ * sidecars hold the counts of earlier processes.
  */
 import { createHash } from 'node:crypto';
 import { toApiTime } from '../../api/conditions.ts';
@@ -30,11 +30,11 @@ import { shownWords } from '../analysis/shown-words.ts';
 import { find, readingFrom, sentenceOf, shownResultsOf } from './reading.ts';
 import type { Finding, ShownResult, WindowAsked } from './reading.ts';
 
-/** The verdicts in the status, and the time of their evaluation. */
+/** What the status shows about the gates, and the time of the evaluation. */
 export type Shown = {
   /** The prediction for the step, made when it began. */
   readonly promise?: string;
-  /** What the step has shown about the candidate, once the step is done. */
+  /** What the step has proven about the candidate; present once the step is done. */
   readonly proven?: string;
   readonly window: Block;
   readonly atMs: Millis;
@@ -44,11 +44,11 @@ export type Shown = {
 };
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
-/** The interface of the gates for a pass. */
+/** What a pass can do with the gates. */
 export interface Gates {
   /** @returns undefined when the model has no candidate to judge */
   judge(key: string, seen: Observed, now: Millis): Judged | undefined;
-  /** The ConfigMap that stores the ledger; undefined if it does not exist. */
+  /** The ConfigMap that stores the model's ledger, as a list of one; empty when there is no ledger to store. */
   children(key: string, seen: Seen, decision: Decision, now: Millis): readonly Manifest[];
   forget(key: string): void;
 }
@@ -56,16 +56,19 @@ export interface Gates {
 export type GatekeeperDeps = {
   /** When the pod last reported; before its first report, when it was first watched (ReportPuller.heardAtMs). */
   readonly heardAtMs: (uid: string) => Millis | undefined;
-  /** Requests the complete rings of a model's pods again. */
+  /** Requests again all blocks that the sidecars of a model's pods hold. */
   readonly hearAnew: (key: string) => void;
   readonly logger: Logger;
 };
 
-/** Maximum age of shown numbers while newer ones exist. */
+/** Maximum age of the numbers in the status when newer numbers exist. */
 export const renewMs = 30_000;
-/** The maximum age in a pause, which may last for days. */
+/** The same maximum age in a pause, which may last for days. */
 export const pausedRenewMs = 300_000;
-/** A revision is silent when no ready pod has reported for this long, twice the interval of reports at rest. */
+/**
+ * A revision is silent when none of its ready pods has reported for this long. It is twice the interval of reports at
+ * rest.
+ */
 export const silentMs = 60_000;
 /** Maximum time to wait for the first report of a pod. */
 const firstReportMs = 15_000;
@@ -121,7 +124,7 @@ export class Gatekeeper implements Gates {
     return ledger.written === undefined ? [] : [keptManifest(seen, ledger.written)];
   }
 
-  /** The ledger of these revisions; a new process restores it from the ConfigMap. */
+  /** The ledger of these two revisions. A new process restores the ledger from the ConfigMap. */
   #follow(key: string, revisions: readonly Revision[], seen: Observed): Followed {
     const known = this.#models.get(key);
     if (known !== undefined && sameRevisions(known.ledger.revisions, revisions)) return known;
@@ -184,7 +187,7 @@ export class Gatekeeper implements Gates {
   }
 }
 
-/** Counts the requests of both revisions, because their sum does not depend on the weight. */
+/** Counts the requests of both revisions together, because the sum does not depend on the weight. */
 function probesFor(
   { ledger }: ModelLedger,
   { stable, candidate, window, weight }: Judging,
@@ -226,7 +229,10 @@ function sameRevisions(a: readonly Revision[], b: readonly Revision[]): boolean 
   return a[0] === b[0] && a[1] === b[1];
 }
 
-/** A pause during Shifting has no window yet, so window is 0. */
+/**
+ * Whether the state has a window to judge. A pause that began during Shifting does not have a window yet: its `window`
+ * is 0.
+ */
 function isJudging(state: RolloutState): state is Judging {
   return (state.phase === 'Analyzing' || state.phase === 'Paused') && state.window > 0;
 }
@@ -254,7 +260,9 @@ function askedIn(state: Judging, seen: Observed): WindowAsked {
   };
 }
 
-/** Makes the plan from the effective steps, because α is divided among the steps that judge. */
+/**
+ * The plan of the gates. It depends on the steps of the rollout, because α is divided among the steps with a judgement.
+ */
 function planIn(seen: Observed): GatePlan {
   const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));
   return planOf(seen.model.spec.rollout?.gates, steps);
@@ -283,7 +291,10 @@ function maxBlocksOf({ candidate, step: at }: Judging, seen: Observed): Pick<Sce
   return isJudged(step) ? { maxBlocks: step.maxDurationMs / 1000 / blockSeconds } : {};
 }
 
-/** Shared when both revisions have pods on the same set of nodes. Then nodes cannot cause a difference. */
+/**
+ * `Shared` when the pods of both revisions run on the same set of nodes, so that a difference between nodes cannot look
+ * like a difference between revisions.
+ */
 function nodesOf(...revisions: readonly (readonly Pod[])[]): Nodes {
   const [own = new Set(), other = new Set()] = revisions.map((pods) => new Set(pods.map(({ spec }) => spec?.nodeName)));
   return own.size > 0 && !own.has(undefined) && own.symmetricDifference(other).size === 0 ? 'Shared' : 'Unlike';
@@ -301,7 +312,10 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
-/** Looks again after a change, but waits at least 0.1 ms per cell: a look costs microseconds per cell. */
+/**
+ * Evaluates the window again after a change, but not before 0.1 ms for each block of the ledger have passed, because an
+ * evaluation costs microseconds for each block.
+ */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
   const { ledger, look: last } = followed;
   const isSame =
@@ -316,7 +330,7 @@ function cellsOf({ ledger }: ModelLedger): number {
   return Object.values(ledger).reduce((sum, boot) => sum + Object.keys(boot.blocks).length, 0);
 }
 
-/** Predicts once per step; later reports do not change the prediction. */
+/** Predicts once for each step. Later reports do not change the prediction. */
 function foreseen(followed: Followed, asked: WindowAsked, scene: Scene, { phase }: Judging): string | undefined {
   // Do not predict for a pause: it ends by an event, or after the gates stayed undecided, so a duration cannot be
   // predicted.

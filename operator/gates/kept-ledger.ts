@@ -15,10 +15,10 @@ import { fromReport, type LatencyCounts } from '../analysis/log-histogram.ts';
 import { ratioScale } from '../analysis/paired-series.ts';
 import type { Block } from '../rollout/state.ts';
 
-/** A ledger, and its first block. Older blocks were dropped. */
+/** `from`: the first block that the ledger may contain; older blocks were dropped. */
 export type KeptLedger = { readonly from: Block; readonly ledger: Ledger };
 
-/** The limit is well below the 1 MiB of a ConfigMap. */
+/** The maximum length of the text. It is well below the 1 MiB that a ConfigMap can hold. */
 export const keptLimitChars = 700_000;
 const unpackedLimitBytes = 32 << 20;
 export type KeptLimits = { readonly chars: number; readonly jsonBytes: number };
@@ -28,9 +28,9 @@ const scale = { base: 1e-4, growth: 1.02 } as const;
 const version = 1;
 
 /**
- * Returns the text and the ledger that it contains.
+ * Serialises a ledger. Returns the text, and the ledger that the text contains.
  *
- * @param window first block of the window; blocks are dropped in whole minutes counted from it
+ * @param window first block of the window; blocks are dropped in groups of one minute, counted from this block
  */
 export function packLedger(
   kept: KeptLedger,
@@ -75,8 +75,8 @@ function bootRow(boot: Boot | undefined): unknown {
 }
 
 /**
- * Pairs are the last element and optional, so that a row without pairs is equal to a row that a version without pairs
- * wrote.
+ * The pairs are the last element of a row, and may be absent. A row without pairs therefore equals a row of an earlier
+ * version, which did not store pairs.
  */
 function trafficRow({ tier, sizeClass, ok, errors, compared, disagreed, latency, paired }: BlockTraffic): unknown {
   const row = [tier, sizeClass, ok, errors, compared ?? null, disagreed ?? null, ...countsRow(fromReport(latency))];
@@ -90,7 +90,10 @@ function pairedRow(paired: PairedRatios): unknown {
   });
 }
 
-/** The first bucket and the comma-separated counts from it to the last one; zeros are empty. */
+/**
+ * The index of the first bucket, and the comma-separated counts from this bucket to the last one. A count of 0 is
+ * written as an empty text.
+ */
 function countsRow({ counts, first, last }: LatencyCounts): readonly [number, string] {
   if (last < first) return [0, ''];
   return [first, Array.from(counts.subarray(first, last + 1), (count) => (count === 0 ? '' : String(count))).join(',')];

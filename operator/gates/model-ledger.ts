@@ -1,17 +1,17 @@
 /**
- * The ledger of the two revisions of one model's rollout, in memory, and when to store it.
+ * Holds the ledger of the two revisions of one model's rollout in memory, and decides when to store it.
  *
- * Owns: the ledger and its version (equal versions give equal looks). It is stored at the start of a window, when a pod
- * with unstored blocks goes away, and otherwise every 5 min; the rings of sidecars hold 30 min. At rest it is not
- * stored. Blocks that are dropped from the stored text are dropped in memory too, so that a restart does not change a
- * verdict.
+ * Owns: the ledger and its version (equal versions give equal looks). The ledger is stored at the start of a window,
+ * when a pod with unstored blocks goes away, and otherwise every 5 min; sidecars hold the blocks of 30 min. It is not
+ * stored when no rollout is in progress. Blocks that are dropped from the stored text are dropped in memory too, so
+ * that a restart does not change a verdict.
  */
 import type { Report } from '../../api/report.ts';
 import { emptyLedger, fold, forgetBefore, type Ledger } from '../analysis/ledger.ts';
 import type { Block, Millis, Revision } from '../rollout/state.ts';
 import { packLedger, type KeptLedger } from './kept-ledger.ts';
 
-/** Interval of writes while all pods stay. */
+/** Interval of writes while no pod goes away. */
 export const keepEveryMs = 300_000;
 /** Minimum interval of writes, even if pods come and go quickly. */
 const keepAgainMs = 20_000;
@@ -34,7 +34,7 @@ export class ModelLedger {
   #forgotten: Block = 0;
   #written: Written | undefined;
   #keptVersion = -1;
-  /** Boots whose final blocks are stored. */
+  /** Boots of sidecars that have ended and whose last blocks are stored. */
   #closed: ReadonlySet<string> = new Set();
 
   /** @param stored the ledger that an earlier process stored */
@@ -48,7 +48,7 @@ export class ModelLedger {
     return this.#kept.ledger;
   }
 
-  /** Older blocks were dropped, even if the window begins before this block. */
+  /** The first block that counts. Older blocks were dropped, even if the window begins before this block. */
   get from(): Block {
     return this.#kept.from;
   }
@@ -57,12 +57,12 @@ export class ModelLedger {
     return this.#version;
   }
 
-  /** The last stored text; undefined before the first one. */
+  /** The last stored text; undefined before the first write. */
   get written(): Written | undefined {
     return this.#written;
   }
 
-  /** Adds a report. Blocks older than the dropped ones are ignored. */
+  /** Adds a report. Blocks that were dropped already are ignored. */
   hear(pod: string, { bootId, revision, blocks }: Report): void {
     if (blocks === undefined || !this.revisions.includes(revision)) return;
     this.heard.add(pod);
@@ -80,14 +80,14 @@ export class ModelLedger {
     this.#version += 1;
   }
 
-  /** Drops the blocks before this one, which the caller does not need any more. */
+  /** Drops the blocks before `block`, which the caller does not need any more. */
   forgetBefore(block: Block): void {
     if (block <= this.#forgotten) return;
     this.#forgotten = block;
     this.#kept = { from: this.#kept.from, ledger: forgetBefore(this.#kept.ledger, block) };
   }
 
-  /** Serialises the ledger if that is due. @returns whether it did */
+  /** Serialises the ledger if it is time to store it. @returns whether the ledger was serialised */
   keep(keeping: Keeping): boolean {
     if (!this.#isDue(keeping)) return false;
     const { text, ...kept } = packLedger(this.#kept, keeping.window);
@@ -101,8 +101,9 @@ export class ModelLedger {
   }
 
   /**
-   * Age is taken from the stored copy, so frequent restarts do not change how often it is written. At the start of a
-   * window it is written at once, because the oldest half of the history is about to leave the sidecars' rings.
+   * The age is the age of the stored copy, so frequent restarts of the operator do not change how often the ledger is
+   * stored. At the start of a window the ledger is stored at once, because the sidecars soon drop the blocks before the
+   * window.
    */
   #isDue({ window, present, now }: Keeping): boolean {
     if (this.#written === undefined) return true;
@@ -114,7 +115,7 @@ export class ModelLedger {
     );
   }
 
-  /** The pod was deleted or its sidecar restarted, so its ring does not contain blocks of this boot any more. */
+  /** True when the pod was deleted or its sidecar restarted: no sidecar has the blocks of this boot any more. */
   #isGone(key: string, present: ReadonlySet<string>): boolean {
     const boot = this.#kept.ledger[key];
     if (boot === undefined || !present.has(boot.pod)) return true;

@@ -1,8 +1,8 @@
 /**
  * Evaluates a rollout's window and returns a reading for the decision and a sentence for the status.
  *
- * Owns: which gates apply, the reason of a failed gate, and the choice of the sentence. All gates apply, except when
- * the candidate has all the traffic or stable is over its limits: then only absolute limits apply.
+ * Owns: which gates apply, the reason of a failed gate, and the choice of the sentence. Usually all gates apply. When
+ * the candidate has all the traffic, or stable is over its limits, only absolute limits apply.
  * Pure: the result depends on the counts only, not on restarts, on the order of reports or on the number of looks.
  */
 import { present } from '../../api/present.ts';
@@ -26,13 +26,13 @@ const blocksAMinute = 60 / blockSeconds;
 export type WindowAsked = {
   readonly window: Block;
   readonly plan: GatePlan;
-  /** The requirement of the step; NoFail for other steps than analyze. */
+  /** The requirement of an analyze step; NoFail for every other step. */
   readonly require: 'NoFail' | 'Pass';
   /** True: the candidate has no traffic, so only gates that can judge without traffic apply. */
   readonly shadow?: true;
 };
 
-/** The verdicts of a look, without the numbers that are expensive to compute. */
+/** The verdicts of one evaluation, without the numbers that are expensive to compute. */
 export type Finding = {
   /** The plan that was evaluated. */
   readonly plan: GatePlan;
@@ -42,7 +42,7 @@ export type Finding = {
   readonly failed?: ReasonFrom<'gate'>;
   readonly absolute: GateReading['absolute'];
   readonly stableSick?: string;
-  /** The gate that the sentence describes; absent: it describes the step as a whole. */
+  /** Index of the gate that the sentence describes. If absent, the sentence describes the step and not one gate. */
   readonly speaks?: number;
 };
 
@@ -89,7 +89,7 @@ function isLimitAt(plan: GatePlan, index: number): boolean {
   return gate !== undefined && !isCompared(gate);
 }
 
-/** Judges stable by the absolute limits, as if it were the candidate; undefined when it is within them. */
+/** Judges stable by the absolute limits, as if it were the candidate; undefined when stable is within these limits. */
 function stableSick(plan: GatePlan, known: Known): string | undefined {
   if (!hasOwnLimits(plan) || known.alone === true) return undefined;
   const own = plan.gates.filter((gate) => kindOfGate(gate).isForOne);
@@ -115,8 +115,9 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
 };
 
 /**
- * The first failed gate. If stable is over its own limits, only absolute limits count. Without a failed gate, it is the
- * first undecided gate in a step that requires Pass.
+ * The index of the gate that the sentence describes: the first failed gate. If stable is over its own limits, only
+ * failures of absolute limits count. If no gate has failed, it is the first undecided gate, but only in a step that
+ * requires Pass.
  */
 function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {
@@ -131,7 +132,7 @@ function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }:
 /** A gate's result with additional facts and, for a latency gate, the latencies of each revision. */
 export type ShownResult = GateResult & Beside & { readonly own: Partial<Both<OwnLatency>> };
 
-/** Computes the numbers of a finding, which costs more than the finding itself. */
+/** Computes the numbers of a finding. This costs more than the finding itself. */
 export function shownResultsOf({ plan, evidence }: Finding): readonly ShownResult[] {
   return numbersAt(plan, evidence).map((result, i) => {
     const gate = plan.gates[i];
@@ -173,7 +174,8 @@ export function sentenceOf(asked: WindowAsked, finding: Finding, results: Result
 }
 
 /**
- * If the step waits for a gate that could not have failed yet, the sentence describes that gate and says what to do.
+ * The gate that the sentence describes. If the step waits for a gate that could not have failed yet, it is this gate;
+ * the sentence then says what to do.
  */
 function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): number | undefined {
   const blind = waits === 'Blind' ? decided.findIndex(({ early }) => early === 'Blind') : -1;
@@ -212,8 +214,8 @@ function minutesAsked(plan: GatePlan, maxBlocks: number, alone: boolean): StepWo
 }
 
 /**
- * The undecided gate whose estimate exceeds its limit most. The message names it, so that a reader does not assume that
- * an undecided gate has passed.
+ * The undecided gate whose estimate exceeds its limit most. The message names it, so that no reader assumes that this
+ * gate has passed.
  */
 function worstOf(
   plan: GatePlan,

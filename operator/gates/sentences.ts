@@ -15,13 +15,13 @@ import type { Load } from '../analysis/evidence.ts';
 import type { StepWaits } from '../analysis/judge.ts';
 import type { GateResult, RequestClass } from '../analysis/verdict.ts';
 
-/** Facts in addition to a gate's result. */
+/** Facts that a sentence needs besides the result of a gate. */
 export type Beside = {
   /** Requests of the candidate per minute, in the window. */
   readonly perMinute?: number;
-  /** When a weaker bound will be enough for a Pass, and the bound. */
+  /** `inMinutes`: when a weaker bound will be enough for a Pass. `toShow`: that bound. */
   readonly later?: { readonly inMinutes: number; readonly toShow: number };
-  /** Load of the candidate's pods relative to stable's; absent: equal. */
+  /** Load of the candidate's pods relative to the load of stable's pods. Absent when the loads are equal. */
   readonly load?: Load;
   /** The class of requests with the worst estimate, if classes differ. */
   readonly worst?: ClassEstimate;
@@ -31,15 +31,16 @@ export type Told = GateResult & Beside;
 /** Formats a number in the gate's unit: +21%, 48ms, 0.7%. Differences from stable have a sign. */
 export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'stableRequests'>, value: number): string {
   if (unit === 'ms') return `${rounded(value)}ms`;
-  // Round ratios below 10 % to 0.1 %: finer digits do not matter for a latency, but do for a rate.
+  // Round ratios below 10 % to 0.1 %, because finer digits of a latency ratio do not matter. A rate keeps its finer
+  // digits.
   const text = `${rounded(unit === 'ratio' && Math.abs(value) < 0.1 ? Math.round(value * 1000) / 10 : value * 100)}%`;
   return stableRequests === undefined || text.startsWith('-') || text === '0%' ? text : `+${text}`;
 }
 
-/** Two significant digits below 10, an integer from 10 on. */
+/** Rounds to two significant digits below 10, and to an integer from 10 on. */
 function rounded(value: number): string {
   const text = Math.abs(value) < 10 ? String(Number(value.toPrecision(2))) : String(Math.round(value));
-  // Values below 0.005 round to 0 at two decimals.
+  // Print 0 for a value that is 0 when it is rounded to two decimals.
   return Math.abs(value) < 0.005 ? '0' : text;
 }
 
@@ -48,7 +49,7 @@ function bare(result: GateResult, value: number): string {
   return written({ unit: result.unit }, value);
 }
 
-/** "1,180 requests of the candidate and 11,020 of stable" */
+/** For example "1,180 requests of the candidate and 11,020 of stable". */
 export function requestsWords({
   candidateRequests,
   stableRequests,
@@ -58,8 +59,8 @@ export function requestsWords({
 }
 
 /**
- * A failed gate, for example:
- * "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180 requests of the candidate and 11,020 of stable".
+ * The sentence for a failed gate, for example: "p95 is 52% above stable (at least 21%, allowed 15%) after 1,180
+ * requests of the candidate and 11,020 of stable".
  */
 export function failure(gate: TrafficGate, result: Told): string {
   if (result.paired?.verdict === 'Fail')
@@ -80,7 +81,10 @@ function above(result: GateResult, bound: number): string {
   return result.unit === 'ms' ? `${bound.toFixed(1)}ms` : `${(bound * 100).toFixed(1)}%`;
 }
 
-/** An undecided gate: "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more requests needed". */
+/**
+ * The sentence for an undecided gate, for example "p95 undecided: +4% (-6% to +13%, allowed 15%), about 900 more
+ * requests needed".
+ */
 export function openQuestion(gate: TrafficGate, result: Told): string {
   const said = openLive(gate, result);
   return result.paired === undefined ? said : `${said}; ${pairedWords(gate.name, result.paired)}`;
@@ -100,7 +104,10 @@ function openLive(gate: TrafficGate, result: Told): string {
     : [`${numbers}, ${needed(result)}`, ...doubts(result)].join('; ');
 }
 
-/** " for interactive requests of up to 512 elements" for a gate of one class, else an empty text. */
+/**
+ * For a gate of one class of requests, for example " for interactive requests of up to 512 elements"; otherwise an
+ * empty text.
+ */
 function classWords({ ofClass }: GateResult): string {
   return ofClass === undefined ? '' : ` for ${classOf(ofClass)}`;
 }
@@ -152,7 +159,7 @@ function minutesOf(minutes: number): string {
   return `${Math.max(1, Math.round(minutes))} min`;
 }
 
-/** "about 900 to 2,400 more requests needed, 4 to 11 min at the present rate" */
+/** For example "about 900 to 2,400 more requests needed, 4 to 11 min at the present rate". */
 function needed(result: Told): string {
   if (result.reason === 'OneWindow') return 'the verdict depends on a few outlier seconds; check manually';
   const more = neededWords(result);
@@ -207,8 +214,9 @@ export type StepWords = {
   readonly ungated?: true;
   /** The undecided gate whose estimate exceeds its limit most. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
-  /** What a NoFail step waits for, and its minimum and maximum duration in minutes. */
+  /** What a NoFail step waits for. */
   readonly waits?: StepWaits;
+  /** The minimum and maximum duration of a NoFail step, in minutes. */
   readonly minutes?: { readonly least: number; readonly most: number };
 };
 
@@ -221,7 +229,7 @@ function overLimit({ gate, result }: NonNullable<StepWords['worst']>): string {
   );
 }
 
-/** The counts on which the step's verdict is based. */
+/** The counts on which the verdict of the step is based, in words. */
 function seenWords({ requests, alone, pairs, shadow }: StepWords): string {
   if (shadow === true) return pairs ?? 'no pairs';
   const live = requestsWords({
@@ -245,7 +253,7 @@ export function progress(words: StepWords): string {
   return `${sofarWords(words)}: ${shadow === true ? `${seen}; more pairs are needed` : waitWords(words, seen)}`;
 }
 
-/** Part of every message when gates are off, so that a promotion without a verdict is not a surprise. */
+/** Part of every message when the spec turns all gates off, so that a reader knows that a promotion had no verdict. */
 const noGates = 'spec.rollout.gates turns every gate off; no verdict';
 
 function doneWords({ require, worst, ungated }: StepWords): string {

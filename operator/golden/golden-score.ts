@@ -42,7 +42,7 @@ function because({ problem }: GoldenResult): string {
   return problem === undefined ? '' : `; ${problem}`;
 }
 
-/** The worst result. A result without a score counts as better than every score. */
+/** The worst result. A result without a score counts as better than every result with a score. */
 export function worstOf(results: readonly GoldenResult[], { max }: GoldenConfig): GoldenResult | undefined {
   const badness = ({ score }: GoldenResult): number =>
     score === null ? -Number.MAX_VALUE : max === undefined ? -score : score;

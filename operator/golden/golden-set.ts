@@ -2,7 +2,7 @@
  * Freezes the golden gate of a candidate for one attempt of its rollout.
  *
  * Owns: reading the user's ConfigMap, once for each attempt. The bytes are copied into the revision's own ConfigMap, so
- * later changes of the user's ConfigMap or of the gate apply from the next rollout on. A candidate whose set is missing
+ * later changes of the user's ConfigMap or of the gate apply from the next attempt on. A candidate whose set is missing
  * gets no pods; stable is not affected. A proven, pinned or force-promoted revision needs no set.
  */
 import { createHash } from 'node:crypto';
@@ -39,13 +39,13 @@ type GoldenSetDeps = {
 export type FrozenMemory = Map<Revision, { readonly generation?: number; readonly golden?: FrozenGolden }>;
 
 export type Frozen = {
-  /** The frozen sets of all remembered revisions. */
+  /** The frozen sets of all revisions that have a record. */
   readonly frozen: KnownFrozen;
-  /** The candidate whose set is not available, with its trouble. */
+  /** The candidate whose set is not available, with the problem to report. */
   readonly held?: Held;
 };
 
-/** The delay until a pass reads a missing set again, because the operator does not watch users' ConfigMaps. */
+/** Milliseconds until a pass reads a missing set again. The operator does not watch users' ConfigMaps. */
 export const goldenRecheckMs = 5_000;
 
 /** @throws only when the pass was aborted */
@@ -62,7 +62,7 @@ export async function freezeGolden(deps: GoldenSetDeps, seen: Observed): Promise
   return { frozen: new Map(memory) };
 }
 
-/** Adds sets from the revisions' own objects to the memory, and removes revisions that are no longer remembered. */
+/** Adds sets from the revisions' own objects to the memory, and removes revisions that no longer have a record. */
 function learnFrozen(memory: FrozenMemory, { records, children, model }: Observed): void {
   for (const revision of memory.keys()) if (!records.has(revision)) memory.delete(revision);
   for (const object of children) {
@@ -81,7 +81,7 @@ function frozenIn(
   return present({ golden });
 }
 
-/** The set in a revision's ConfigMap; undefined without a set, and for one that was changed by hand. */
+/** The set in a revision's ConfigMap; undefined if the ConfigMap has no set, or if it was changed by hand. */
 const goldenIn = memoised((object: ConfigMap): FrozenGolden | undefined => {
   const golden = readFrozenGolden(object);
   return golden !== undefined && isWhole(golden) ? golden : undefined;
@@ -103,8 +103,8 @@ function isNeeded(seen: Observed, record: RevisionRecord): boolean {
 }
 
 /**
- * Whether the revision is proven, pinned or promoted by request. A rollback during an incident must not wait for a
- * ConfigMap.
+ * Whether the target needs no golden set, because it is proven, pinned or promoted by request. A rollback during an
+ * incident must not wait for a ConfigMap.
  */
 function needsNone({ plan, rollout }: Observed): boolean {
   return isExempt(rollout.target, { seen: rollout, plan }) || plan.promoteRevision === rollout.target;
@@ -169,7 +169,7 @@ async function pick(
   }
 }
 
-/** A pod mounts a volume claim only if its model comes from that claim. */
+/** A golden set can only be in the volume claim of the model, because a pod does not mount any other claim. */
 function freezeUri(
   gate: Gate,
   { uri, digest }: { readonly uri: string; readonly digest: string },
@@ -204,7 +204,7 @@ function frozen(config: Omit<GoldenConfig, 'id'>, attempt: number, file?: Golden
   return { config: { id: goldenId(config, file), ...config }, attempt, ...(file === undefined ? {} : { file }) };
 }
 
-/** @returns `sha256:<64 hex>` of the gate and the bytes of the set */
+/** @returns the digest of the gate and of the bytes of the set: `sha256:<64 hex>` */
 function goldenId({ metric, min, max, source }: Omit<GoldenConfig, 'id'>, file: GoldenFile | undefined): string {
   const hash = createHash('sha256').update(JSON.stringify([metric, min ?? null, max ?? null, source]));
   if (file !== undefined) hash.update('text' in file ? file.text : Buffer.from(file.base64, 'base64'));
@@ -215,7 +215,9 @@ type Picked =
   | { readonly kind: 'file'; readonly file: GoldenFile }
   | { readonly kind: 'problem'; readonly reason: 'GoldenSetMissing' | 'GoldenSetInvalid'; readonly problem: string };
 
-/** Leaves space for the config file in a ConfigMap of 1 MiB. */
+/**
+ * The maximum size of a set in a ConfigMap. It leaves space for the config file in the revision's ConfigMap of 1 MiB.
+ */
 export const goldenLimitBytes = 900 * 1024;
 
 /** These keys are used even if the ConfigMap has other keys. */

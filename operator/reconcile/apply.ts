@@ -1,9 +1,10 @@
 /**
- * Applies the wanted manifests (server-side apply), then deletes leftovers. Skips writes that would change nothing.
+ * Applies the wanted manifests (server-side apply), then deletes leftovers, which are children that are not wanted any
+ * more. Skips writes that would change nothing.
  *
  * Owns: the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
- * was applied. A refused manifest delays only its own revision; the pass then fails and names the manifest. The entry
- * Service selects by the serving mark only after the pods got the mark (serving-pods.ts).
+ * was applied. A refused manifest delays only its own revision; in the end the pass fails and names the manifest. The
+ * entry Service selects by the serving mark only after the pods got the mark (serving-pods.ts).
  */
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
@@ -23,13 +24,13 @@ import { isRouterKind, routerOf } from '../traffic/router.ts';
 
 export type Applied = {
   readonly writes: number;
-  /** The object whose weights another writer had changed and this pass reverted: "HTTPRoute m". */
+  /** The object, such as "HTTPRoute m", whose weights another writer had changed and this pass has set back. */
   readonly reverted?: string;
-  /** When to run the next pass, because the cluster needs time for a change. */
+  /** Milliseconds until the next pass; present when the cluster needs time for a change. */
   readonly recheckMs?: number;
   readonly failure?: ApplyFailure;
   readonly error?: unknown;
-  /** Delay before a refused write is retried; absent: the back-off of the work queue applies. */
+  /** Milliseconds until a refused write is tried again. If absent, the back-off of the work queue applies. */
   readonly retryMs?: number;
   /** Differences of children that the operator leaves in place, one sentence each. */
   readonly told?: readonly string[];
@@ -76,8 +77,9 @@ async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifes
 }
 
 /**
- * The manifests in four stages, each written at once: the records of revisions, what their pods need, the pods, and the
- * traffic to them. A stage begins when the one before is complete, so that a refused manifest delays what needs it.
+ * Divides the manifests into four stages: the records of revisions, the objects that pods need, the Deployments, and
+ * the objects that direct traffic to the pods. The manifests of one stage are written at the same time. A stage begins
+ * when the stage before it is complete, so that a refused manifest delays the manifests that depend on it.
  */
 function stagesOf(manifests: readonly Manifest[]): readonly (readonly Manifest[])[] {
   const stages = Map.groupBy(manifests, stageOf);
@@ -97,7 +99,7 @@ class Course {
   failed: Failed | undefined;
   readonly told: string[] = [];
   readonly #decision: Decision;
-  /** Revisions whose stored ControllerRevision is not in the cache yet. */
+  /** Revisions whose stored ControllerRevision exists but is not in the cache yet. */
   readonly #unread = new Set<Revision | undefined>();
 
   constructor(decision: Decision) {
@@ -105,8 +107,9 @@ class Course {
   }
 
   /**
-   * True for a manifest that must wait. Its revision has a refused manifest, or the revision's stored
-   * ControllerRevision was not read yet. A Deployment made from another template would restart that revision's pods.
+   * True for a manifest that must wait. Either its revision has a refused manifest, or the stored ControllerRevision of
+   * its revision was not read yet: a Deployment that is made from a different template would restart the pods of the
+   * revision.
    */
   isHeldUp(manifest: Manifest): boolean {
     return (
@@ -159,7 +162,9 @@ async function putOne(deps: ApplyDeps, manifest: Manifest, known: KubeObject | u
   }
 }
 
-/** True when an immediate retry would fail too, and the operator cannot watch for the end of the problem. */
+/**
+ * True when an immediate retry would fail too, and no watch of the operator would report that the problem has ended.
+ */
 function isLasting(error: unknown): boolean {
   return kindOf(error) === 'invalid' || (error instanceof AppError && error.code === 'NAME_TAKEN');
 }
@@ -193,13 +198,19 @@ async function clearAway(
   return { ...unmarking, writes: writes + unmarking.writes + leftovers.length };
 }
 
-/** Waits for all, then throws the first error: nothing of a pass may still run when the next one begins. */
+/**
+ * Waits until all work has ended, then throws the first error, so that no request of a pass is still in progress when
+ * the next pass begins.
+ */
 async function allOf(work: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(work)).find((done) => done.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }
 
-/** A failure to mark pods delays only the sharing of traffic, so the other writes of the pass continue. */
+/**
+ * Marks the pods, and returns an error instead of throwing it. A failure to mark pods delays only the sharing of
+ * traffic, so the other writes of the pass continue.
+ */
 async function tryToMark(
   deps: ApplyDeps,
   seen: Seen,
@@ -234,7 +245,10 @@ function isDue(
   return !isEntry || sharing(seen, decision).length === 0 || selectsMarks(seen) || marking.isSafe;
 }
 
-/** True for manifests of the refused revision, and for traffic objects if that revision is to get traffic. */
+/**
+ * True for manifests of the refused revision, and for objects that direct traffic, if the refused revision should get
+ * traffic.
+ */
 function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
   const revision = manifest.metadata.labels[labels.revision];
   const concerned = revision === undefined ? [decision.serve, decision.canary?.revision] : [revision];
@@ -251,8 +265,8 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
 /**
  * The children to delete: children of revisions that the decision does not run, ControllerRevisions beyond
  * revisionHistoryLimit, a route that the spec does not ask for, and the stored ledger (operator/gates) of a finished
- * rollout. Wanted objects are matched by kind and name, and a child's revision by its name, because other writers can
- * change labels and a cache may show old ones.
+ * rollout. Wanted objects are matched by kind and name, and the revision of a child is taken from its name, because
+ * other writers can change labels and a cache may have old labels.
  */
 export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readonly KubeObject[] {
   const model = seen.model.metadata.name;
@@ -273,8 +287,8 @@ export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readon
 }
 
 /**
- * The names of all children. They are needed because a revision without a record has no manifests but keeps its
- * children.
+ * The names of all children of a revision. A revision without a record does not have manifests, but its children must
+ * not be deleted.
  */
 function namesOf(model: string, revision: Revision): readonly string[] {
   return ['ControllerRevision', 'ConfigMap', 'Service', 'Deployment'].map(
@@ -304,7 +318,7 @@ async function remove(client: KubeClient, object: KubeObject, call: CallOptions)
       { ...call, propagation: 'Background', ...(uid === undefined ? {} : { uid }) },
     );
   } catch (error) {
-    // The object was already deleted.
+    // Ignore the error when the object was already deleted.
     if (!isNotFound(error)) throw error;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * How a change of one child is written: by a merge patch if only values differ, by server-side apply if one of our
- * fields must be removed.
+ * Decides how a change of one child is written: by a merge patch if only values differ, or by server-side apply if one
+ * of our fields must be removed.
  *
  * Owns: the shape of a manifest (its field paths without values), the patch, and the conversion of managedFields. A
  * creation or a patch leaves entries with the operation Update; they are converted to entries of server-side apply, so
@@ -17,8 +17,9 @@ import type { Manifest } from '../resources/objects.ts';
 import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 
 /**
- * A hash of the field paths that a manifest sets. Two manifests with the same shape differ in values only, so no field
- * has to be removed. A value that the API treats as a unit (an atomic map, a list without keys) counts as one field.
+ * A hash of the field paths that a manifest sets. If two manifests have the same shape, they differ in values only, so
+ * no field has to be removed. A value that the API treats as a unit (an atomic map, a list without keys) counts as one
+ * field.
  */
 export function fieldShapeOf(manifest: Manifest): string {
   return createHash('sha256')
@@ -40,7 +41,8 @@ function outlineOf(value: unknown, field: string): unknown {
 
 /**
  * The managedFields of an object, with all fields of the operator's Update entry moved to its Apply entry. The next
- * apply then removes the fields that it does not name. Undefined without an Update entry: nothing has to be converted.
+ * apply then removes our fields that it does not set. Undefined when the operator does not have an Update entry,
+ * because nothing has to be converted.
  */
 export function convertedEntries(
   entries: readonly ManagedFieldsEntry[] | undefined,

@@ -2,7 +2,7 @@
  * Computes the conditions after a pass.
  *
  * Owns: which facts determine which condition. The reasons come from the decision. kstatus reads Ready, Reconciling and
- * Stalled; the latter two exist only while True, and never at the same time.
+ * Stalled; Reconciling and Stalled exist only while True, and never at the same time.
  * Pure.
  */
 import type { Claim, ConditionStatus, ConditionType } from '../../api/conditions.ts';
@@ -25,7 +25,7 @@ export type Facts = {
   readonly decision: Decision;
   readonly seen: Observation;
   readonly plan: RolloutPlan;
-  /** The revision that the conditions describe: the candidate while one exists, else stable. */
+  /** The record of the revision that the conditions describe: the candidate while one exists, otherwise stable. */
   readonly record: RevisionRecord | undefined;
   readonly reports: readonly Report[];
   /** An object that could not be written in the previous pass. */
@@ -73,7 +73,10 @@ function isFullyReady({ decision, seen, plan }: Facts): boolean {
   return stable !== null && (seen.pods[stable]?.ready ?? 0) >= plan.replicas;
 }
 
-/** It is not set while only old pods drain: the spec is served in full, so `kubectl wait` does not have to wait. */
+/**
+ * The condition Reconciling. It is not set when only old pods still have to drain: the revision of the spec is then
+ * served completely, so `kubectl wait` does not have to wait.
+ */
 function reconciling(facts: Facts): Claim<Reason> | undefined {
   if (isStalled(facts) || isServedInFull(facts)) return undefined;
   const { reason, message } = troubleOrDecision(facts);
@@ -119,7 +122,7 @@ function available(facts: Facts): Claim<Reason> {
   return claim('Available', 'True', 'Serving', `revision ${serve} serves with ${plural(pods, 'ready pod')}`);
 }
 
-/** A pause is expected and not a failure, so Reconciling stays True. */
+/** The condition Paused. A pause is not a failure, so Reconciling stays True during a pause. */
 function paused({ decision }: Facts): Claim<Reason> | undefined {
   const { next, reason, message } = decision;
   return next.phase === 'Paused' || 'heldAt' in next ? claim('Paused', 'True', reason, message) : undefined;
@@ -172,7 +175,7 @@ function passedChecks(seen: Observation, revision: string): string {
   return checks?.verdict === 'Pass' ? `; ${checks.message}` : '';
 }
 
-/** Compares the execution providers that pods report with the first one in the spec. */
+/** The condition ProvidersActive: whether the pods report the execution provider that is first in the spec. */
 function providersActive({ record, reports }: Facts): Claim<Reason> {
   const wanted = record?.spec.execution.providers[0]?.name;
   const actual = reports.flatMap((report) => report.providers?.actual ?? []);
@@ -189,14 +192,20 @@ function providersActive({ record, reports }: Facts): Claim<Reason> {
   );
 }
 
-/** Without a report the provider is known only under Forbid, where `prepare` refuses a graph that needs another one. */
+/**
+ * The providers that are known without a report. They are known only with fallbackPolicy Forbid, because `prepare` then
+ * refuses a graph that needs another provider.
+ */
 function provenBy(record: RevisionRecord | undefined): readonly string[] {
   return record?.resolved !== undefined && record.spec.execution.fallbackPolicy === 'Forbid'
     ? [record.resolved.provider]
     : [];
 }
 
-/** True when every revision receives its decided share and the route reports those weights. */
+/**
+ * The condition RouteReady. It is True when every revision receives its decided share, and the route reports the
+ * decided weights.
+ */
 function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
   const { shares, reason, problem } = seen.traffic ?? {};
   if (shares === undefined)

@@ -1,5 +1,5 @@
 /**
- * All objects that should exist for a model and a decision.
+ * Builds all objects that should exist for a model and a decision.
  *
  * Owns: the order of the objects. A revision's record and config come before its pods. Objects that move traffic come
  * last, so that traffic does not move if an earlier apply fails.
@@ -15,8 +15,8 @@ import { configMap, controllerRevision } from '../resources/revisions.ts';
 import { revisionService } from '../resources/services.ts';
 
 /**
- * @param records the records of the revisions that run. A revision without a record (its ControllerRevision was
- *   deleted) gets no manifests; apply.ts does not change or delete its existing children
+ * @param records the records of the revisions that run. A revision whose ControllerRevision was deleted does not have a
+ *   record, so it gets no manifests; apply.ts does not change or delete the children that it has
  */
 export function desiredState(
   model: OnnxModel,

@@ -1,10 +1,10 @@
 /**
  * Decides whether a live object already matches its manifest, so that a quiet cluster sees no writes.
  *
- * Owns: the comparison by the API's structure (reconcile/shape.ts): atomic maps and lists exactly, other lists by their
- * items' keys, quantities by value. The applied hash, an annotation, reveals fields that were removed from the manifest
- * since the last apply. The server's answer to the last apply also counts as a match, because servers round values and
- * webhooks mutate objects.
+ * Owns: the comparison by the API's structure (reconcile/shape.ts): atomic maps and lists must be equal, items of other
+ * lists are matched by their keys, and quantities are compared by value. The applied hash, an annotation, reveals
+ * fields that were removed from the manifest since the last apply. The server's answer to the last apply also counts as
+ * a match, because servers round values and webhooks mutate objects.
  * Pure.
  */
 import { createHash } from 'node:crypto';
@@ -17,7 +17,7 @@ import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 
-/** Adds the hash of the manifest as an annotation. The operator applies the result. */
+/** A copy of the manifest with its hash as an annotation. The operator applies this copy. */
 export function stamped(wanted: Manifest): Manifest {
   const hash = createHash('sha256').update(canonicalJson(wanted)).digest('hex').slice(0, 16);
   return {
@@ -45,12 +45,13 @@ type Place = {
   readonly path: string;
   /** The name of the field that holds the value. */
   readonly field: string;
-  /** The value is a Kubernetes quantity, which the server may rewrite. */
+  /** True: the value is a Kubernetes quantity, which the server may write in another form. */
   readonly isQuantity?: boolean;
 };
 
-/** Fields that hold a map of quantities, and fields that hold one quantity. */
+/** Fields that hold a map of quantities. */
 const quantityMaps: ReadonlySet<string> = new Set(['limits', 'requests']);
+/** Fields that hold one quantity. */
 const quantityFields: ReadonlySet<string> = new Set(['sizeLimit', 'divisor']);
 
 function differences({ wanted, live, answered }: Values, place: Place): readonly string[] {
@@ -66,8 +67,8 @@ function isSameValue(live: unknown, wanted: unknown, { isQuantity = false }: Pla
 }
 
 /**
- * Fields that the server omits when they are false or 0. In other fields false differs from absent:
- * `allowPrivilegeEscalation: false`, for example.
+ * Fields that the server omits when they are false or 0. In other fields, such as `allowPrivilegeEscalation`, false and
+ * absent are different values.
  */
 const omittedWhenZero: ReadonlySet<string> = new Set([
   'hostNetwork',
@@ -79,7 +80,10 @@ const omittedWhenZero: ReadonlySet<string> = new Set([
   'readOnly',
 ]);
 
-/** The server drops null and empty texts, lists and maps, so they equal an absent field. */
+/**
+ * True for null and for an empty text, list or map. The server drops these values, so they count as equal to an absent
+ * field.
+ */
 function isNothing(value: unknown, field: string): boolean {
   if (Array.isArray(value)) return value.length === 0;
   if (value === false || value === 0) return omittedWhenZero.has(field);
@@ -140,12 +144,15 @@ function mapDifferences(
   });
 }
 
-/** Fields of atomic maps that the server sets by default. */
+/** True for a field of an atomic map that the server sets by default. */
 function isDefaulted(field: string, name: string): boolean {
   return (field === 'fieldRef' && name === 'apiVersion') || (field === 'resourceFieldRef' && name === 'divisor');
 }
 
-/** The server keeps nine decimals, and three for requests and limits. It rounds up: 1.0001m becomes 2m. */
+/**
+ * Compares two quantities as the server stores them. The server keeps nine decimals, but only three in requests and
+ * limits, and it rounds up: 1.0001m becomes 2m.
+ */
 function sameQuantity(live: unknown, wanted: unknown): boolean {
   const [first, second] = [amountOf(live), amountOf(wanted)];
   if (first === undefined || second === undefined) return false;

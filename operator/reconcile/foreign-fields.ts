@@ -1,5 +1,6 @@
 /**
- * Finds the fields of a child that other writers set, by managedFields, and decides which ones the operator removes.
+ * Finds in managedFields the fields of a child that other writers set (foreign fields), and decides which of them the
+ * operator removes.
  *
  * Owns: the rule. Foreign containers, variables, volumes, mounts, ports, files, labels and annotations stay and appear
  * in the status. Other foreign fields (hostNetwork, paused …) are removed, and so are ports that conflict. Fields that
@@ -13,7 +14,7 @@ import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
 import type { Manifest } from '../resources/objects.ts';
 import { isAtomicMapField, itemKey, itemKeysOf } from './shape.ts';
 
-/** The field manager of repairs, which a merge patch writes in addition to the apply. */
+/** The field manager of a merge patch that removes foreign fields before a server-side apply. */
 export const repairManager = 'onnx-operator-repair';
 
 /** One step of a path in an object: a field name, or `{ keys, key }` for an item of a keyed list. */
@@ -22,20 +23,24 @@ type ItemStep = { readonly keys: readonly string[]; readonly key: string };
 type ForeignField = { readonly path: readonly Step[]; readonly manager: string };
 
 export type ForeignFields = {
-  /** Foreign fields to remove, because serving or weights depend on them. */
+  /** Foreign fields that the operator removes, because serving or weights depend on them. */
   readonly takeOut: readonly ForeignField[];
   /** Foreign fields that stay. */
   readonly kept: readonly ForeignField[];
   /**
-   * Our atomic fields (a list of rules, a selector) with another owner. That owner may have changed any part of them.
+   * Our atomic fields, such as a selector or a list of rules, that another manager owns, too. This manager may have
+   * changed any part of them.
    */
   readonly shared: readonly ForeignField[];
 };
 type Found = { readonly [kind in keyof ForeignFields]: ForeignField[] };
 
-/** Parts that are not compared by field, because other rules apply to metadata and controllers write the status. */
+/**
+ * Parts of an object in which foreign fields are not looked for: metadata has its own rules, and controllers write the
+ * status.
+ */
 const passedOver: ReadonlySet<string> = new Set(['f:metadata', 'f:status', 'f:apiVersion', 'f:kind']);
-/** Lists whose foreign items stay. */
+/** Lists in which foreign items stay. */
 const toleratedItems: ReadonlySet<string> = new Set([
   'containers',
   'initContainers',
@@ -47,7 +52,7 @@ const toleratedItems: ReadonlySet<string> = new Set([
   'ports',
   'imagePullSecrets',
 ]);
-/** Maps whose foreign keys stay. */
+/** Maps in which foreign keys stay. */
 const toleratedKeys: ReadonlySet<string> = new Set(['labels', 'annotations', 'data', 'binaryData']);
 /** Fields that cannot be unset, or that the API server assigns. */
 const irrevocable: ReadonlySet<string> = new Set([
@@ -78,7 +83,10 @@ export function foreignFieldsOf(wanted: Manifest, live: KubeObject): ForeignFiel
   return found;
 }
 
-/** Finds duplicates of our items. The API allows two variables with the same name, and the last one is effective. */
+/**
+ * Finds foreign duplicates of our items. For example, the API allows two variables with the same name, and the last one
+ * is effective.
+ */
 function duplicatesOf(
   { wanted, live }: { readonly wanted: unknown; readonly live: unknown },
   path: readonly Step[],
@@ -151,7 +159,10 @@ function walkBelow({ below, wanted, live }: Omit<Node, 'step'>, at: Walk): void 
   for (const [step, deeper] of Object.entries(below)) if (step !== '.') walk({ step, below: deeper, wanted, live }, at);
 }
 
-/** An additional port conflicts with ours if it has no name or the same name: the API requires unique names. */
+/**
+ * Whether a foreign port conflicts with our ports. The API requires unique names, so a port conflicts if it does not
+ * have a name or has the name of one of ours.
+ */
 function isInTheWay(port: unknown, wanted: unknown): boolean {
   const name = isRecord(port) ? port['name'] : undefined;
   return name === undefined || (Array.isArray(wanted) && wanted.some((one) => isRecord(one) && one['name'] === name));
@@ -182,8 +193,8 @@ function valueAt(object: unknown, [step, ...rest]: readonly Step[]): unknown {
 }
 
 /**
- * A JSON merge patch that removes foreign fields and sets ours in the same write. Two writes could fail half-way: the
- * API refuses a Service without ports, for example.
+ * A JSON merge patch that removes foreign fields and sets ours in the same write. With two writes, the state between
+ * them could be invalid: for example, the API refuses a Service without ports.
  */
 export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
   const {
@@ -206,8 +217,8 @@ export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonl
 }
 
 /**
- * The merge patch that gives our fields their values and removes `takeOut`. A list is replaced as a whole, so a patch
- * with a list is compare-and-set by resourceVersion; others only require the same object (uid).
+ * The merge patch that gives our fields their values and removes `takeOut`. A patch replaces a complete list, so a
+ * patch with a list is compare-and-set by resourceVersion. Other patches only require that the object has the same uid.
  */
 export function updatePatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
   const { metadata: target, ...fields } = repairPatch(wanted, live, takeOut) as { readonly metadata: JsonRecord };
@@ -267,7 +278,7 @@ function merged(live: unknown, mine: unknown, field: string): unknown {
   ];
 }
 
-/** The merge patch (RFC 7386) that turns `from` into `to`. Lists are replaced as a whole. */
+/** The merge patch (RFC 7386) that turns `from` into `to`. A list that differs is replaced completely. */
 function mergePatch(from: JsonRecord, to: JsonRecord): JsonRecord {
   const patch: JsonRecord = {};
   for (const name of Object.keys(from)) if (!(name in to)) patch[name] = null;

@@ -1,10 +1,11 @@
 /**
- * The parts of each kind of object that the operator's caches keep.
+ * Decides which parts of each kind of object the operator's caches keep.
  *
- * Owns: the choice of the parts. Of objects that other controllers write, the fields in kube/kinds.ts are kept. Of
- * children, everything is kept, because any field may differ from the manifest; only the operator's own managedFields
- * and unread parts of the status are dropped. Equal parts of objects are shared, and a part that did not change stays
- * the same object. The caller must pass new objects, because they are changed.
+ * Owns: the choice of the parts. An object that other controllers write keeps only the fields in kube/kinds.ts. A child
+ * keeps almost everything, because any field may differ from the manifest; only the operator's own managedFields, and
+ * parts of the status that the operator does not read, are dropped. Equal parts of objects are shared, and a part that
+ * did not change stays the same object. The methods change the objects that they get, so the caller must pass new
+ * objects.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
@@ -15,7 +16,7 @@ import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../.
 import { isSame, type JsonRecord } from '../../lib/json.ts';
 import { foreignEntries } from './foreign-fields.ts';
 
-/** This annotation repeats the object as text. kubectl reads it, but the operator does not. */
+/** An annotation that repeats the object as text. kubectl reads the annotation, but the operator does not. */
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
 const ofMeta: Keep<KubeObject['metadata']> = {
@@ -76,7 +77,8 @@ const ofGateway: Keep<Gateway> = {
 };
 
 /**
- * Makes the objects that the caches store. All caches of a process share one, because different kinds have equal parts.
+ * Makes the objects that the caches store. All caches of a process share one instance, because objects of different
+ * kinds have equal parts.
  */
 export class KeptObjects {
   readonly #parts = new SharedParts();
@@ -156,7 +158,10 @@ function foreignOnly(entries: readonly ManagedFieldsEntry[]): readonly ManagedFi
   return foreign.length === 0 ? undefined : foreign;
 }
 
-/** The stored value if it is equal, so that what was computed from it can be used again. */
+/**
+ * Returns the stored value if it is equal to the new value, so that results that were computed from the stored value
+ * can be used again.
+ */
 function unchanged<T>(now: T, before: T | undefined): T {
   return before !== undefined && isSame(before, now) ? before : now;
 }

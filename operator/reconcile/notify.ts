@@ -3,7 +3,8 @@
  * for their sidecars.
  *
  * Owns: which decisions become Events (by api/reasons.ts), how often a model's pods are polled, and the tasks of their
- * sidecars. The candidate's sidecars replay stable's samples and pair service times; stable's sidecars keep samples.
+ * sidecars. The candidate's sidecars replay stable's samples and pair service times; stable's sidecars keep samples of
+ * live requests.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { agreesFrom } from '../../api/golden-metrics.ts';
@@ -98,7 +99,10 @@ function restartsOf({ status }: Pod): number {
   );
 }
 
-/** The fields correspond to reportQuery in api/report.ts, which the sidecar parses. */
+/**
+ * The instructions for the sidecars of a revision's pods. Each field is a query parameter of reportQuery
+ * (api/report.ts), which the sidecar parses.
+ */
 function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['ask'] {
   if (!('candidate' in next) || next.stable === null) return undefined;
   const tokenOf = (one: Revision): string | undefined => seen.records.get(one)?.token;
@@ -116,7 +120,10 @@ function askOf(revision: Revision, next: RolloutState, seen: Seen): WatchedPod['
 
 type Tasks = Pick<ReportAsk, 'sample' | 'agreement' | 'pairs' | 'probes'>;
 
-/** Tasks of both revisions for the gates: stable's pods keep samples; the candidate's pods replay them and probe. */
+/**
+ * The tasks of the sidecars for the gates. Stable's pods keep samples; the candidate's pods replay these samples and
+ * send probes.
+ */
 function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Seen): Tasks {
   if (!underTraffic.includes(next.phase)) return {};
   const { gates: { quality } = {} } = seen.model.spec.rollout ?? {};
@@ -133,7 +140,7 @@ function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Se
   return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
 }
 
-/** The source of pairs when replays for the quality gate also measure service times. */
+/** The source under which replays count pairs of service times; undefined when replays do not measure service times. */
 function replaysGive({
   model: {
     spec: { rollout = {} },
@@ -149,7 +156,10 @@ function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefin
   return step?.kind === 'shadow' ? step.share : undefined;
 }
 
-/** The gates' number of probes per minute, divided among the candidate's ready pods. */
+/**
+ * The probes per minute that the gates ask for, and the number of the candidate's ready pods, which divide the probes
+ * among them.
+ */
 function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['probes'] {
   const perMinute = rollout.gates?.probes;
   return perMinute === undefined
@@ -157,7 +167,7 @@ function probesOf(candidate: Revision, { rollout, pods }: Seen): ReportAsk['prob
     : { perMinute, pods: Math.max(1, (pods.get(candidate) ?? []).filter(isReady).length) };
 }
 
-/** The fallback is never used, because the CRD schema accepts only percentages. */
+/** The share of a percentage. The fallback 0 is never used, because the CRD schema accepts only percentages. */
 function shareOf(percentage: string): number {
   return parsePercent(percentage) ?? 0;
 }

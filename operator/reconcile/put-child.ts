@@ -1,8 +1,8 @@
 /**
  * Writes one child: a creation, one patch, or a server-side apply.
  *
- * Owns: when a child is written. It is not written if it matches the manifest or the server's answer to our last apply,
- * or during the back-off after the same write was refused.
+ * Owns: when a child is written. A child is not written if it matches the manifest or the server's answer to our last
+ * apply. It is also not written during the back-off after the same write was refused.
  * Throws: AppError NAME_TAKEN for an object with another owner; KUBE_STATUS for a write that the server refuses.
  */
 import { AppError } from '../../api/errors.ts';
@@ -29,14 +29,20 @@ export type PutDeps = {
 
 export type Put = {
   readonly writes: number;
-  /** The object existed but was not in the cache, so this pass could not use its content. The next pass can. */
+  /**
+   * True: the object existed but was not in the cache, so this pass could not use its content. The next pass can use
+   * it.
+   */
   readonly isNews?: boolean;
 };
 
 /** The action for a child. `refused`: do nothing until the back-off of the refusal has ended. */
 export type Due = { readonly kind: 'none' | 'put' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
-/** @param known the newest known version of the child; undefined: neither the cache nor an answer contains it */
+/**
+ * @param known the newest known version of the child; undefined when neither the cache nor an answer to a write
+ * contains the child
+ */
 export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: KubeObject | undefined): Due {
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
@@ -90,7 +96,10 @@ function noted(
   return { writes };
 }
 
-/** The server refuses a creation if the name is taken. Only then is the object read. */
+/**
+ * Creates the object, or returns the object that exists. The existing object is read only after the server refused the
+ * creation because the name is taken.
+ */
 async function createdOrFound(
   deps: PutDeps,
   manifest: Manifest,
@@ -108,7 +117,8 @@ async function createdOrFound(
 
 /**
  * If this process wrote the object last and only values differ, one patch is enough. Otherwise one of our fields may
- * have to be removed, by a server-side apply. Our entries in managedFields are converted to entries of an apply first.
+ * have to be removed, by a server-side apply. Before such an apply, our Update entries in managedFields are converted
+ * to Apply entries.
  */
 async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
   const { client, call, recent } = deps;
@@ -125,7 +135,7 @@ async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promi
   return { answer, writes: converted.writes + (takeOut.length > 0 ? 1 : 0) + 1 };
 }
 
-/** @returns the object as it is now, and the number of writes */
+/** @returns the object after the conversion, and the number of writes */
 async function convert(
   deps: PutDeps,
   wanted: Manifest,
@@ -150,7 +160,10 @@ function patch(
   });
 }
 
-/** A field that the server does not know is an error. Otherwise the server would drop the field. */
+/**
+ * Options of our writes. With `strict`, a field that the server does not know is an error; otherwise, the server would
+ * drop the field.
+ */
 function ours(call: CallOptions): PatchOptions {
   return { ...call, fieldManager, strict: true };
 }
@@ -173,8 +186,9 @@ function isStuck(wanted: Manifest, found: KubeObject): boolean {
 }
 
 /**
- * Keeps the data of a ControllerRevision that exists but was not in the cache, because the data is immutable and an
- * earlier operator version may have written it. Also keeps the annotation with the result of its first pod's `prepare`.
+ * The manifest of a ControllerRevision, with the data of the stored ControllerRevision if one exists: the data is
+ * immutable, and an earlier version of the operator may have written different data. The annotation with the result of
+ * `prepare` is also taken from the stored object.
  */
 function withStoredData(manifest: Manifest, found: KubeObject | undefined): Manifest {
   if (manifest.kind !== 'ControllerRevision' || found === undefined) return manifest;
@@ -190,8 +204,9 @@ function withStoredData(manifest: Manifest, found: KubeObject | undefined): Mani
 }
 
 /**
- * Reads the live object before the first apply. Applies are forced, so they must not change an object of another owner,
- * such as a user's Service with the same name, or a child of a deleted model that is still being collected.
+ * Reads the live object before the first apply. An apply is forced, so it must not be sent for an object of another
+ * owner: a user's Service with the same name, or a child of a deleted model that the garbage collector has not deleted
+ * yet.
  *
  * @returns undefined when the name is free
  * @throws AppError NAME_TAKEN
@@ -239,7 +254,10 @@ function hashOf(manifest: Manifest): string {
   return manifest.metadata.annotations?.[annotations.applied] ?? '';
 }
 
-/** Names are unique within a kind and namespace. */
+/**
+ * The key of an object among the children of a model. Kind and name are enough, because all children are in the model's
+ * namespace.
+ */
 export function identityOf(object: { readonly kind: string; readonly metadata: { readonly name: string } }): string {
   return `${object.kind}/${object.metadata.name}`;
 }

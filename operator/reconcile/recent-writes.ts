@@ -1,9 +1,10 @@
 /**
- * Remembers the operator's own writes to a model's children. They are kept in memory only, and a new process works
- * correctly without them.
+ * Remembers the operator's own writes to a model's children. The memory is lost when the process ends; a new process
+ * works correctly without it.
  *
- * Owns: the answer to our last write, which is preferred to an older cache; the server's answer to the last apply,
- * which counts as a match from then on; deleted uids that caches still show; and the back-off of refused writes.
+ * Owns: the answer to our last write, which is preferred to an older cache; the server's answer to the last apply: an
+ * object that equals this answer counts as matching its manifest; the uids of deleted objects that caches still
+ * contain; and the back-off of refused writes.
  * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
@@ -13,20 +14,20 @@ const believedMs = 5000;
 /** Back-off of a refused write: it starts at baseMs and doubles up to maxMs. */
 const refusedMs = { baseMs: 5_000, maxMs: 300_000 } as const;
 
-/** The result of the last apply of an object. */
+/** What is known from the last apply of an object. */
 type Converged = {
   readonly uid: string | undefined;
   readonly version: string | undefined;
   readonly hash: string;
   /** The shape of the manifest that this process wrote (child-patch.ts). */
   readonly shape: string;
-  /** Absent: the answer equalled the manifest. */ readonly answer?: KubeObject;
+  /** The server's answer. Absent if it equalled the manifest. */ readonly answer?: KubeObject;
 };
 export type Refusal = {
   readonly of: string;
   readonly error: unknown;
   readonly times: number;
-  /** Monotonic. */ readonly untilMs: number;
+  /** When the back-off ends, in monotonic milliseconds. */ readonly untilMs: number;
 };
 
 export class RecentWrites {
@@ -40,14 +41,17 @@ export class RecentWrites {
     this.#writes.set(identity, { object, untilMs: nowMs + believedMs });
   }
 
-  /** Call after deleting an object: drops its answer, and records its uid so that it is not deleted again. */
+  /**
+   * Call it after an object was deleted. It drops the answer to the object's last write, and records the object's uid
+   * so that the object is not deleted again.
+   */
   forget(identity: string, uid?: string): void {
     this.#writes.delete(identity);
     this.#converged.delete(identity);
     if (uid !== undefined) this.#deleted.add(uid);
   }
 
-  /** The newer of the cached object and the answer to our last write. */
+  /** The cached object or the answer to our last write, whichever is newer. */
   newest(identity: string, cached: KubeObject | undefined, nowMs: number): KubeObject | undefined {
     const written = this.#writes.get(identity);
     if (written === undefined) return cached;
@@ -65,8 +69,8 @@ export class RecentWrites {
   }
 
   /**
-   * @param hash of the applied manifest
-   * @param isExact whether the answer equals the manifest, so that it does not have to be kept
+   * @param hash hash of the applied manifest
+   * @param isExact whether the answer equals the manifest, so that the answer does not have to be kept
    */
   noteApplied(
     identity: string,
@@ -79,13 +83,18 @@ export class RecentWrites {
     this.#refusals.delete(identity);
   }
 
-  /** The shape of what this process wrote to this very object last; undefined: not known. */
+  /**
+   * The shape of the manifest that this process last wrote to the object with this uid; undefined when this process did
+   * not write the object.
+   */
   shape(identity: string, uid: string | undefined): string | undefined {
     const known = this.#converged.get(identity);
     return known !== undefined && uid !== undefined && known.uid === uid ? known.shape : undefined;
   }
 
-  /** The result of the last apply, if it was of the same manifest (by hash) to the same object (by uid). */
+  /**
+   * What is known from the last apply, if that was an apply of the same manifest (by hash) to the same object (by uid).
+   */
   converged(
     identity: string,
     hash: string,
@@ -97,7 +106,10 @@ export class RecentWrites {
     return known.answer === undefined ? { isUntouched } : { isUntouched, answer: known.answer };
   }
 
-  /** @param of the manifest's hash and the object's version; when either changes, the write is retried at once */
+  /**
+   * @param of identifies the write by the manifest's hash and the object's version; when one of the two changes, the
+   * write is tried again at once
+   */
   noteRefused(identity: string, of: string, error: unknown, nowMs: number): Refusal {
     const before = this.#refusals.get(identity);
     const times = before?.of === of ? before.times + 1 : 1;
@@ -106,7 +118,7 @@ export class RecentWrites {
     return refusal;
   }
 
-  /** The refusal of the same write, while its back-off lasts. */
+  /** The refusal of the same write while the back-off lasts, otherwise undefined. */
   refusal(identity: string, of: string, nowMs: number): Refusal | undefined {
     const known = this.#refusals.get(identity);
     return known !== undefined && known.of === of && nowMs < known.untilMs ? known : undefined;
@@ -115,7 +127,7 @@ export class RecentWrites {
   /**
    * Whether the operator deleted this object already.
    *
-   * @param present uids that caches still show; this method forgets all others
+   * @param present the uids of the objects that caches still contain; the method forgets all other uids
    */
   wasDeleted(uid: string | undefined, present: ReadonlySet<string>): boolean {
     for (const known of this.#deleted) if (!present.has(known)) this.#deleted.delete(known);
@@ -124,7 +136,8 @@ export class RecentWrites {
 }
 
 function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
-  // The cache does not contain the object. If the object was terminating when we wrote it, it is deleted by now.
+  // When the cache does not contain the object, our write is newer, unless the object was terminating when we wrote it:
+  // then the object is deleted by now.
   if (cached === undefined) return written.metadata.deletionTimestamp === undefined;
   return (
     cached.metadata.uid === written.metadata.uid &&
@@ -132,7 +145,9 @@ function isAhead(written: KubeObject, cached: KubeObject | undefined): boolean {
   );
 }
 
-/** Resource versions are increasing decimal numbers (KEP-5504). Returns false when either is not a number. */
+/**
+ * Resource versions are increasing decimal numbers (KEP-5504). Returns false when one of the versions is not a number.
+ */
 export function isOlder(version: string, than: string): boolean {
   return /^\d+$/.test(version) && /^\d+$/.test(than) && BigInt(version) < BigInt(than);
 }

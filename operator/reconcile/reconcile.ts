@@ -1,9 +1,10 @@
 /**
  * Runs one pass for one model: observe, decide, report, build, apply.
  *
- * Owns: the order of these stages, not their content. A pass gets a key, not an event, and may be repeated. It writes
- * the decision to the status first, with the resourceVersion that it read; a 409 ends the pass. Therefore the next pass
- * can resume after a crash at any point. A pass waits while the cache is older than our last status write.
+ * Owns: the order of these stages, not their content. A pass gets a key, not an event, and may be repeated. Before any
+ * other write, a pass writes the decision to the status, with the resourceVersion that it read; a 409 ends the pass. So
+ * after a crash at any point, the next pass can continue. A pass waits while the cache is older than our last status
+ * write.
  */
 import { kindOf } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -52,13 +53,16 @@ export type ReconcileDeps = {
   readonly logger: Logger;
   /** Emits an Event on the model. Never fails. */
   readonly announce: (model: OnnxModel, decision: Decision) => void;
-  /** Judges candidates under traffic; absent: candidates are not judged. */
+  /** Judges candidates under traffic. If absent, candidates are not judged. */
   readonly gates?: Gates;
-  /** Makes the token of a revision; absent: 32 random bytes. */
+  /** Makes the token of a revision. If absent, the token is 32 random bytes. */
   readonly makeToken?: () => string;
-  /** Updates metrics from what a pass saw and wrote. Never fails. */
+  /** Updates metrics from what a pass observed and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;
-  /** Passes the result to the report puller; undefined when the model is gone. */
+  /**
+   * Passes the result of a pass to the report puller. `seen` and `decision` are undefined when the model does not exist
+   * any more.
+   */
   readonly follow: (key: string, seen: Seen | undefined, decision: Decision | undefined) => void;
 };
 
@@ -68,7 +72,7 @@ type Turn = {
   readonly now: number;
   readonly call: CallOptions;
 };
-/** What a pass observed and decided, and its status, written or unchanged. */
+/** What a pass observed and decided, and the status after the pass, whether or not the pass had to write it. */
 export type Pass = {
   readonly seen: Seen;
   readonly decision: Decision;
@@ -76,13 +80,13 @@ export type Pass = {
   readonly now: number;
 };
 
-/** Delay before the next pass when the cache does not show our own last write yet. */
+/** Delay before the next pass when the cache does not contain our own last write yet. */
 const staleRecheckMs = 1000;
 /** Back-off of a status write that the server refuses as invalid: it starts at baseMs and doubles up to maxMs. */
 const statusRetryMs = { baseMs: 1_000, maxMs: 60_000 } as const;
 /**
- * After this time the cache is trusted again, because the cluster was probably restored from a backup with older
- * versions.
+ * The cache is trusted again when it has not shown our status write for this long: the cluster was probably restored
+ * from a backup with older versions.
  */
 const staleLimitMs = 60_000;
 
@@ -90,7 +94,7 @@ export class Reconciler {
   readonly #deps: ReconcileDeps;
   /** The apply failure of the last pass of each model; the next pass reports it. */
   readonly #failures = new Map<string, ApplyFailure>();
-  /** Our last status write of each model; a pass does not decide on an older cache. */
+  /** Our last status write of each model. A pass does not decide while the cache is older than this write. */
   readonly #written = new Map<string, { readonly version: string; readonly atMs: number }>();
   /** Our last writes of each model's children. */
   readonly #recent = new Map<string, RecentWrites>();
@@ -99,7 +103,7 @@ export class Reconciler {
   /** Differences of each model's children that the operator leaves in place; the next pass reports them. */
   readonly #told = new Map<string, readonly string[]>();
   readonly #frozen = new Map<string, FrozenMemory>();
-  /** Number of consecutive refusals of each model's status as invalid. */
+  /** How often in succession the server refused the status of each model as invalid. */
   readonly #statusRefusals = new Map<string, number>();
   readonly #tokens: Tokens;
 
@@ -128,7 +132,7 @@ export class Reconciler {
     try {
       await this.#report(key, seen, { decision, now, call, ...present({ shown }) });
     } catch (error) {
-      // The model was deleted; its watch event triggers the cleanup.
+      // When the model was deleted, the event of its watch triggers the cleanup.
       if (isNotFound(error)) return {};
       if (kindOf(error) === 'invalid') return { recheckMs: this.#statusRefused(key, observed.model, error) };
       throw error;
@@ -190,8 +194,8 @@ export class Reconciler {
 
   /**
    * Handles a status that is refused as invalid: the installed CRD is older than this operator, or a webhook refuses
-   * it. The operator cannot watch for the end of this problem, so it retries. Until the status is written, the decision
-   * is not applied.
+   * it. The operator cannot watch for the end of this problem, so it retries. The decision is not applied before the
+   * status is written.
    *
    * @returns when to try again, in milliseconds
    */
@@ -221,9 +225,10 @@ export class Reconciler {
   }
 
   /**
-   * @returns the delay until the next pass, if changes need time or a write must be retried because it was refused as
-   * invalid or its name is taken (RecentWrites, refusedMs). It is 0 after the first such refusal, so that the status
-   * reports the refusal. @throws all other errors; the work queue retries them with back-off
+   * @returns milliseconds until the next pass, if the cluster needs time for a change, or if a write must be tried
+   * again because it was refused as invalid or its name is taken (RecentWrites, refusedMs). The result is 0 after the
+   * first refusal, so that the next pass reports the refusal in the status.
+   * @throws all other errors; the work queue retries them with back-off
    */
   async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
     const { client, clock, gates } = this.#deps;
@@ -256,7 +261,7 @@ export class Reconciler {
     return 0;
   }
 
-  /** @returns whether the list differs from the one in the status just written */
+  /** @returns whether the list differs from the list in the status that was just written */
   #keepTold(key: string, told: readonly string[]): boolean {
     const before = this.#told.get(key) ?? [];
     this.#told.set(key, told);
@@ -278,7 +283,10 @@ export class Reconciler {
     return traffic;
   }
 
-  /** Not kept for a model at rest, whose next pass is far away. */
+  /**
+   * The stamps of the model's last pass. The stamps of a model at rest are not kept, because its next pass may be far
+   * away.
+   */
   #stampsOf(key: string, { next }: Decision): Stamps {
     const stamps = this.#stamps.get(key) ?? new Stamps();
     if (next.phase === 'Stable' || next.phase === 'Failed') this.#stamps.delete(key);
@@ -324,14 +332,17 @@ function hasMoved(before: OnnxModelStatus | undefined, after: OnnxModelStatus): 
   return before?.rollout?.reason !== after.rollout?.reason || before?.phase !== after.phase;
 }
 
-/** Omits the record of a held revision. Without a record the revision gets no manifests, and its children stay. */
+/**
+ * The records without the record of a held revision. A revision without a record gets no manifests, and its children
+ * stay as they are.
+ */
 function recordsToMake({ held, records }: Seen): Seen['records'] {
   return held === undefined ? records : new Map([...records].filter(([revision]) => revision !== held));
 }
 
 /**
- * Applies records of idle revisions that lost their owner, to restore the owner. Otherwise the records would never be
- * collected.
+ * The manifests of ControllerRevisions without an owner whose revisions do not run. Applying them restores the owner;
+ * otherwise, the garbage collector would never delete them.
  */
 function orphanedRecords({ model, children, records }: Seen, { run }: Decision): readonly Manifest[] {
   const orphans = children.filter(

@@ -1,8 +1,8 @@
 /**
  * Maintains status.history: one line for each rollout that ended, latest first.
  *
- * Owns: which transition ends a rollout, and with which outcome. A rollback is recorded with its verdicts when it is
- * decided, not when the traffic has moved back.
+ * Owns: which transition ends a rollout, and with which outcome. A rollback is recorded, with its verdicts, when it is
+ * decided and not when the traffic has moved back.
  * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
@@ -40,7 +40,7 @@ export function historyAfter(
   const previous = before?.history ?? [];
   const ended = endedBy(state, decision);
   if (ended === undefined) return previous;
-  // When pods share the traffic, the actual share can differ from the target.
+  // Record the actual weight: when pods share the traffic, it can differ from the target.
   const had = ended.weight === undefined ? {} : { weight: before?.rollout?.actualWeight ?? ended.weight };
   return [{ ...ended, ...had, at: toApiTime(now), ...present({ gates }) }, ...previous].slice(0, historyLimit);
 }
@@ -71,7 +71,8 @@ const ending: Ending = {
     message: cut(next.detail, messageLimit),
     ...weightOf(before),
   }),
-  // Aborting has already recorded the rollout. The history names the cause, and the status says what to do.
+  // If the phase before was Aborting, the rollout was recorded when it began to abort. The history names the cause, and
+  // the status says what to do.
   Failed: (next, before) =>
     before.phase === 'Aborting'
       ? undefined
@@ -83,13 +84,13 @@ const ending: Ending = {
         },
 };
 
-/** For a promoted revision, the check that was skipped, or else what its gates have shown. */
+/** The message about a promoted revision: the check that was skipped, or otherwise what its gates have shown. */
 function heldAgainst({ skipped, shown }: Partial<Became> = {}): string | undefined {
   const words = skipped ?? shown;
   return words === undefined ? undefined : cut(words, messageLimit);
 }
 
-/** A candidate in Preparing that another revision replaces. */
+/** The end of a rollout in Preparing whose candidate is replaced by another revision. */
 function replacedBy(before: RolloutState, { next, reason }: Decision): Ended | undefined {
   if (before.phase !== 'Preparing' || candidateOf(next) === before.candidate || next.phase === 'Promoting')
     return undefined;
@@ -101,7 +102,8 @@ function isReplaced(cause: DecisionReason): boolean {
 }
 
 /**
- * True when the candidate never served a user. Weights never decrease, so a weight of 0 was its weight in all steps.
+ * True when the candidate never had traffic. Weights never decrease, so a candidate with weight 0 had weight 0 in every
+ * earlier step.
  */
 function isUnseen(before: RolloutState): boolean {
   return (before.phase === 'Analyzing' || before.phase === 'Paused') && before.weight === 0;

@@ -1,8 +1,8 @@
 /**
  * Exports rollouts as metrics: outcomes, progress, verdicts and silent pods.
  *
- * Owns: the onnx_operator_* series and their labels (docs/metrics.md). Counts only what a status write recorded, so
- * that a repeated pass is not counted twice.
+ * Owns: the onnx_operator_* series and their labels (docs/metrics.md). An outcome is counted only when a status write
+ * recorded it, so that a repeated pass does not count it twice.
  * Limits: five gauges per model and one per gate. All except one are removed when the rollout ends.
  */
 import {
@@ -20,13 +20,13 @@ import type { Pass } from './reconcile.ts';
 type Model = { readonly namespace: string; readonly model: string };
 type Verdict = Model & { readonly gate: string; readonly verdict: string };
 
-/** State of one model between passes. */
+/** What is remembered of one model between passes. */
 type Followed = {
   readonly model: Model;
   candidate: string | undefined;
   /**
-   * When the candidate first got traffic. Undefined before that, and if it already had traffic when this process
-   * started.
+   * When the candidate first got traffic, in milliseconds. Undefined before that time, and if the candidate already had
+   * traffic when this process started.
    */
   firstTrafficMs: number | undefined;
   /** Whether this process saw the candidate before it got traffic. */
@@ -35,7 +35,10 @@ type Followed = {
 };
 
 const names = ['namespace', 'model'] as const;
-/** From the shortest possible window to twelve hours, for a rollout that waits overnight for approval. */
+/**
+ * Bounds of the histogram's buckets. They begin at the shortest possible window and end at twelve hours, for a rollout
+ * that waits overnight for approval.
+ */
 const decisionSeconds = [30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700, 3600, 7200, 14_400, 43_200];
 
 export class RolloutMetrics {
@@ -94,7 +97,7 @@ export class RolloutMetrics {
     this.#reports.inc();
   }
 
-  /** @param pass undefined: the model is gone */
+  /** @param pass undefined when the model does not exist any more */
   measure(key: string, pass: Pass | undefined): void {
     if (pass === undefined) {
       this.#forget(key);
@@ -180,7 +183,7 @@ function noteTraffic(followed: Followed, { status: { candidate, rollout }, now }
 
 const kinds = ['desired', 'set', 'actual'] as const;
 
-/** The newest line of the history, if this pass added it. */
+/** The newest line of the history, if this pass added the line; otherwise undefined. */
 function newest(
   after: readonly RolloutOutcome[] = [],
   before: readonly RolloutOutcome[] = [],

@@ -2,8 +2,9 @@
  * Sets the serving label, by which ready pods of two revisions share the traffic of the entry Service.
  *
  * Owns: which pods get the label, and when the entry Service may select by it. The label is set before the Service
- * selects by it and removed some seconds after it stops, because the endpoints controller sees pods and Services in
- * either order. A pod that becomes unready keeps the label, because Services do not send traffic to it.
+ * selects by it, and removed some seconds after the Service stops selecting by it, because the endpoints controller may
+ * see a change of the Service before a change of a pod. A pod that becomes unready keeps the label, because Services do
+ * not send traffic to it.
  */
 import { labels } from '../../api/names.ts';
 import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
@@ -18,9 +19,12 @@ import type { TrafficMemory } from '../traffic/traffic-memory.ts';
 import { isMarked } from '../traffic/by-pods.ts';
 import { routerOf } from '../traffic/router.ts';
 
-/** A field manager that owns only the label, so that an apply without labels removes the label. */
+/**
+ * The field manager of the label. It owns no other field, so an apply with this manager and without labels removes the
+ * label.
+ */
 const markManager = 'onnx-operator-traffic';
-/** How long pods must have been marked before the Service selects by the mark. */
+/** How long pods must have had the label (the mark) before the Service selects by it. */
 const markedForMs = 1_000;
 /** Marks are removed once the Service has not selected by the mark for this long. */
 const restedForMs = 5_000;
@@ -28,22 +32,22 @@ const restedForMs = 5_000;
 /** What a pass needs for its writes. */
 export type ApplyDeps = PutDeps & {
   readonly traffic: TrafficMemory;
-  /** Absent: nothing of earlier passes is used again. */
+  /** The stamped manifests of the last pass. If absent, every manifest is hashed and compared again. */
   readonly stamps?: Stamps;
 };
 
 export type Marking = {
   readonly writes: number;
   /**
-   * Whether the entry Service may select by the mark: exactly the pods that should serve have had the mark for long
-   * enough.
+   * Whether the entry Service may select by the mark: all pods that should serve, and no other pods, have had the mark
+   * for long enough.
    */
   readonly isSafe: boolean;
-  /** When to run the next pass to continue. */
+  /** Milliseconds until the next pass, which continues the marking. */
   readonly recheckMs?: number;
 };
 
-/** Revisions that share the traffic by marks on their pods; empty when one revision has all traffic. */
+/** The revisions that share the traffic by marks on their pods; empty when one revision has all the traffic. */
 export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
   return routerOf(seen.plan).marked(decision);
 }
@@ -51,7 +55,7 @@ export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
 /**
  * Marks and unmarks pods. Call it before any other write of a pass.
  *
- * @throws AppError KUBE_STATUS when pods may not be written
+ * @throws AppError KUBE_STATUS when the server does not permit writes to pods
  */
 export async function markPods(deps: ApplyDeps, seen: Seen, decision: Decision): Promise<Marking> {
   const revisions = sharing(seen, decision);
@@ -71,9 +75,9 @@ export async function markPods(deps: ApplyDeps, seen: Seen, decision: Decision):
 }
 
 /**
- * All ready pods of the serving revision, and as many ready pods of the candidate as decided. After a return to a lower
- * weight the candidate may still have more pods. The oldest pods are chosen, because a Deployment that scales down
- * deletes its youngest pods first.
+ * The pods that should have the mark: all ready pods of the serving revision, and as many ready pods of the candidate
+ * as the decision says. When the weight was lowered, the candidate may still have more pods than that. The oldest pods
+ * are chosen, because a Deployment that scales down deletes its youngest pods first.
  */
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;
@@ -88,7 +92,10 @@ function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
   return one.name < other.name ? -1 : 1;
 }
 
-/** Removes marks that the entry Service does not select by. Call it after the other writes of a pass. */
+/**
+ * Removes the marks of all pods once the entry Service does not select by the mark any more. Call it after the other
+ * writes of a pass.
+ */
 export async function unmarkPods(
   deps: ApplyDeps,
   seen: Seen,
@@ -123,7 +130,7 @@ async function writeMarks(
   for (const { metadata } of those) {
     const { name, namespace, uid } = metadata;
     if (namespace === undefined || uid === undefined) continue;
-    // Pass the uid, so that an apply to a deleted pod fails instead of creating a new pod.
+    // The uid makes an apply to a deleted pod fail. Without the uid, the apply would create a pod.
     const config: KubeObject = {
       apiVersion: 'v1',
       kind: 'Pod',

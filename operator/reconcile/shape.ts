@@ -9,10 +9,13 @@
 
 import { ownValue } from '../../api/record.ts';
 
-/** Fields that identify an item of a list, in the order of managedFields. */
+/** The fields that identify an item of a list, in the order in which managedFields has them. */
 export type ItemKeys = readonly string[];
 
-/** Keys by the list's field name. Two lists are named `ports`: a container's and a Service's. */
+/**
+ * For each name of a list's field, the keys of its items. `ports` has two entries, because the ports of a container and
+ * of a Service have different keys.
+ */
 const keyedLists: Readonly<Record<string, readonly ItemKeys[]>> = {
   containers: [['name']],
   initContainers: [['name']],
@@ -34,7 +37,10 @@ const keyedLists: Readonly<Record<string, readonly ItemKeys[]>> = {
   ownerReferences: [['uid']],
 };
 
-/** Names of atomic maps. `selector` is a Service's map or a workload's LabelSelector; both are atomic. */
+/**
+ * Names of fields with an atomic map. `selector` is the map of a Service or the LabelSelector of a workload; both are
+ * atomic.
+ */
 const atomicMaps: ReadonlySet<string> = new Set([
   'selector',
   'nodeSelector',
@@ -52,8 +58,9 @@ const atomicMaps: ReadonlySet<string> = new Set([
 const keyDefaults: Readonly<Record<string, unknown>> = { protocol: 'TCP' };
 
 /**
- * @param field name of the list's field
- * @param items of the list, wanted or live: they distinguish the two lists named `ports`
+ * @param field the name of the list's field
+ * @param items the items of the list, in the manifest or in the live object: they show which of the two lists named
+ * `ports` it is
  * @returns undefined when the list is atomic
  */
 export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys | undefined {
@@ -63,12 +70,12 @@ export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys |
   return candidates.find(([key = '']) => key in first) ?? candidates[0];
 }
 
-/** Whether the map in a field of this name is atomic: an additional key is a difference. */
+/** Whether the map in a field of this name is atomic. In an atomic map, an additional key is a difference. */
 export function isAtomicMapField(field: string): boolean {
   return atomicMaps.has(field);
 }
 
-/** The item's identity as text. Items of one list with equal texts are the same item. */
+/** The item's identity as text. Two items with equal texts are the same item of a list. */
 export function itemKey(item: unknown, keys: ItemKeys): string {
   const fields = (typeof item === 'object' && item !== null ? item : {}) as Readonly<Record<string, unknown>>;
   return JSON.stringify(keys.map((key) => fields[key] ?? ownValue(keyDefaults, key)));

@@ -1,9 +1,10 @@
 /**
- * Remembers the stamped manifests of a model's last pass, and which of them the live objects already equal, so that a
- * pass that changes nothing neither hashes nor compares them.
+ * Remembers the stamped manifests of a model's last pass, and which live objects already match their manifests. A pass
+ * that changes nothing therefore does not hash or compare manifests.
  *
- * Owns: when a result may be used again: a stamp for an equal manifest, a comparison for the same manifest and the same
- *       live object. Objects of caches do not change; a changed object is another one.
+ * Owns: when a result may be used again: a stamp is used again for an equal manifest, and a comparison is used again
+ *       for the same manifest and the same live object. An object of a cache is never changed: a change in the cluster
+ *       gives a new object.
  * Limits: the manifests of one pass. In-memory only.
  */
 import type { KubeObject } from '../../api/kube-object.ts';
@@ -17,7 +18,7 @@ export class Stamps {
   #made = new Map<string, { readonly wanted: Manifest; readonly stamped: Manifest }>();
   readonly #settled = new WeakMap<KubeObject, Settled>();
 
-  /** The stamped manifests; an equal manifest of the last pass gives the same object. */
+  /** Returns the stamped manifests. If the last pass had an equal manifest, its stamped object is returned again. */
   of(manifests: readonly Manifest[]): readonly Manifest[] {
     const before = this.#made;
     this.#made = new Map();
@@ -30,12 +31,18 @@ export class Stamps {
     });
   }
 
-  /** Call it when nothing had to be written. @param told what the status says of the live object */
+  /**
+   * Call it when the live object matched, so that nothing had to be written.
+   * @param told the sentences of the status about the live object
+   */
   noteSettled(manifest: Manifest, live: KubeObject, told: readonly string[]): void {
     this.#settled.set(live, { manifest, told });
   }
 
-  /** What the status says of the live object; undefined when the two have to be compared. */
+  /**
+   * The sentences of the status about the live object; undefined when the manifest and the live object have to be
+   * compared.
+   */
   toldOfSettled(manifest: Manifest, live: KubeObject | undefined): readonly string[] | undefined {
     const known = live === undefined ? undefined : this.#settled.get(live);
     return known?.manifest === manifest ? known.told : undefined;

@@ -74,7 +74,9 @@ export function modelStatusOf(inputs: ModelStatusInputs): OnnxModelStatus {
   };
 }
 
-/** Wanted pods of all revisions, but at least the spec's number, because a new revision starts with one pod. */
+/**
+ * The number of wanted pods of all revisions, but at least spec.replicas, because a new revision starts with one pod.
+ */
 function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): number {
   return Math.max(
     plan.replicas,
@@ -82,7 +84,7 @@ function wantedPods({ seen: { plan }, decision: { run } }: ModelStatusInputs): n
   );
 }
 
-/** How a revision became stable, from this decision or from the record of an earlier decision. */
+/** How the stable revision became stable: by this decision, or by an earlier decision that the status has recorded. */
 function provenanceOf(
   stable: Revision,
   { seen: { model, rollout }, decision: { became } }: ModelStatusInputs,
@@ -96,7 +98,7 @@ function provenanceOf(
   });
 }
 
-/** The number of steps, and the actual weight of the candidate. */
+/** The fields for the number of steps and for the candidate's actual weight. */
 function weights({
   seen: { rollout, plan },
   decision: { next },
@@ -143,7 +145,7 @@ function revisionStatus(
   };
 }
 
-/** The content of a revision, as its first pod resolved it, and the provider that its pods report. */
+/** What the first pod of a revision found in the model's files, and the provider that the revision's pods report. */
 function madeOf(record: RevisionRecord, reports: readonly Report[]): Partial<RevisionStatus> {
   const { generation, spec, resolved } = record;
   const provider = reports.map(mainProvider).find((name) => name !== undefined) ?? resolved?.provider;

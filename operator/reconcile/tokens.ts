@@ -2,8 +2,9 @@
  * Keeps the access token of each revision. A client with the token may name peers, enable sampling and read samples
  * (api/access.ts).
  *
- * Owns: keeping tokens stable. A token in memory has priority, so that a foreign change of the ConfigMap is reverted. A
- * new process reads the tokens from the ConfigMaps. Every revision with a record has one token until `forget`.
+ * Owns: keeping tokens stable. A token in memory has priority, so that a change of the ConfigMap by another writer is
+ * reverted. A new process reads the tokens from the ConfigMaps. Every revision with a record has one token until
+ * `forget`.
  */
 import { randomBytes } from 'node:crypto';
 import { parseAccess } from '../../api/access.ts';
@@ -16,7 +17,10 @@ import type { Revision } from '../rollout/state.ts';
 
 export class Tokens {
   readonly #make: () => string;
-  /** The tokens by model. Each was made here, or read from the ConfigMap when the revision was first seen. */
+  /**
+   * For each model, the tokens of its revisions. Each token was made by this process, or was read from the ConfigMap
+   * when this process first saw the revision.
+   */
   readonly #made = new Map<string, ReadonlyMap<Revision, string>>();
 
   /** @param make makes a token; by default 32 random bytes in base64url */

@@ -8,14 +8,14 @@ import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
 import { cut } from '../../api/text.ts';
 
-/** The peak of memory is shown in sixteenths of the limit, so that the status changes rarely. */
+/** The status shows the peak of memory in sixteenths of the limit, so that it changes rarely. */
 export const memorySteps = 16;
-/** Maximum length of kept texts in characters. Texts from our own sidecar are shorter. */
+/** Maximum length of a kept text in characters. Our own sidecar sends shorter texts. */
 const textLimit = 2000;
 
 /**
- * Removes the counts and unknown fields. They can take a megabyte and are not needed after the listeners were called,
- * and the operator may watch ten thousand pods.
+ * Removes the counts and unknown fields. They can take a megabyte for each pod, and the operator may watch ten thousand
+ * pods. They are not needed once the listeners were called.
  */
 export function withoutCounts(report: Report): Report {
   const { schema, bootId, seq, revision, providers, golden } = report;
@@ -67,7 +67,7 @@ function pickIn<T extends object, K extends keyof T>(
   return value === undefined ? undefined : pick(value, names);
 }
 
-/** Peak memory in bytes, rounded up to a sixteenth of the limit; undefined without a limit. */
+/** Peak memory in bytes, rounded up to a sixteenth of the limit; undefined when the report has no limit. */
 export function memoryPeakStep(report: Report): number | undefined {
   const limitBytes = report.memory?.limitBytes;
   if (report.memory === undefined || limitBytes === undefined || limitBytes === null || limitBytes === 0)
@@ -76,7 +76,9 @@ export function memoryPeakStep(report: Report): number | undefined {
   return Math.ceil(report.memory.peakBytes / stepBytes) * stepBytes;
 }
 
-/** The fields that the status shows or a decision waits for, as one string to compare. */
+/**
+ * One text of all fields that the status shows or a decision waits for. Two reports with equal texts change nothing.
+ */
 export function shownOf(report: Report): string {
   return JSON.stringify([
     report.revision,
@@ -87,10 +89,10 @@ export function shownOf(report: Report): string {
     report.providers?.actual.map((use) => use.provider),
     report.memory?.limitBytes,
     memoryPeakStep(report),
-    // Decisions before traffic wait for the golden run.
+    // These fields are included because decisions before traffic wait for the golden run.
     report.golden?.id,
     report.golden?.state,
-    // A second golden run, after stable's pods became known, changes only the score.
+    // The score is included because a second golden run, after stable's pods became known, changes only the score.
     report.golden?.score,
   ]);
 }

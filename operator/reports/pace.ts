@@ -1,5 +1,5 @@
 /**
- * The time until the next pull of a pod's report. Doubles while the pod does not answer.
+ * Computes the time until the next pull of a pod's report. The time doubles with each pull that gets no answer.
  * Pure.
  */
 import type { Report } from '../../api/report.ts';
@@ -14,17 +14,17 @@ const soonMs = 1_500;
 /** At rest, a pod that is not ready is pulled at the pace of a rollout for this long. */
 const closelyMs = 300_000;
 /**
- * The longest back-off of a ready pod during a rollout. It is short because the rollout pauses while reports are
- * missing.
+ * The longest back-off of a ready pod during a rollout. It is short, because the rollout makes no progress while
+ * reports are missing.
  */
 const rolloutBackoffMs = 30_000;
 const restBackoffMs = 300_000;
 
 export type PodPace = {
   readonly pace: PullPace;
-  /** The pod's condition Ready in the API. */
+  /** Whether the pod's condition Ready is True in the API. */
   readonly isReady: boolean;
-  /** Pulls without an answer since the last answer or restart. */
+  /** Number of pulls without an answer since the last answer or restart. */
   readonly misses: number;
   /** Milliseconds since the pod was first watched or last restarted. */
   readonly ageMs: number;
@@ -39,12 +39,15 @@ export function pauseMs({ pace, isReady, misses, ageMs, report }: PodPace): numb
       { baseMs: paceMs.rollout, maxMs: pace === 'rollout' && isReady ? rolloutBackoffMs : restBackoffMs },
       misses,
     );
-  // A pod that reports "not ready" is expected to change soon.
+  // A pod that is not ready, or has not reported yet, is expected to change soon.
   if (report?.ready !== true) return ageMs < closelyMs ? paceMs.rollout : paceMs[pace];
   return pace === 'rollout' && isAnswering(report) ? soonMs : paceMs[pace];
 }
 
-/** A golden run takes one or two seconds, and the rollout waits for it. */
+/**
+ * Whether a golden run waits or is in progress. A golden run takes one or two seconds, and the rollout waits for the
+ * result.
+ */
 function isAnswering({ golden }: Pick<Report, 'golden'>): boolean {
   return golden?.state === 'Waiting' || golden?.state === 'Running';
 }

@@ -1,9 +1,9 @@
 /**
  * Pulls the reports of pods and keeps the latest report of each pod, without its counts.
  *
- * Owns: when a report triggers a pass of its model, which is when it changes the status or has new blocks during a
- * rollout. For a pod that does not answer, the last report is kept with the reason of the silence; the pod does not
- * count as failed.
+ * Owns: when a report triggers a pass of its model: when the report changes the status, or has new blocks during a
+ * rollout. When a pod does not answer, its last report is kept together with the reason of the silence; the pod does
+ * not count as failed.
  * Limits: `pullLimits`, and `deadlineMs` for a request.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -19,11 +19,11 @@ export type WatchedPod = {
   readonly uid: string;
   readonly ip: string;
   readonly name: string;
-  /** The pod's condition Ready in the API; absent: ready. */
+  /** Whether the pod's condition Ready is True in the API. If absent, the pod counts as ready. */
   readonly isReady?: boolean;
-  /** Number of restarts of its containers. A restart resets the back-off. */
+  /** Number of restarts of the pod's containers. A restart resets the back-off. */
   readonly restarts?: number;
-  /** Instructions for its sidecar; the puller adds `blocksFrom`. Absent: report only. */
+  /** Instructions for the pod's sidecar; the puller adds `blocksFrom`. If absent, the sidecar only reports. */
   readonly ask?: Omit<ReportAsk, 'blocksFrom'>;
 };
 
@@ -38,7 +38,7 @@ export type PulledReport = {
   readonly silence?: string;
 };
 
-/** @property registry absent: no metrics */
+/** @property registry if absent, there are no metrics */
 export type ReportPullerDeps = {
   readonly fetch: FetchReport;
   readonly clock: Clock;
@@ -48,8 +48,8 @@ export type ReportPullerDeps = {
 
 export const deadlineMs = 2_000;
 /**
- * A pull of a healthy pod takes a few milliseconds, so 8 slots of a namespace are enough for a thousand pods in a
- * rollout.
+ * A pull of a healthy pod takes a few milliseconds, so the 8 slots of a namespace are enough for rollouts with a
+ * thousand pods.
  */
 export const pullLimits: PullLimits = {
   slots: 32,
@@ -58,7 +58,10 @@ export const pullLimits: PullLimits = {
   namespaceUnheardSlots: 4,
   pullMs: deadlineMs,
 };
-/** A pull repeats the last block, which was incomplete, and two blocks before it: the pod's clock may be set back. */
+/**
+ * A pull requests the last block again, which was incomplete, and two blocks before it, because the pod's clock may be
+ * set back.
+ */
 const blocksAgain = 2;
 /**
  * Blocks of a pod whose clock differs from the operator's by more than this are ignored, because they cannot be
@@ -72,18 +75,18 @@ type Entry = {
   readonly name: string;
   /** Milliseconds since the epoch. */
   readonly watchedSinceMs: number;
-  /** Monotonic milliseconds: when the pod was first watched or last restarted. */
+  /** When the pod was first watched or last restarted, in monotonic milliseconds. */
   bornMs: number;
   ip: string;
   ask: Omit<ReportAsk, 'blocksFrom'>;
   isReady: boolean;
   restarts: number;
   pace: PullPace;
-  /** Pulls without an answer since the last answer or restart. */
+  /** Number of pulls without an answer since the last answer or restart. */
   misses: number;
   latest?: PulledReport;
   silence?: string;
-  /** The position up to which this pod's blocks were received. Absent: all blocks are requested. */
+  /** The position up to which this pod's blocks were received. If absent, the next pull requests all blocks. */
   heard?: Heard;
 };
 
@@ -135,14 +138,17 @@ export class ReportPuller {
     return this.#entries.get(uid)?.latest;
   }
 
-  /** Why the last pull of a pod did not give a report; undefined when it gave one, or before the first pull. */
+  /**
+   * Why the last pull of a pod did not give a report; undefined when the last pull gave a report, or before the first
+   * pull.
+   */
   silence(uid: string): string | undefined {
     return this.#entries.get(uid)?.silence;
   }
 
   /**
-   * The time of a pod's last report, or the start of its watch if it never answered, in milliseconds since the epoch;
-   * undefined when the pod is not watched.
+   * The time of a pod's last report, or the start of its watch if the pod never answered, in milliseconds since the
+   * epoch; undefined when the pod is not watched.
    */
   heardAtMs(uid: string): number | undefined {
     const entry = this.#entries.get(uid);
@@ -150,8 +156,8 @@ export class ReportPuller {
   }
 
   /**
-   * Requests all blocks of a model's pods again at once, for a caller without the earlier blocks. Silent pods keep
-   * their back-off.
+   * Requests all blocks of a model's pods again at once, for a caller that does not have the earlier blocks. Silent
+   * pods keep their back-off.
    */
   hearAnew(modelKey: string): void {
     for (const uid of this.#pods.get(modelKey) ?? []) {
@@ -212,7 +218,7 @@ export class ReportPuller {
   }
 
   #renew(entry: Entry, facts: Pick<Entry, 'ip' | 'ask' | 'isReady' | 'restarts' | 'pace'>, nowMs: number): void {
-    // At the start of a rollout, replace the long pause by a short one.
+    // At the start of a rollout, the pod's next pull must not wait for the long pause of a model at rest.
     const isSooner = facts.pace === 'rollout' && entry.pace !== 'rollout';
     const isAnew = facts.restarts !== entry.restarts || facts.ip !== entry.ip || (facts.isReady && !entry.isReady);
     Object.assign(entry, facts);
@@ -220,7 +226,9 @@ export class ReportPuller {
     else if (isSooner) this.#schedule.hasten(entry.uid, nowMs + this.#pauseMs(entry, nowMs));
   }
 
-  /** The pod restarted, became ready or changed its address: pull it at once and reset its back-off. */
+  /**
+   * Called when the pod restarted, became ready or changed its address: pulls the pod at once and resets its back-off.
+   */
   #beginAnew(entry: Entry, nowMs: number): void {
     entry.bornMs = nowMs;
     const wasSilent = entry.misses > 0;
@@ -233,7 +241,7 @@ export class ReportPuller {
     this.#schedule.remove(uid, this.#clock.monotonic());
   }
 
-  /** Starts the pulls that are due and have a slot, then sets a timer for the next. */
+  /** Starts the pulls that are due and have a slot, then sets a timer for the next pull. */
   #pump(): void {
     this.#stopTimer();
     if (this.#ended.signal.aborted) return;
@@ -251,9 +259,10 @@ export class ReportPuller {
     const begunMs = this.#clock.monotonic();
     const pulled = await this.#ask(entry);
     const nowMs = this.#clock.monotonic();
-    // `hearAnew` was called during the pull: this answer does not have all blocks, so pull again.
+    // If `hearAnew` was called during the pull, this answer does not have all blocks, so pull again.
     const stale = entry.heard !== heard;
-    // The pod restarted during the pull, so the failure belongs to the previous boot: pull again.
+    // If the pull failed and the pod restarted during the pull, the failure belongs to the previous boot, so pull
+    // again.
     const isPast = pulled.kind === 'nothing' && entry.restarts !== restarts;
     // The pod may have been removed, or replaced by a pod with the same uid, during the pull.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
@@ -323,7 +332,8 @@ export class ReportPuller {
     const heard = heardIn(bootId, blocks, entry.heard);
     const news =
       heard.bootId !== entry.heard?.bootId || heard.until !== entry.heard.until || heard.seq !== entry.heard.seq;
-    // A new boot: `blocksFrom` of this request was for the previous boot, so the next request asks for all blocks.
+    // If the report is from a new boot, `blocksFrom` of this request was meant for the previous boot, so the next
+    // request asks for all blocks.
     if (entry.heard === undefined || entry.heard.bootId === bootId) entry.heard = heard;
     else delete entry.heard;
     for (const listener of this.#reportListeners) listener(entry.modelKey, entry.name, report);
@@ -339,7 +349,10 @@ function heardIn(bootId: string, { until, counts }: Blocks, before: Heard | unde
   return { bootId, until, seq };
 }
 
-/** Report: a valid report. Timeout: deadline exceeded. Unreachable: no connection. Unusable: any other answer. */
+/**
+ * Report: the pod sent a valid report. Timeout: the deadline passed. Unreachable: the connection failed or broke.
+ * Unusable: any other answer.
+ */
 type PullOutcome = 'Report' | 'Timeout' | 'Unreachable' | 'Unusable';
 
 const outcomes: readonly PullOutcome[] = ['Report', 'Timeout', 'Unreachable', 'Unusable'];
@@ -350,7 +363,7 @@ type PullFacts = {
   readonly lagSeconds: () => number;
 };
 
-/** @param registry absent: no metrics. @returns a function that counts a finished pull */
+/** @param registry if undefined, pulls are not counted @returns a function that counts a finished pull */
 function measurePulls(
   registry: Registry | undefined,
   { watched, silent, lagSeconds }: PullFacts,

@@ -1,8 +1,8 @@
 /**
  * Fetches one pod's report: `GET http://POD_IP:8081/report`, with instructions for its sidecar in the query.
  *
- * Owns: the request. It returns a report, or the reason why the pod did not give one. It never throws, because pods
- * that start, cannot be reached or are foreign are normal.
+ * Owns: the request. The client returns a report, or the reason why the pod did not give one. It never throws: it is
+ * normal that a pod is starting, cannot be reached, or does not belong to the operator.
  * Limits: `reportLimitBytes` for the body, before and after decompression.
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
@@ -20,27 +20,29 @@ export type Pulled =
   | {
       readonly kind: 'nothing';
       readonly reason: string;
-      /** The connection failed or broke. */
+      /** True when the connection failed or broke. */
       readonly isUnreachable?: boolean;
     };
 
-/** Instructions in the request for a report. They are explained in api/report.ts; an absent instruction is off. */
+/**
+ * Instructions in the request for a report. api/report.ts explains them. An instruction that is absent is switched off.
+ */
 export type ReportAsk = {
   readonly blocksFrom?: number;
   readonly peers?: readonly string[];
-  /** Share, 0..1. */
+  /** Share of the requests that the sidecar samples, 0 to 1. */
   readonly sample?: number;
-  /** `METRIC:MIN` */
+  /** The metric and its limit, `METRIC:LIMIT`. */
   readonly agreement?: string;
   readonly pairs?: PairSource;
   readonly probes?: { readonly perMinute: number; readonly pods: number };
-  /** The token of the pod's own revision. Without it the sidecar ignores the other instructions. */
+  /** The token of the pod's own revision. If absent, the sidecar ignores all instructions except `blocksFrom`. */
   readonly token?: string;
   /** The token of the revision of the pods in `peers`. */
   readonly peersToken?: string;
 };
 
-/** Never rejects. An abort gives the result `nothing` with the signal's reason. */
+/** Never rejects. If the signal is aborted, the result is `nothing` with the signal's reason. */
 export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
 const unzip = promisify(gunzip);
@@ -48,12 +50,12 @@ const unzip = promisify(gunzip);
 export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
 
 /**
- * Longer than the pause between pulls in a rollout, and shorter than the pause at rest, so that only connections of
- * rollouts are reused.
+ * An idle connection is closed after this time. The time is longer than the pause between pulls in a rollout and
+ * shorter than the pause at rest, so that only connections of rollouts are reused.
  */
 const idleMs = 8_000;
 
-/** Keeps one connection for each pod, closed after `idleMs` without a request. Does not follow redirects. */
+/** Keeps one connection for each pod, and closes it after `idleMs` without a request. Does not follow redirects. */
 export function createReportClient(port: number = ports.sidecar): ReportClient {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, timeout: idleMs });
   const fetch: FetchReport = async (ip, signal, ask = {}) => {

@@ -1,7 +1,7 @@
 /**
- * Decides which pod's report is pulled next. It takes the namespace that used the least slot time recently, in it the
- * model that used the least, and of this model the most overdue pod. Silent pods get one of `silentEvery` turns of a
- * model.
+ * Decides which pod's report is pulled next. It takes the namespace that used the least slot time recently, then the
+ * model of this namespace that used the least, then the pod of this model that is most overdue. Silent pods get one of
+ * `silentEvery` turns of a model.
  *
  * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a choice costs O(models with a due pod).
  * Pure: time is a parameter.
@@ -9,7 +9,8 @@
 import { DueHeap } from '../../lib/due-heap.ts';
 
 /**
- * heard: the last pull succeeded. new: the pod was not pulled since its start or restart. silent: the last pull failed.
+ * heard: the last pull of the pod succeeded. new: the pod was not pulled since its start or restart. silent: the last
+ * pull failed.
  */
 export type PullLane = 'heard' | 'new' | 'silent';
 
@@ -18,16 +19,17 @@ export type PullLimits = {
   readonly slots: number;
   /** Maximum number of concurrent pulls of new and silent pods. */
   readonly unheardSlots: number;
-  /** The same limits for one namespace. */
+  /** Maximum number of concurrent pulls of pods of one namespace. */
   readonly namespaceSlots: number;
+  /** Maximum number of concurrent pulls of new and silent pods of one namespace. */
   readonly namespaceUnheardSlots: number;
-  /** The longest duration of a pull. It is counted as used time for each pull in progress. */
+  /** The longest duration of a pull. A pull in progress counts as if it used this much slot time. */
   readonly pullMs: number;
 };
 
-/** Half-life of used slot time. */
+/** Used slot time is forgotten with this half-life. */
 const halfLifeMs = 30_000;
-/** While other pods of a model are due, its silent pods get one turn in this many. */
+/** While other pods of a model are due, every fourth turn of the model is for its silent pods. */
 const silentEvery = 4;
 const lanes: readonly PullLane[] = ['heard', 'new', 'silent'];
 const heardOnly: readonly PullLane[] = ['heard'];
@@ -100,7 +102,10 @@ export class PullSchedule {
     if (model.namespace.pods === 0) this.#sweep(nowMs);
   }
 
-  /** Makes a waiting pod due at `dueMs` unless it is due earlier. @param lane its new lane; absent: unchanged */
+  /**
+   * Makes a waiting pod due at `dueMs` unless it is due earlier.
+   * @param lane the new lane of the pod; if undefined, the pod keeps its lane
+   */
   hasten(uid: string, dueMs: number, lane?: PullLane): void {
     const pod = this.#pods.get(uid);
     if (pod === undefined || pod.state === 'Asked') return;
@@ -155,7 +160,7 @@ export class PullSchedule {
     this.#wait(pod, dueMs);
   }
 
-  /** When the next pod becomes due, on the clock of `nowMs`; Infinity without a waiting pod. */
+  /** When the next pod becomes due, on the clock of `nowMs`; Infinity when no pod waits. */
   nextMs(): number {
     for (let first = this.#waiting.first(); first !== undefined; first = this.#waiting.first()) {
       if (isCurrent(first)) return first.dueMs;
@@ -290,7 +295,8 @@ function isCurrent({ dueMs, item }: { readonly dueMs: number; readonly item: Pod
 }
 
 /**
- * The item with the least used time among the items that `mayBeChosen` accepts. Of several such items it is the first.
+ * The item with the least used time among the items that `mayBeChosen` accepts. If several of these items used equally
+ * little, it is the first of them.
  */
 function least<T extends { readonly usage: Usage }>(
   all: Iterable<T>,

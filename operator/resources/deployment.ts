@@ -2,7 +2,8 @@
  * The Deployment of one revision.
  *
  * Owns: the pod template: containers, probes, grace periods, volumes, security.
- * Pure. It always returns the whole object, because server-side apply removes the value of a field that is left out.
+ * Pure. The builder always returns the complete object, because server-side apply removes the value of a field that is
+ * left out.
  */
 import {
   childName,
@@ -42,7 +43,10 @@ export function deployment(model: OnnxModel, record: RevisionRecord, replicas: n
   };
 }
 
-/** The pod template of a revision. Stored with the revision, so that a newer operator does not replace its pods. */
+/**
+ * The pod template of a revision. It is stored with the revision, so that a newer operator does not replace the
+ * revision's pods.
+ */
 export function podTemplate(model: OnnxModel, record: RevisionRecord): PodTemplateManifest {
   const name = childName(model.metadata.name, record.revision);
   const meta = record.spec.template.metadata ?? {};
@@ -177,7 +181,7 @@ function runtimeContainer(record: RevisionRecord): object {
       { name: 'http', containerPort: ports.runtime, protocol: 'TCP' },
       { name: 'metrics', containerPort: ports.metrics, protocol: 'TCP' },
     ],
-    // The warm-up timeout, plus one minute for loading the model first.
+    // The probe waits for the warm-up timeout, plus one minute for loading the model before the warm-up.
     startupProbe: {
       ...httpProbe('/v2/health/ready'),
       periodSeconds: startupPeriodSeconds,
@@ -209,8 +213,9 @@ const sidecarDefaults = { requests: { cpu: '10m', memory: '96Mi' }, limits: { cp
 type Amounts = Readonly<Record<string, string | number>>;
 
 /**
- * The spec's amounts, and defaults for the rest. A default that would make a request exceed its limit is replaced by
- * the other amount: with a limit of 64Mi memory the default request of 96Mi becomes 64Mi.
+ * The amounts that the spec sets, and defaults for the amounts that it does not set. A default that would make a
+ * request exceed its limit is replaced by the other amount: with a limit of 64Mi memory the default request of 96Mi
+ * becomes 64Mi.
  */
 function sidecarResources({ requests = {}, limits = {} }: NonNullable<RevisionSpec['resources']>): {
   readonly requests: Amounts;

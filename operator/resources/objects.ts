@@ -28,17 +28,17 @@ export type RevisionRecord = {
   readonly revision: Revision;
   /** The generation of the spec that first had this revision. */
   readonly generation: number;
-  /** The hashed fields as the user wrote them: applying them again gives the same revision. */
+  /** The hashed fields as the user wrote them. Applying these fields again gives the same revision. */
   readonly written: RevisionSpec;
-  /** The hashed fields with the defaults and the image at that time. */
+  /** The hashed fields, with the defaults and the image of the time when the revision was created. */
   readonly spec: FrozenSpec;
-  /** The pod template at that time; absent until the ControllerRevision is written. */
+  /** The pod template of the time when the revision was created; absent until the ControllerRevision is written. */
   readonly template?: PodTemplateManifest;
   /** The result of `prepare`, set after the first pod has reported it. */
   readonly resolved?: Resolved;
   /** The golden set that pods run before traffic; absent in revisions of earlier operators. */
   readonly golden?: FrozenGolden;
-  /** Authorises requests to the revision's sidecars to name peers or to return samples (api/access.ts). */
+  /** The token that a request to the revision's sidecars needs if it names peers or reads samples (api/access.ts). */
   readonly token?: string;
 };
 
@@ -47,7 +47,7 @@ export type FrozenGolden = {
   readonly config: GoldenConfig;
   /** The attempt of the rollout for which the set was frozen. */
   readonly attempt: number;
-  /** For a set from a ConfigMap: its copy for the revision's own ConfigMap. */
+  /** The copy of the set for the revision's own ConfigMap. Absent if the set does not come from a ConfigMap. */
   readonly file?: GoldenFile;
 };
 

@@ -98,8 +98,8 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
 }
 
 /**
- * The share of live requests to sample: the highest share of the quality gate and the shadow steps. Absent: no
- * sampling.
+ * The share of live requests to sample: the highest share of the quality gate and the shadow steps. The field is absent
+ * if no requests are sampled.
  */
 function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?: number } {
   const shadows = (rollout.steps ?? []).flatMap(({ shadow }) =>
@@ -140,7 +140,10 @@ export function readFrozenGolden({
   return base64 === undefined ? undefined : { config, attempt, file: { name, base64 } };
 }
 
-/** Not validated, because the operator wrote the file. The caller compares the digest to detect manual changes. */
+/**
+ * The file's content is not validated, because the operator wrote it. The caller compares the digest to detect manual
+ * changes.
+ */
 function goldenIn(text: string | undefined): GoldenConfig | undefined {
   try {
     return (JSON.parse(text ?? '{}') as { readonly golden?: GoldenConfig }).golden;

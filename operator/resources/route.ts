@@ -2,8 +2,8 @@
  * The HTTPRoute of a model, with exact weights (gateway.networking.k8s.io/v1).
  *
  * The route has one rule without matches. Every revision with a Service is a backend, even with weight 0, so that the
- * gateway knows its endpoints before its first request. The route sets no timeouts and no retries, because a gateway
- * that retries hides a candidate's errors from the judge.
+ * gateway knows the revision's endpoints before the revision gets its first request. The route sets no timeouts and no
+ * retries, because a gateway that retries hides a candidate's errors from the judge.
  * Pure.
  */
 import { childName, ports } from '../../api/names.ts';

@@ -37,8 +37,8 @@ export function runtimeConfig(model: OnnxModel, record: RevisionRecord): Runtime
 }
 
 /**
- * Sorts the fields by name. The API server returns a ControllerRevision with sorted fields; the file must have the same
- * text before and after the spec was stored there.
+ * Sorts the fields by name. The API server returns a ControllerRevision with sorted fields, and the file must have the
+ * same text before and after the spec was stored in a ControllerRevision.
  */
 function inOrder<T>(value: T): T {
   if (Array.isArray(value)) return value.map(inOrder) as T;

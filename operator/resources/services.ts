@@ -36,7 +36,7 @@ export function entryService(
   );
 }
 
-/** The Service of one revision, a backend of the HTTPRoute. Also lets users call one revision directly. */
+/** The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. */
 export function revisionService(model: OnnxModel, revision: Revision): Manifest {
   return service(
     childMeta(model, childName(model.metadata.name, revision), revision),

@@ -3,7 +3,8 @@
  *
  * Owns: the events that have priority over progress (a new spec, an intent, lost pods, a failed gate, a pause), and
  * when a step ends.
- * Rule: a pause stops progress but never a rollback: a failed gate still ends a held rollout.
+ * Rule: a pause stops progress, but it never stops a rollback. A failed gate ends a rollout that spec.rollout.paused
+ * holds.
  * Pure.
  */
 import { blockSeconds } from '../../api/report.ts';
@@ -31,7 +32,7 @@ import {
 
 /** The rollout pauses when another client's weights were reverted this often in ten minutes. */
 const revertLimit = 3;
-/** A step that waits for a healthy stable begins a new window after this long. */
+/** A step that waits for a healthy stable begins a new window after this time. */
 const lookAnewMs = 600_000;
 
 export function abortWhenSuperseded(state: CanaryState, at: At): Decision | undefined {
@@ -50,7 +51,10 @@ export function abortOnRequest(state: CanaryState, at: At): Decision | undefined
   return abortRollout(state, { reason: 'Aborted', message: `spec.rollout.abortRevision names ${state.candidate}` }, at);
 }
 
-/** stepsOf() (decisions.ts) is empty once promotion was requested, so enterStep promotes at once. */
+/**
+ * stepsOf() (decisions.ts) is empty once promotion was requested, so enterStep moves all the traffic to the candidate
+ * and then promotes it.
+ */
 export function promoteOnRequest(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;
   if (
@@ -67,8 +71,8 @@ export function promoteOnRequest(state: CanaryState, at: At): Decision | undefin
 }
 
 /**
- * A candidate without a ready pod gets no traffic (serving.ts, trafficFor). If it has no ready pod for `lostForMs`, it
- * is given up.
+ * A candidate without a ready pod gets no traffic (serving.ts, trafficFor). A candidate that has no ready pod for
+ * `lostForMs` is given up.
  */
 export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -78,7 +82,7 @@ export function withdrawWhenLost(state: CanaryState, at: At): Decision | undefin
     if (lostAt === undefined) return undefined;
     return setAnew(rest, 0, at, { reason: 'WeightMoving', message: `${state.candidate} has ready pods again` });
   }
-  // An outage of both revisions is not blamed on the candidate.
+  // If stable has no ready pod either, the candidate is probably not the cause, so it is not given up.
   if (podsOf(seen, state.stable).ready === 0)
     return keep(
       rest,
@@ -116,7 +120,7 @@ export function pauseOnConflict(state: CanaryState, at: At): Decision | undefine
   return pauseRollout(state, 'WeightConflict', { reason: 'WeightConflict', message }, at);
 }
 
-/** A held rollout keeps its weight, its pods and its clocks. */
+/** While spec.rollout.paused is set, the rollout keeps its weight and its pods, and its clocks stop. */
 export function holdWhilePaused(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   const { heldAt, ...rest } = state;
@@ -141,7 +145,10 @@ export function followChangedSteps(state: CanaryState, at: At): Decision | undef
   return fitsPlan(state, at) || isOffSteps(state) ? undefined : followPlan(state, at);
 }
 
-/** Records the weight that the ready pods can carry once traffic matches it, so that stable can scale down. */
+/**
+ * Once the traffic matches the weight that the ready pods can carry, records this weight, so that stable can scale
+ * down.
+ */
 export function moveWeight(state: StateIn<'Shifting'>, at: At): Decision | undefined {
   const { seen } = at;
   const carried = weightNow(state, at);
@@ -164,8 +171,9 @@ export function reachWhenVerified(state: StateIn<'Shifting'>, at: At): Decision 
 }
 
 /**
- * With router Service, the numbers of ready pods determine the share, so a share that is reached does not need more
- * pods. A route can reach its weight with fewer pods; the rollout waits for the others until the progress deadline.
+ * With router Service, the numbers of ready pods determine the share, so the pods for a share are ready when the share
+ * is reached. A route can reach its weight with fewer pods; the rollout then waits for the missing pods until the
+ * progress deadline.
  */
 function hasPodsFor(state: StateIn<'Shifting'>, { seen, plan }: At): boolean {
   return (
@@ -301,7 +309,7 @@ export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | un
 
 type Ends = { readonly [W in PauseReason]: (state: StateIn<'Paused'>, at: At) => Decision | undefined };
 
-/** How each kind of pause ends without a request. */
+/** How each kind of pause ends without spec.rollout.resumeStep. */
 const ends: Ends = {
   Step: (state, at) => {
     const step = stepsOf(state.candidate, at)[state.step];
@@ -366,8 +374,8 @@ const wayOut: { readonly [W in PauseReason]: (state: StateIn<'Paused'>) => strin
   StableUnhealthy: ({ stable, candidate, step }) =>
     `until ${stable} is healthy, or spec.rollout.resumeStep is ${candidate}/${step}`,
   WeightConflict: ({ candidate, step }) =>
-    'until no other client has changed the weights for ten minutes; to continue sooner, stop that client and set ' +
-    `spec.rollout.resumeStep to ${candidate}/${step}`,
+    'until ten minutes have passed without a weight change by another client; to continue sooner, stop the other ' +
+    `client and set spec.rollout.resumeStep to ${candidate}/${step}`,
 };
 
 export function stayPaused(state: StateIn<'Paused'>, at: At): Decision {

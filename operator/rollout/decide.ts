@@ -158,7 +158,7 @@ const rules: { readonly [P in Phase]: readonly [...DecisionRule<P>[], ClosingRul
 };
 
 /**
- * @param plan does not contain the spent intents (intents.ts, livePlan)
+ * @param plan the plan without the spent intents (intents.ts, livePlan)
  * @param now milliseconds since the epoch, the same clock as `since` in the state
  */
 export function decide(state: RolloutState, seen: Observation, plan: RolloutPlan, now: Millis): Decision {

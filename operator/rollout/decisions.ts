@@ -29,7 +29,10 @@ import { servesWords } from './words.ts';
 
 export type Why = { readonly reason: DecisionReason; readonly message: string };
 
-/** A revision with traffic is given up after it had no ready pod for this long; until then it gets no traffic. */
+/**
+ * A revision in a rollout gets no traffic while it has no ready pod. It is given up if it has no ready pod for this
+ * long.
+ */
 export const lostForMs = 30_000;
 
 /**
@@ -43,7 +46,7 @@ export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | '
 
 /**
  * Whether a revision becomes stable without checks and gates: it is proven or pinned. A pin does not exempt a revision
- * that was given up; otherwise a retry under a pin would give it all the traffic without a check.
+ * that was given up; otherwise a retry under a pin would give that revision all the traffic without a check.
  */
 export function isExempt(
   revision: Revision,
@@ -59,7 +62,10 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
   return proves(provenance?.[revision]);
 }
 
-/** Keeps the phase. The traffic and the pods are computed from the state. */
+/**
+ * Continues the canary with the state `next`, which may be in another phase. The traffic and the pods are computed from
+ * `next`.
+ */
 export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
   return {
     next,
@@ -71,7 +77,10 @@ export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>,
 
 export type RevisionPair = { readonly stable: Revision | null; readonly candidate: Revision };
 
-/** Sets the weight to 0 first, so that users do not get further answers from the candidate. */
+/**
+ * Begins the rollback of a candidate. Its weight goes to 0 first, so that users do not get further answers from the
+ * candidate.
+ */
 export function abortRollout(state: CanaryState, { reason, message }: Why, { seen, plan, now }: At): Decision {
   const { stable, candidate, attempt } = state;
   const next = {
@@ -112,7 +121,7 @@ export function rollingBack(
 
 /**
  * The provenance of a candidate that is promoted now.
- * @param skipped the judgement that its attempt skipped
+ * @param skipped the judgement that the candidate's attempt skipped
  */
 function provenanceOf(
   revision: Revision,
@@ -129,7 +138,7 @@ function provenanceOf(
   return seen.provenance?.[revision] === 'Asleep' ? 'Woken' : 'First';
 }
 
-/** @param judged the judgement that the attempt skipped, and what its gates have shown */
+/** @param judged the judgement that the candidate's attempt skipped, and what the gates of the attempt have shown */
 export function makeStable(
   revision: Revision,
   retiring: Revision | null,
@@ -157,7 +166,9 @@ export function makeStable(
   };
 }
 
-/** The record of a revision that becomes stable. It names a check that had not passed. */
+/**
+ * The record of a revision that becomes stable. If checks were skipped, the record names a check that had not passed.
+ */
 export function becomes(revision: Revision, provenance: Provenance, { seen }: Pick<At, 'seen'>): Became {
   const why = skippedBy(provenance);
   if (why === undefined) return { revision, provenance };
@@ -173,7 +184,8 @@ type Rejected = RevisionPair & { readonly attempt: number };
 
 /**
  * Without a stable revision, the rejected revision keeps its pods, because they do no harm and may recover. With a
- * stable revision, its ready pods stay for a while if capacity allows, so that a retry finds warm pods.
+ * stable revision, the ready pods of the rejected revision stay for `retainMs` if capacity allows, so that a retry
+ * finds warm pods.
  *
  * @param handled the retry token at the time of the refusal, if the refusal was not decided in this pass
  */
@@ -210,7 +222,7 @@ export function failed(next: StateIn<'Failed'>, { seen, plan, now }: At): Decisi
   return { next, serve: stable, run, ...why, ...(warm === 0 ? {} : { recheckMs: since + plan.retainMs - now }) };
 }
 
-/** A pin does not serve a revision that was given up; the message tells the person who pinned it. */
+/** A pinned revision does not serve after it was given up. The message explains this to the person who pinned it. */
 function failureMessage(
   { rejected, stable, detail }: StateIn<'Failed'>,
   seen: Observation,
@@ -265,7 +277,10 @@ export function readingOf(state: CanaryState, seen: Observation): GateReading | 
   return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
 }
 
-/** The first whole block from now on if the state has a window; otherwise `window` unchanged. */
+/**
+ * The first block of a new window: the first block that begins from now on. If `window` is 0, the state has no window,
+ * and the result is 0.
+ */
 export function windowFrom(window: number, now: Millis): number {
   return window === 0 ? 0 : firstWholeBlockAfter(now);
 }

@@ -2,10 +2,10 @@
  * Decides when an intent of the spec has had its effect.
  *
  * Owns: which intents are spent. `promoteRevision` and `resumeStep` are meant for one moment but stay in the spec until
- * a client removes them. They must not promote a revision that comes back later.
- * Rule: an intent is spent once its revision is stable or is not the target. `promoteRevision` is also spent when its
- * revision was given up with the intent in the spec; an approval, however, stays valid for a retry. A user renews an
- * intent by removing it or by naming another revision.
+ * a client removes them. An old intent must not promote a revision that comes back later. Rule: an intent is spent once
+ * its revision is stable or is not the target. `promoteRevision` is also spent when its revision is given up while the
+ * intent is in the spec. `resumeStep`, however, stays valid for a retry. A user renews an intent by removing it or by
+ * naming another revision.
  * Pure.
  */
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -26,11 +26,11 @@ export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
 }
 
 /**
- * The intents of the spec that a status records as spent. Operators up to 0.1.0 recorded them only for a failed attempt
- * and did not record the provenance of stable: for such a status an intent counts as not spent if its revision is the
- * candidate.
+ * The intents of the spec that a status records as spent. Operators up to 0.1.0 recorded spent intents only for a
+ * failed attempt, and did not record the provenance of stable. If a status has no provenance of stable, an intent
+ * counts as spent unless its revision is the candidate.
  *
- * @param plan with all intents of the spec
+ * @param plan the plan with all intents of the spec
  */
 export function spentIn(
   status: Pick<OnnxModelStatus, 'rollout' | 'stable' | 'candidate'> | undefined,
@@ -52,7 +52,7 @@ export function spentIn(
 
 /**
  * The spent intents after a decision.
- * @param plan does not contain the intents that were spent before
+ * @param plan the plan without the intents that were spent before
  */
 export function spentAfter(before: RolloutState, { next }: Decision, { seen, plan }: At): Spent {
   const { promoteRevision, resumeStep } = plan;

@@ -1,5 +1,5 @@
 /**
- * The latest outcome of each revision in the status: its provenance, or that it was given up.
+ * The latest outcome of each revision in the status: its provenance, or the fact that it was given up.
  *
  * Pure.
  */
@@ -19,8 +19,8 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
     if (entry.outcome === 'Promoted') last.set(entry.revision, provenanceIn(entry));
     else if (entry.outcome !== 'Superseded') last.set(entry.revision, 'Refused');
   }
-  // The status of stable counts too, because the history is bounded and does not record a revision that served in place
-  // of stable.
+  // The status of stable counts too, because the history has a maximum length and does not record a revision that
+  // served in place of stable.
   if (stable?.provenance !== undefined) last.set(stable.revision, readProvenance(stable.provenance));
   const known = [...last];
   const provenance = Object.fromEntries(
@@ -31,8 +31,8 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
 
 /**
  * Operators up to 0.1.0 did not record how a revision was promoted. Only a candidate that passed its checks and was
- * neither forced nor pinned has gate results. If all of these passed, the revision is proven. Otherwise its provenance
- * is unknown.
+ * neither forced nor pinned has gate results. If all these gates passed, the revision is proven. Otherwise the
+ * provenance of the revision is unknown.
  */
 function provenanceIn({ provenance, gates = [] }: RolloutOutcome): Provenance {
   if (provenance !== undefined) return readProvenance(provenance);

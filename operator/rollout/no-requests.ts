@@ -6,16 +6,16 @@
 import type { GateReading, Millis, Revision } from './state.ts';
 
 /**
- * The numbers of minutes that the message may name. They are few, so that the status of an idle model does not change
- * every minute.
+ * The numbers of minutes that the message may name. There are only a few such numbers, so that the status of an idle
+ * model does not change every minute.
  */
 const namedMinutes = [30, 10, 5, 3, 2, 1];
 
 /**
  * The message, with the command that the user can run next. Undefined within the first minute, when a request arrived,
- * or when it is unknown whether one arrived.
+ * or when it is unknown whether a request arrived.
  *
- * @param waitedMs since the weight was reached
+ * @param waitedMs milliseconds since the weight was reached
  */
 export function noRequests(
   candidate: Revision,

@@ -1,7 +1,7 @@
 /**
  * Parses `spec.rollout` and `spec.replicas` into numbers.
  *
- * Owns: the meaning of those fields: strategy, steps and the defaults of absent fields.
+ * Owns: the meaning of these fields: strategy, steps and the defaults of absent fields.
  * Pure: the CRD accepts only valid text. A value that is invalid in a way that the CRD cannot check throws AppError
  * FIELD_INVALID with the field's path.
  */
@@ -17,7 +17,10 @@ export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
   /** After maxDurationMs, spec.rollout.onUndecided decides what happens if a gate is undecided. */
   | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
-  /** A shadow step comes before any weight; the candidate answers copies of this share, 0..1, of stable's requests. */
+  /**
+   * A shadow step comes before any weight. The candidate answers copies of stable's requests; `share`, 0..1, is the
+   * share of the requests that are copied.
+   */
   | {
       readonly kind: 'shadow';
       readonly share: number;
@@ -33,7 +36,7 @@ export type Strategy = 'Canary' | 'BlueGreen' | 'Immediate';
 export type RolloutPlan = {
   readonly replicas: number;
   readonly strategy: Strategy;
-  /** The steps of a Canary or a judged BlueGreen. Empty: all traffic moves at once. */
+  /** The steps of the rollout. Empty if all the traffic moves at once. */
   readonly steps: readonly Step[];
   readonly capacity: RolloutCapacity;
   readonly onUndecided: 'Hold' | 'Promote' | 'Rollback';
@@ -42,19 +45,23 @@ export type RolloutPlan = {
   /** Traffic gets this long to leave a replaced revision before the revision's pods are deleted. */
   readonly settleMs: number;
   /**
-   * A replaced revision keeps its pods this long for a fast rollback, and a refused revision for a retry with warm
-   * pods.
+   * A replaced revision keeps its pods this long, for a fast rollback. A rejected revision keeps its pods this long,
+   * for a retry with warm pods.
    */
   readonly retainMs: number;
-  /** The router that shares the traffic. Its consequences are defined in sharing.ts. */
+  /** The router that shares the traffic. sharing.ts defines how shares depend on the router. */
   readonly router: RouterName;
-  /** Intents, each with the revision that it means. */
+  /** Whether spec.rollout.paused holds the rollout. */
   readonly paused: boolean;
+  /** The revision whose rollout is aborted. */
   readonly abortRevision?: string;
+  /** The revision that is promoted without further checks, steps and gates. */
   readonly promoteRevision?: string;
+  /** The revision that serves instead of the revision of the current spec. */
   readonly pinRevision?: string;
-  /** `<revision>/<step>` */
+  /** `<revision>/<step>`: the candidate, and the index of the step whose pause ends. */
   readonly resumeStep?: string;
+  /** A rejected revision is retried when this token changes. */
   readonly retryToken?: string;
 };
 
@@ -112,14 +119,15 @@ function intentsOf({
 function capacityOf({ capacity = {} }: RolloutSpec, replicas: number): RolloutCapacity {
   const { mode = rolloutDefaults.capacityMode, maxSurge = rolloutDefaults.maxSurge } = capacity;
   const pods = typeof maxSurge === 'number' ? maxSurge : Math.ceil((replicas * Number(maxSurge.slice(0, -1))) / 100);
-  // A candidate needs at least one pod, and its weight moves by whole percents.
+  // The surge is at least the pods for one percent of the traffic, because weights move by whole percents. This is at
+  // least one pod, which a candidate needs.
   return { mode, surge: Math.max(lentAhead(replicas), pods) };
 }
 
 /**
- * The steps of a canary come from the spec. A blue-green rollout has both revisions at full capacity; the candidate
- * gets all the traffic and must keep its absolute limits, if it has any. Without capacity for both, traffic moves in
- * steps.
+ * The steps of a canary come from the spec. In a blue-green rollout, the candidate gets all the traffic at once; if the
+ * gates have absolute limits, it is then judged by them. An immediate rollout moves all the traffic at once if there is
+ * capacity for both revisions in full, otherwise in the steps of `provenSteps`.
  */
 function plannedSteps(
   rollout: RolloutSpec & { readonly strategy: Strategy },

@@ -22,7 +22,7 @@ export function prepareCandidate(
   return { next, ...servingWhile(next, at), ...why, recheckMs: at.plan.readyWithinMs };
 }
 
-/** Traffic and pods while a candidate starts. It gets only the pods that its first step needs. */
+/** Traffic and pods while a candidate starts. The candidate gets only the pods that its first step needs. */
 function servingWhile(state: Preparing, at: Pick<At, 'seen' | 'plan'>): Pick<Decision, 'serve' | 'run'> {
   const { stable, candidate } = state;
   const { seen, plan } = at;
@@ -43,7 +43,8 @@ function splitWhile(
 }
 
 /**
- * Recreate: the candidate's pods start after stable's pods are gone. A paused rollout does not remove stable's pods.
+ * The split under Recreate: the candidate's pods start after stable's pods are gone. While the rollout is paused,
+ * stable's pods are not removed.
  */
 function splitInTurn(
   present: number,
@@ -53,7 +54,7 @@ function splitInTurn(
   return { stable: paused ? replicas : 0, candidate: 0 };
 }
 
-/** The weight of the first step. A shadow step has no weight; its candidate has one pod. */
+/** The weight of the first step. It is 0 for a shadow step, which has no weight; the candidate then has one pod. */
 function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
   const first = stepsOf(state.candidate, at).find((step) => step.kind === 'weight' || step.kind === 'shadow');
   return first?.kind === 'shadow' ? 0 : (first?.weight ?? 100);
@@ -105,7 +106,7 @@ export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undef
   return trouble?.fatal && !isOld ? giveUp(state, trouble, at) : undefined;
 }
 
-/** A held rollout keeps its pods, and its clock stops. */
+/** While spec.rollout.paused is set, the rollout keeps its pods, and its clock stops. */
 export function standStill(state: Preparing, at: At): Decision | undefined {
   const { plan, now } = at;
   if (!plan.paused) return resume(state, at);
@@ -120,7 +121,7 @@ export function standStill(state: Preparing, at: At): Decision | undefined {
 
 /**
  * Records since when stable has no ready pod: a golden set that needs stable's answers waits for them for `lostForMs`.
- * It does not apply under Recreate or when the model is scaled to zero, because then the operator itself removes
+ * Nothing is recorded under Recreate or while the model is scaled to zero, because the operator itself then removes
  * stable's pods.
  */
 export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
@@ -168,7 +169,10 @@ export function beginWhenReady(state: Preparing, at: At): Decision | undefined {
   return enterStep({ stable, candidate, attempt, floor, weight: 0, window: 0 }, 0, at);
 }
 
-/** Without steps, and with capacity for both revisions in full or for one alone, all traffic moves at once. */
+/**
+ * Whether all the traffic moves to the candidate at once: when the model is scaled to zero, or when there are no steps.
+ * If there are no steps only because of a requested promotion, the candidate also needs all its pods.
+ */
 function beginsWithAll(state: Preparing, at: At): boolean {
   return (
     at.plan.replicas === 0 ||

@@ -1,7 +1,7 @@
 /**
  * Rules of a revision that has all the traffic and becomes stable: Promoting, Settling.
  *
- * Owns: the rollback while the old pods still exist, and when they may be deleted.
+ * Owns: the rollback while the old revision still has pods, and when these pods may be deleted.
  * Pure.
  */
 import { atRest, giveUp, isExempt, lostForMs, makeStable, rollingBack, settled } from './decisions.ts';
@@ -14,8 +14,8 @@ import { servesWords } from './words.ts';
 type Taking = StateIn<'Promoting'> | StateIn<'Settling'>;
 
 /**
- * If the new stable revision has no ready pod while the old one has some, the old one serves again. After `lostForMs`
- * the new one is given up.
+ * If the new stable revision has no ready pod while the old revision has ready pods, the old revision serves again.
+ * After `lostForMs` the new revision is given up.
  */
 export function fallBackWhenLost(state: Taking, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -69,8 +69,9 @@ function serving(state: Taking, at: At): Pick<Decision, 'serve' | 'run'> {
 }
 
 /**
- * The spec went back to the old revision while all its pods exist, so they serve again at once. A revision that is not
- * proven is judged first, because it may have been forced after it failed its golden set.
+ * If the spec goes back to the old revision while all pods of that revision are ready, the old revision is stable again
+ * at once. An old revision that is not proven is judged first, because it may have been forced after it failed its
+ * golden set.
  */
 export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan } = at;
@@ -92,7 +93,10 @@ function hasAll(stable: string, { seen, plan }: At): boolean {
   return seen.routed === stable && sharingOf(plan).hasAll(seen.traffic?.shares?.[stable]);
 }
 
-/** A route is unsettled for a moment after every change; the message warns only if that lasts. */
+/**
+ * A route is unsettled for a moment after every change. The route's own reason is reported only if this lasts longer
+ * than `settleMs`.
+ */
 export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
   const { seen, plan, now } = at;
   const reason = now - state.since < plan.settleMs ? 'RouteMoving' : (seen.traffic?.reason ?? 'RouteMoving');
@@ -104,7 +108,10 @@ export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
   return { next: state, ...serving(state, at), reason, message, recheckMs: 1000 };
 }
 
-/** The new stable could not keep its pods ready under traffic: the revision with more ready pods serves. */
+/**
+ * If the new stable revision cannot keep its pods ready under traffic, the old revision serves again when it has more
+ * ready pods.
+ */
 export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (now - state.since < settlingMs(plan) + plan.readyWithinMs) return undefined;
@@ -139,6 +146,7 @@ export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decisio
 
 /**
  * Deletes the old pods once traffic has left them, their retention is over, and the new pods can carry all the traffic.
+ * The rule waits for the new pods until the progress deadline at the latest.
  */
 export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -149,7 +157,7 @@ export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision 
 
 /**
  * True while the model is scaled to zero and the revision became stable for that reason, without being judged. The old
- * revision is kept, so that the new one can be compared with it later.
+ * revision is kept, so that the new revision can be compared with it later.
  */
 function isAsleep({ stable }: StateIn<'Settling'>, { seen, plan }: At): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';
@@ -188,8 +196,9 @@ function settlingMs(plan: RolloutPlan): Millis {
 }
 
 /**
- * A revision became stable while the model had no pods to check, and now the model has pods. If the previous revision
- * is kept, the new one is judged as a candidate for it; otherwise it is checked as a first revision.
+ * Applies when a revision became stable while the model had no pods, and the model has pods again. If the previous
+ * revision was kept, the new revision becomes a candidate that is compared with the previous one. Otherwise the new
+ * revision is checked as a first revision.
  */
 export function wakeUnchecked(state: Taking | StateIn<'Stable'>, at: At): Decision | undefined {
   const { seen, plan } = at;

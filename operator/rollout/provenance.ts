@@ -1,5 +1,5 @@
 /**
- * How a revision became stable, and whether that proves it.
+ * How a revision became stable, and whether the revision is therefore proven.
  *
  * Owns: the table of provenances. A proven revision may come back without being judged; any other revision is judged
  * like a new one.
@@ -36,7 +36,7 @@ export const provenances = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type Provenance = keyof typeof provenances;
-/** The provenances of an attempt that went on without a judgement. */
+/** The provenances of an attempt that continued although a judgement was skipped. */
 export type Skip = Extract<Provenance, 'ResumedUndecided' | 'PromotedUndecided' | 'StableLost'>;
 
 export const skips: readonly Skip[] = ['ResumedUndecided', 'PromotedUndecided', 'StableLost'];

@@ -1,8 +1,8 @@
 /**
  * How many pods each revision gets for a weight.
  *
- * Owns: the arithmetic of capacity: the pods that a weight needs, the limit of a rollout, and the weight that the ready
- * pods can carry.
+ * Owns: the arithmetic of capacity: the pods that a weight needs, the maximum number of pods during a rollout, and the
+ * weight that the ready pods can carry.
  * Rule: stable always keeps the pods that its share needs. Under Surge it keeps as many pods as the limit allows, for a
  * fast rollback. Under Borrow both revisions together have `replicas` pods.
  * Pure.
@@ -14,12 +14,13 @@ export type RolloutCapacity = {
 };
 
 export type Split = { readonly stable: number; readonly candidate: number };
-/** `replicas`: the number of pods when no rollout is in progress. */
 export type Fleet = {
+  /** The number of pods when no rollout is in progress. */
   readonly replicas: number;
   readonly capacity: RolloutCapacity;
   /**
-   * True: a route makes exact shares that do not depend on the numbers of pods. Absent: each pod has the same share.
+   * True: a route makes exact shares that do not depend on the numbers of pods. If absent, each pod gets the same share
+   * of the traffic.
    */
   readonly isByWeight?: boolean;
 };
@@ -49,7 +50,7 @@ export function splitFor(weight: number, fleet: Fleet): Split {
   return best;
 }
 
-/** The minimum for a candidate with a share of the traffic. */
+/** The minimum number of pods for a candidate under a weight. */
 function fewestOf(weight: number, { capacity: { mode, surge }, isByWeight = false }: Fleet): number {
   return isByWeight && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }
@@ -63,8 +64,8 @@ function podsFor(percent: number, replicas: number): number {
 }
 
 /**
- * The maximum for the candidate while stable serves too. Under Borrow with one replica, stable would have no pod left,
- * so the candidate gets an additional pod.
+ * The maximum number of pods for the candidate while stable serves, too. Under Borrow with one replica, stable would
+ * have no pod left, so the candidate gets an additional pod.
  */
 function mostBeside(replicas: number, { mode }: RolloutCapacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;
@@ -75,8 +76,8 @@ function stableBeside(candidate: number, { replicas, capacity: { mode, surge } }
 }
 
 /**
- * The minimum for stable. Under Borrow it is lower by `lentAhead`, the number of pods that stable lends early for the
- * next percent.
+ * The minimum number of pods for stable. Under Borrow it is lower by `lentAhead`, the number of pods that stable lends
+ * early for the next percent.
  */
 function leastStable(weight: number, { replicas, capacity: { mode } }: Fleet): number {
   const needed = podsFor(100 - weight, replicas);
@@ -84,7 +85,8 @@ function leastStable(weight: number, { replicas, capacity: { mode } }: Fleet): n
 }
 
 /**
- * One pod. With more than a hundred replicas it is the number of pods for one percent, the smallest change of a weight.
+ * The number of pods for one percent of the traffic, which is the smallest change of a weight. It is one pod for up to
+ * a hundred replicas.
  */
 export function lentAhead(replicas: number): number {
   return Math.max(1, Math.ceil(replicas / 100));
@@ -93,8 +95,9 @@ export function lentAhead(replicas: number): number {
 /**
  * |ln| of the ratio of the two revisions' loads per pod; 0 is equal.
  *
- * If the candidate's pods carry so much more load that the judge does not compare, its latency gates cannot fail
- * (operator/analysis/judge.ts). Such a split ranks after every split in which the candidate's pods carry less load.
+ * If the candidate's pods carry so much more load that the judge does not compare latencies, the candidate's latency
+ * gates cannot fail (operator/analysis/judge.ts). Such a split ranks after every split in which the candidate's pods
+ * carry less load.
  */
 function imbalance({ stable, candidate }: Split, weight: number): number {
   if (weight === 0) return candidate;
@@ -103,8 +106,8 @@ function imbalance({ stable, candidate }: Split, weight: number): number {
 }
 
 /**
- * From this |ln| of the ratio of loads per pod, the judge does not compare latencies (operator/analysis/constants.ts,
- * equalLoadLn).
+ * If |ln| of the ratio of the loads per pod is larger than this, the judge does not compare latencies
+ * (operator/analysis/constants.ts, equalLoadLn).
  */
 export const comparableLn = 0.3;
 /** Larger than any |ln| that occurs: 100 % of the traffic on one of a thousand pods is ln 100,000 = 11.5. */
@@ -126,8 +129,8 @@ export function splitBetween(reached: number, asked: number, fleet: Fleet): Spli
 
 /**
  * The weight that the candidate may get now, at least `reached`. It is `asked` once the candidate has enough pods, else
- * the weight that its ready pods can carry. Under Borrow the last of stable's pods is lent only when stable has no
- * traffic.
+ * the weight that its ready pods can carry. Under Borrow, stable gives its last pods to the candidate only when stable
+ * has no traffic, so the candidate needs only the other pods for 100 %.
  */
 export function carriedWeight(reached: number, asked: number, ready: number, fleet: Fleet): number {
   const { replicas, capacity } = fleet;

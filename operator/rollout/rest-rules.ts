@@ -14,9 +14,9 @@ import { servesWords, wantedWords } from './words.ts';
 const debounceMs = 5000;
 
 /**
- * The status was lost, for example by a restored backup. The entry Service still names the stable revision, even if its
- * pods are not ready. A candidate that may have traffic loses the traffic first; if it is the target, its rollout then
- * restarts.
+ * Applies when the status was lost, for example by a restored backup. The entry Service still names the stable
+ * revision, even if its pods are not ready. A candidate that may have traffic loses the traffic first; if it is the
+ * target, its rollout then restarts.
  */
 export function adoptWhatServes(_state: StateIn<'New'>, at: At): Decision | undefined {
   const { seen, now } = at;
@@ -61,8 +61,8 @@ export function stayStable(state: StateIn<'Stable'>, at: At): Decision {
 }
 
 /**
- * The candidate keeps its pods until it has no traffic and its requests have had time to finish. Another rollout waits
- * until then.
+ * The candidate keeps its pods until it has no traffic and its requests have had time to finish. No other rollout
+ * begins before that.
  */
 export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -94,8 +94,8 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decis
 }
 
 /**
- * Stable has no ready pod, the rejected revision serves in its place, and the spec names a third revision: the rollout
- * of the third revision must not wait for stable, which may never recover.
+ * Applies when stable has no ready pod, the rejected revision serves in place of stable, and the spec names a third
+ * revision. The rollout of the third revision does not wait for stable, which may never recover.
  */
 export function leaveStableBehind(state: StateIn<'Aborting'>, at: At): Decision | undefined {
   const { seen, now } = at;
@@ -131,8 +131,9 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, at: At): Decision | u
 }
 
 /**
- * Retries when the token differs from the one at the failure, or when promoteRevision names this revision and is not
- * spent (intents.ts). A handled token or a spent intent does not count, because otherwise the retries would never end.
+ * Retries when the retry token differs from the token at the time of the failure, or when promoteRevision names this
+ * revision and is not spent (intents.ts). A handled token or a spent intent does not count, because otherwise the
+ * retries would never end.
  */
 export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { plan } = at;

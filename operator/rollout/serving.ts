@@ -23,14 +23,18 @@ export function isFought(state: CanaryState): boolean {
   return state.phase === 'Paused' && state.why === 'WeightConflict';
 }
 
-/** These pauses do not belong to a step. When they end, the current steps set the weight again. */
+/**
+ * Whether the rollout is in a pause that does not belong to a step. When such a pause ends, the current steps set the
+ * weight again.
+ */
 export function isOffSteps(state: CanaryState): boolean {
   return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
 }
 
 /**
  * During a rollout an autoscaler may add pods but not remove any: otherwise the verdicts would compare different loads.
- * If there was capacity for both revisions in full, keep it after scaling up.
+ * If the plan has capacity for both revisions in full, there is also capacity for both in full with the higher number
+ * of replicas.
  */
 export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
   const { replicas, capacity } = plan;
@@ -44,7 +48,7 @@ export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan
 
 /**
  * The candidate's weight now, in percent. While the weight rises, it is what the ready pods can carry; while the
- * rollout is held, the weight that was reached.
+ * rollout is held, it is the weight that was reached.
  */
 export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): number {
   if (state.phase !== 'Shifting') return state.weight;
@@ -101,7 +105,10 @@ function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   };
 }
 
-/** Whether a candidate may get more of the traffic than it has reached: while its weight rises or is restored. */
+/**
+ * Whether the candidate's share of the traffic may be above the weight that it has reached: the share is larger, or it
+ * is unknown.
+ */
 function mayHaveMore(candidate: Revision, reached: number, { seen, plan }: Pick<At, 'seen' | 'plan'>): boolean {
   const shares = seen.traffic?.shares;
   return shares === undefined || sharingOf(plan).isAbove(shares[candidate] ?? 0, reached);
@@ -114,8 +121,8 @@ function carryingAll({ stable, candidate }: Split, present: number, { replicas, 
 }
 
 /**
- * `stable` gets all the traffic. The retiring revision keeps all its pods until the traffic has left it. After that it
- * keeps as many as the capacity allows.
+ * `stable` gets all the traffic. The retiring revision keeps all its pods until the traffic has left it. After that, it
+ * keeps as many pods as the capacity allows.
  */
 export function servingOne(
   stable: Revision,
@@ -135,7 +142,7 @@ export function servingOne(
   return { serve: stable, run: [withPods(stable, own, seen), withPods(retiring.revision, kept, seen)] };
 }
 
-/** Whether the traffic is shared as decided. */
+/** Whether the traffic is shared as `trafficFor` decides for this weight. */
 export function hasTaken(
   state: Pick<CanaryState, 'stable' | 'candidate'>,
   weight: number,

@@ -7,7 +7,10 @@
  */
 import { routers, type RouterName, type SharingKind } from '../../api/routers.ts';
 
-/** Two revisions that both get traffic. `share`: in percent, 0 to 100. `ready`: the ready pods of each. */
+/**
+ * A rollout in which both revisions get traffic. `share`: the candidate's share of the traffic, in percent, 0 to 100.
+ * `weight`: the candidate's weight, in percent. `ready`: the numbers of ready pods of both revisions.
+ */
 type Beside = { readonly share: number; readonly weight: number; readonly ready: ReadyPods };
 type ReadyPods = { readonly candidate: number; readonly stable: number };
 
@@ -22,7 +25,7 @@ export type Sharing = {
   readonly isAbove: (share: number, reached: number) => boolean;
   /**
    * Whether a revision has all the traffic when the entry Service selects only that revision.
-   * @param share undefined: not known
+   * @param share the revision's share in percent; undefined if it is unknown
    */
   readonly hasAll: (share: number | undefined) => boolean;
   /** The part of the traffic, 0 to 1, that a candidate gets under a weight. */

@@ -1,9 +1,9 @@
 /**
- * Rules of a canary whose stable revision is in trouble: it has no ready pod, exceeds an absolute limit, or the model
- * is scaled to zero.
+ * Rules of a canary that cannot be compared with stable: stable has no ready pod, stable exceeds an absolute limit, or
+ * the model is scaled to zero.
  *
  * Owns: when a candidate continues without being compared with stable. Such a candidate never leaves a pause step or a
- * hold: it carries the traffic meanwhile (serving.ts, trafficFor), and an approval is still needed.
+ * manual hold by itself: an approval is still needed. Meanwhile it carries the traffic (serving.ts, trafficFor).
  * Pure.
  */
 import { abortRollout, keep, lostForMs, makeStable, readingOf, stepsOf, windowFrom, type Why } from './decisions.ts';
@@ -14,8 +14,8 @@ import { secondsWords } from './words.ts';
 import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reached } from './steps.ts';
 
 /**
- * Stable has no ready pod: the candidate carries the traffic. The rollout waits for `lostForMs`. After that the
- * candidate continues if it is not judged or is within its absolute limits, because the candidate may be the fix.
+ * While stable has no ready pod, the candidate carries the traffic, and the rollout waits for `lostForMs`. After that
+ * the candidate continues if it is not judged or is within its absolute limits, because the candidate may be the fix.
  */
 export function carryForStable(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -35,7 +35,8 @@ export function carryForStable(state: CanaryState, at: At): Decision | undefined
 }
 
 /**
- * Stable has ready pods again. A new window begins, so that the counts from the time without stable are not compared.
+ * Applies when stable has ready pods again. A new window begins, so that the counts from the time without stable are
+ * not compared.
  */
 function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decision | undefined {
   if (stableLostAt === undefined) return undefined;
@@ -53,7 +54,8 @@ function returnToWeight({ stableLostAt, ...state }: CanaryState, at: At): Decisi
 }
 
 /**
- * False during a manual hold, in a pause step, and while gates are undecided or silent: other rules end these waits.
+ * Whether the candidate may continue without stable. False during a manual hold, in a pause step, and in a pause
+ * because gates are undecided or reports are missing: other rules end these waits.
  */
 function mayGoOn(state: CanaryState, { paused }: RolloutPlan): boolean {
   return (
@@ -68,7 +70,8 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   const hasGates = stepsOf(state.candidate, at).some(isJudged);
   const reading = readingOf(state, at.seen);
   if (!hasGates) return hurry(state, because, at);
-  // The candidate was within its absolute limits, and its weight is moving to the next pause step or 100 %.
+  // In this case the candidate was within its absolute limits, and its weight is already moving to the next pause step
+  // or to 100 %.
   if (state.phase === 'Shifting' && state.skipped === 'StableLost') return undefined;
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass')
@@ -83,10 +86,10 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
 }
 
 /**
- * Goes to the next pause step, else to all the traffic.
+ * Continues to the next pause step or, if there is none, to all the traffic.
  *
- * @param candidate the candidate in the message, with what allows it to continue
- * @returns undefined when the state already does that
+ * @param candidate the words for the candidate in the message, with the reason why it may continue
+ * @returns undefined when the rollout is already on its way there
  */
 function hurry(state: CanaryState, because: string, at: At, candidate: string = state.candidate): Decision | undefined {
   const steps = stepsOf(state.candidate, at);
@@ -151,7 +154,7 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
 /**
  * While the model is scaled to zero, no pod can be judged, so the candidate becomes stable without being proven. The
  * old stable revision is kept (promotion-rules.ts, finishWhenDrained). Once the model has pods again, the rollout of
- * the new revision restarts with the old one as stable.
+ * the new revision restarts with the old revision as stable.
  */
 export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {
   const { plan } = at;

@@ -3,7 +3,7 @@
  *
  * Owns: the types and a few readers; the reasons are in api/reasons.ts. Read this first, then plan.ts and decide.ts.
  * Words: a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate* is meant
- * to replace it; a *retiring* one was stable until the latest promotion and still has pods (docs/vocabulary.md).
+ * to replace it; a *retiring* revision was stable until the latest promotion and still has pods (docs/vocabulary.md).
  */
 import type { DecisionReason, ReasonFrom } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';
@@ -18,18 +18,20 @@ export type Millis = number;
 /** Index of a 20 s block: floor(unix seconds / 20). */
 export type Block = number;
 
-/** The state that every phase of a rollout has. */
+/** The fields that the state has in every phase of a rollout. */
 type Course = {
   readonly stable: Revision;
   readonly candidate: Revision;
-  /** 1 at first; one more after each retry. */
+  /** The number of this attempt: 1 at first, one more after each retry. */
   readonly attempt: number;
   /** spec.replicas when the rollout began. During the rollout an autoscaler may raise the number but not lower it. */
   readonly floor: number;
   readonly since: Millis;
-  /** The time since when spec.rollout.paused holds the rollout. Its clocks are stopped. */
+  /**
+   * The time since when spec.rollout.paused holds the rollout. While it is set, the clocks of the rollout are stopped.
+   */
   readonly heldAt?: Millis;
-  /** The time since when stable has no ready pod, or since when its traffic has not returned. */
+  /** The time since when stable has no ready pod. It stays set until the traffic has returned to stable. */
   readonly stableLostAt?: Millis;
   /** The first judgement that this attempt skipped. */
   readonly skipped?: Skip;
@@ -40,7 +42,7 @@ type Course = {
 /** The retry token at the time of the refusal. Only a different token asks for a retry. */
 export type Handled = { readonly handledRetryToken?: string };
 
-/** Intents of the spec that have had their effect, or cannot have one (intents.ts); they are ignored. */
+/** Intents of the spec that have had their effect or can no longer have an effect (intents.ts). They are ignored. */
 export type Spent = Readonly<Partial<Record<'promoteRevision' | 'resumeStep', string>>>;
 
 type Refusal = Handled & {
@@ -53,11 +55,11 @@ type Refusal = Handled & {
 
 /** The position of a rollout in its steps. */
 type Place = Course & {
-  /** Index into the plan's steps. It equals the number of steps when all are done. */
+  /** Index into the plan's steps. It equals the number of steps when all steps are done. */
   readonly step: number;
   /** The weight of the last weight step, 0 to 100. */
   readonly weight: number;
-  /** The time since when the candidate has no ready pod. It gets no traffic until it has one. */
+  /** The time since when the candidate has no ready pod. The candidate gets no traffic until it has a ready pod. */
   readonly lostAt?: Millis;
 };
 
@@ -76,21 +78,20 @@ export type Memory = {
   Analyzing: Place & { readonly window: Block };
   /** The weight stays until a defined event ends the pause. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
-  /**
-   * The candidate was promoted, but the traffic may not have moved to it yet. `lostAt`: the time since when it has no
-   * ready pod and the retiring revision serves.
-   */
+  /** The candidate was promoted and is now `stable`, but the traffic may not have moved to it yet. */
   Promoting: {
     readonly stable: Revision;
     readonly retiring: Revision | null;
     readonly since: Millis;
+    /** The time since when the new stable revision has no ready pod and the retiring revision serves. */
     readonly lostAt?: Millis;
   };
-  /** Traffic goes to the new stable; the old one's pods finish their requests and stay for a fast rollback. */
+  /** Traffic goes to the new stable; the old revision's pods finish their requests and stay for a fast rollback. */
   Settling: {
     readonly stable: Revision;
     readonly retiring: Revision;
     readonly since: Millis;
+    /** The time since when the new stable revision has no ready pod and the retiring revision serves. */
     readonly lostAt?: Millis;
   };
   /** One revision serves; no rollout is under way. */
@@ -106,14 +107,13 @@ export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
 /** Phases in which a candidate is under its steps. */
 export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
-/**
- * A problem of a pod, or of creating one. `fatal`: a retry cannot help. `at`: when the container ended, in whole
- * seconds.
- */
+/** A problem of a pod, or a problem with the creation of a pod. */
 export type Trouble = {
   readonly reason: ReasonFrom<'pod'>;
   readonly message: string;
+  /** True if a retry cannot help. */
   readonly fatal: boolean;
+  /** When the container ended, rounded down to a whole second. */
   readonly at?: Millis;
 };
 
@@ -136,7 +136,7 @@ export type RevisionPods = {
   readonly trouble?: Trouble;
   /** Whether the first pod's `prepare` has reported the digests of the revision's files. */
   readonly resolved: boolean;
-  /** The result of a candidate's checks; absent: nothing has to be checked. */
+  /** The result of a candidate's checks. Absent if nothing has to be checked. */
   readonly checks?: Checks;
 };
 
@@ -149,7 +149,7 @@ export type TrafficSeen = {
   readonly shares: Readonly<Record<Revision, number>> | undefined;
   /** Why the shares are unknown or the route is not accepted, as a message. */
   readonly problem?: string;
-  /** The same cause as a condition's reason. */
+  /** The cause of `problem`, as the reason of a condition. */
   readonly reason?: ReasonFrom<'route'>;
   /** How often in the last ten minutes the operator undid another client's weights. */
   readonly reverts: number;
@@ -159,16 +159,22 @@ export type TrafficSeen = {
 export type GateReading = {
   /** First block of the window. A reading of another window is ignored. */
   readonly window: Block;
-  /** Whether the step may end, by all gates and the step's `require`; outside an analyze step by NoFail. */
+  /**
+   * Whether the step may end, by the verdicts of all gates and the step's `require`. Outside a judged step, NoFail is
+   * required.
+   */
   readonly step: 'Done' | 'Fail' | 'Waiting';
   /**
-   * True: since this process started, not every pod was asked for its report. A gate that is undecided now may decide
-   * shortly.
+   * True while there are pods that this process has not asked for a report since it started. A gate that is undecided
+   * now may decide shortly.
    */
   readonly pending?: boolean;
-  /** The reports show no request to the candidate in the window. */
+  /** True if the reports show no request to the candidate in the window. */
   readonly idle?: boolean;
-  /** Probes a minute that the gates ask for, over all the candidate's pods; absent: no probes. */
+  /**
+   * The number of probes a minute that the gates ask for, for all the candidate's pods together. Absent if they ask for
+   * no probes.
+   */
   readonly probes?: number;
   /** When step is Done, what the gates have shown: "nothing worse than ... shown". */
   readonly shown?: string;
@@ -186,19 +192,22 @@ export type GateReading = {
   readonly silent: readonly Revision[];
 };
 
-/** The cluster as read in one pass. Plain data, so that a test can write one by hand. */
+/** The cluster as read in one pass. It is plain data, so that a test can write an observation by hand. */
 export type Observation = {
-  /** Revision of the current spec, or the pinned one. */
+  /** Revision of the current spec, or the pinned revision. */
   readonly target: Revision;
   /**
-   * Revision that the entry Service selects. Null: the entry Service does not exist or selects by the serving label.
+   * Revision that the entry Service selects. Null if the entry Service does not exist or selects by the serving label.
    */
   readonly routed: Revision | null;
-  /** Revision that the entry Service names as stable while it does not select only that revision. */
+  /**
+   * Revision that the entry Service names as stable in an annotation. Absent if the Service selects only the stable
+   * revision.
+   */
   readonly marked?: Revision;
   /** Every revision that is stored, deployed or has pods. An absent revision does not have pods. */
   readonly pods: Readonly<Record<Revision, RevisionPods>>;
-  /** Absent: no revision serves yet. */
+  /** The actual traffic. Absent if no revision serves yet. */
   readonly traffic?: TrafficSeen;
   readonly gates?: GateReading;
   /** Provenances of the revisions whose latest outcome is a promotion. */
@@ -211,15 +220,15 @@ export type Observation = {
 
 export type Decision = {
   readonly next: RolloutState;
-  /** The revision that gets the traffic, minus the canary's weight. Null: no revision can serve yet. */
+  /** The revision that gets the traffic, minus the canary's weight. Null if no revision can serve yet. */
   readonly serve: Revision | null;
-  /** Gets `weight` percent, 1 to 99, of the traffic. Absent: `serve` gets all of it. */
+  /** The candidate, which gets `weight` percent, 1 to 99, of the traffic. Absent if `serve` gets all the traffic. */
   readonly canary?: { readonly revision: Revision; readonly weight: number };
   /** Revisions that must have children, with their numbers of pods. Other revisions' children are deleted. */
   readonly run: readonly { readonly revision: Revision; readonly replicas: number }[];
   readonly reason: DecisionReason;
   readonly message: string;
-  /** The next pass runs at this time at the latest, even if no event arrives. */
+  /** The next pass runs after this time at the latest, even if no event arrives. */
   readonly recheckMs?: Millis;
   /** A revision that becomes stable by this decision. */
   readonly became?: Became;
@@ -227,14 +236,13 @@ export type Decision = {
   readonly spent?: Spent;
 };
 
-/**
- * `skipped`: a message about the part that was not checked; absent when every check of the spec has passed. `shown`: a
- * message about what the gates have shown.
- */
+/** The record of a revision that becomes stable. */
 export type Became = {
   readonly revision: Revision;
   readonly provenance: Provenance;
+  /** A message about the part that was not checked. Absent if every check of the spec has passed. */
   readonly skipped?: string;
+  /** A message about what the gates have shown. */
   readonly shown?: string;
 };
 

@@ -14,17 +14,19 @@ import { secondsWords, shadowWords, shareWords } from './words.ts';
 import type { Skip } from './provenance.ts';
 import type { At, Block, CanaryState, Decision, GateReading, PauseReason, Revision } from './state.ts';
 
-/** A rollout between two steps: the weight that was reached, and the first block with that weight. */
+/** A rollout between two steps. */
 export type Reached = {
   readonly stable: Revision;
   readonly candidate: Revision;
   readonly attempt: number;
   readonly floor: number;
+  /** The weight that was reached, 0 to 100. */
   readonly weight: number;
+  /** The first block of the window with that weight; 0 if there is no window. */
   readonly window: Block;
 } & Pick<CanaryState, 'stableLostAt' | 'skipped' | 'shown'>;
 
-/** The weight and window that a state has reached. A weight that is moving has reached `set`. */
+/** The weight and window that a state has reached. While the weight moves, the reached weight is `set`. */
 export function reachedBy(state: CanaryState): Reached {
   const { stable, candidate, attempt, floor, stableLostAt, skipped, shown } = state;
   const weight = state.phase === 'Shifting' ? state.set : state.weight;
@@ -39,20 +41,20 @@ export function reachedBy(state: CanaryState): Reached {
   };
 }
 
-/** Records the first judgement that an attempt skipped. Later ones do not replace it. */
+/** Records the first judgement that an attempt skipped. A judgement that is skipped later does not replace it. */
 export function without(state: CanaryState, skip: Skip): Reached {
   const reached = reachedBy(state);
   return { ...reached, skipped: reached.skipped ?? skip };
 }
 
-/** Records what a completed analysis has shown. The latest analysis counts. */
+/** Records what a completed analysis has shown. It replaces what an earlier analysis has shown. */
 export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown'>): Reached {
   return { ...reachedBy(state), ...present({ shown }) };
 }
 
 /**
- * Begins step `from`, or the first step after it that changes anything. After the last step all traffic goes to the
- * candidate.
+ * Begins step `from`. If this is a weight step whose weight was reached already, begins the next step that changes
+ * anything. After the last step all traffic goes to the candidate.
  */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
   const steps = stepsOf(reached.candidate, at);
@@ -122,7 +124,7 @@ export function shift(
   );
 }
 
-/** The weight and its pods are reached: enters the next step with a new window. */
+/** Enters the next step with a new window, once the weight is reached and its pods are ready. */
 export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: At): Decision {
   return enterStep(
     { ...reachedBy(state), weight: state.weight, window: firstWholeBlockAfter(at.now) },
@@ -132,8 +134,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 }
 
 /**
- * Sets the weight again from a share that may be lower. Then continues after the step that asked for this weight,
- * because the windows of earlier steps are over.
+ * Moves from the weight `from`, which may be lower, to the weight of the state again. The rollout then continues after
+ * the step that asked for this weight, because the windows of earlier steps are over.
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
@@ -143,12 +145,15 @@ export function setAnew(state: CanaryState, from: number, at: At, why: Why): Dec
     : shift(reached, { step, weight: state.weight }, at, why);
 }
 
-/** The index of the last step with at most this weight; -1 when no step has one. */
+/** The index of the last weight step with at most this weight; -1 if there is no such step. */
 function stepOfWeight(steps: readonly Step[], weight: number): number {
   return steps.findLastIndex((step) => step.kind === 'weight' && step.weight <= weight);
 }
 
-/** Whether the plan still has a step of the state's kind, with a fitting weight, at the state's index. */
+/**
+ * Whether the plan still has a step of the state's kind at the state's index, and does not ask for more than the
+ * state's weight up to that step.
+ */
 export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
   const steps = stepsOf(state.candidate, at);
   const step = steps[state.step];
@@ -175,7 +180,7 @@ export function followPlan(state: CanaryState, at: At): Decision {
   return enterStep(reached, index, at, why);
 }
 
-/** The candidate's pods failed before or while it had traffic. */
+/** Aborts the rollout of a candidate whose pods failed before or while it had traffic. */
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
   return abortRollout(
@@ -188,7 +193,7 @@ export function abortLost(state: CanaryState, at: At): Decision {
   );
 }
 
-/** A pass reads the reports at least this often, and when a report changes. */
+/** A pass reads the reports after this time at the latest, and whenever a report changes. */
 export const lookMs = 5000;
 
 /** A pause during a shift begins a window, so that the gates also judge during the pause. */

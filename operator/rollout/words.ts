@@ -19,7 +19,7 @@ export function shareWords(candidate: Revision, weight: number, { traffic }: Pic
 /** Describes a candidate in a shadow step, which has no weight. */
 export const shadowWords = "it answers copies of stable's requests, and no user gets its answers";
 
-/** "a serves"; for a revision without a ready pod, "a is stable and has no ready pod". */
+/** "v1 serves"; for a revision without a ready pod, "v1 is stable and has no ready pod". */
 export function servesWords(revision: Revision, { pods }: Pick<Observation, 'pods'>): string {
   return (pods[revision]?.ready ?? 0) > 0 ? `${revision} serves` : `${revision} is stable and has no ready pod`;
 }

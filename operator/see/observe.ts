@@ -25,11 +25,14 @@ import { routerOf, trafficSeen } from '../traffic/router.ts';
 import type { Revision, RevisionPods, Trouble } from '../rollout/state.ts';
 import type { ApplyFailure, Before, Caches, Observed, Settings } from './seen.ts';
 
-/** A spec and a ControllerRevision of the cache are the same objects until they change. */
+/**
+ * A cache returns the same object for a model or a ControllerRevision until it changes, so results are remembered by
+ * object.
+ */
 const revisionIn = memoised(revisionOf);
 const recordIn = memoised(readControllerRevision);
 
-/** @returns undefined when the model is deleted or terminating: the garbage collector deletes its children */
+/** @returns undefined when the model is deleted or terminating; the garbage collector then deletes its children */
 export function observe(
   key: string,
   caches: Caches,
@@ -92,7 +95,7 @@ function selectedBy(entry: Service | undefined): Revision | null {
 
 /**
  * False for a pod that is older than its revision's current Deployment: the pod belongs to a deleted Deployment, or to
- * a deleted model of the same name, and is being collected.
+ * a deleted model of the same name, and the garbage collector will delete it.
  */
 function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel): boolean {
   const own = deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === revisionLabel(pod));
@@ -103,7 +106,10 @@ function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel)
   );
 }
 
-/** An evicted or completed pod is ignored until the garbage collector deletes it. */
+/**
+ * True for a pod that was evicted or has completed. The operator ignores such a pod until the garbage collector deletes
+ * it.
+ */
 function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
 }
@@ -112,7 +118,10 @@ function revisionLabel(object: Pod): Revision | undefined {
   return object.metadata.labels?.[labels.revision];
 }
 
-/** A pin takes precedence over the spec while a record of the pinned revision exists. */
+/**
+ * The revision that the rollout should reach. A pinned revision takes precedence over the spec's revision while a
+ * record of the pinned revision exists.
+ */
 function wantedRevision(
   target: Revision,
   pin: Revision | undefined,
@@ -144,7 +153,7 @@ function recordsOf({
     if (record !== undefined) records.set(record.revision, record);
   }
   if (!records.has(target)) {
-    // The ControllerRevision may have been deleted while pods run, so keep the image of the running pods.
+    // If the ControllerRevision was deleted while pods run, keep the image of the running pods.
     const image =
       imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
       settings.runtimeImage;
@@ -201,7 +210,7 @@ type PodSources = {
   readonly model: OnnxModel;
   /** Pods that are running or pending. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
-  /** The same pods, and pods that failed or completed. */
+  /** All pods in `pods`, and pods that failed or completed. */
   readonly present: readonly Pod[];
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   readonly deployments: readonly Deployment[];
@@ -239,7 +248,9 @@ function podFacts({
   );
 }
 
-/** ReplicaFailure: quota, admission or Pod Security refused the pods. */
+/**
+ * The trouble of a Deployment with the condition ReplicaFailure: a quota, admission or Pod Security refused its pods.
+ */
 function podsNotCreated(deployment: Deployment): Trouble | undefined {
   const failing = deployment.status?.conditions?.find(
     (condition) => condition.type === 'ReplicaFailure' && condition.status === 'True',

@@ -1,8 +1,8 @@
 /**
  * Decides which objects are a model's children, and of which revision.
  *
- * Owns: an object belongs to the model whose uid is in its owner references. An object without an owner that has the
- * operator's labels and applied hash is adopted (after `kubectl delete --cascade=orphan`, for example). The name of a
+ * Owns: an object belongs to the model whose uid is in its owner references. An object without an owner is adopted if
+ * it has the operator's labels and applied hash, for example after `kubectl delete --cascade=orphan`. The name of a
  * child determines its revision; its labels do not.
  * Pure.
  */
@@ -12,7 +12,10 @@ import type { Revision } from '../rollout/state.ts';
 
 type Model = { readonly metadata: Pick<StoredMeta, 'name' | 'uid'> };
 
-/** Labels alone are not enough: until it is collected, a child of a deleted model with the same name has them, too. */
+/**
+ * Labels alone are not enough: a child of a deleted model with the same name has the same labels until the garbage
+ * collector deletes it.
+ */
 export function isChildOf(object: KubeObject, model: Model): boolean {
   return isOwnedBy(object, model.metadata.uid) || isOrphanOf(object, model.metadata.name);
 }
@@ -46,7 +49,7 @@ export function isStripped({ metadata }: KubeObject, model: string | undefined):
   );
 }
 
-/** @returns undefined for an object that belongs to the whole model, such as the entry Service */
+/** @returns undefined for an object that does not belong to one revision, such as the entry Service */
 export function revisionOfChild({ metadata }: KubeObject, model: string): Revision | undefined {
   return metadata.name === model
     ? undefined

@@ -1,8 +1,8 @@
 /**
  * Derives the problem of a pod from its status: a reason, a sentence, and whether the problem is fatal.
  *
- * Owns: how container states, termination messages and scheduling map to a Trouble. Fatal: a retry of the same revision
- * cannot succeed.
+ * Owns: how container states, termination messages and scheduling map to a Trouble. A problem is fatal when a retry of
+ * the same revision cannot succeed.
  * Pure. Reasons of kubelet and scheduler are the same as in Kubernetes 1.35; error codes are in api/error-codes.ts.
  */
 import { codes, type ErrorCode } from '../../api/error-codes.ts';
@@ -13,13 +13,13 @@ import { cut } from '../../api/text.ts';
 import type { ContainerStatus, Pod, Terminated } from '../../kube/kinds.ts';
 import type { Trouble } from '../rollout/state.ts';
 
-/** After this many exits before readiness without an error code, the container is not expected to start. */
+/** A container that exited this many times without an error code, and was never ready, is not expected to start. */
 const crashesThatAreFatal = 3;
 /** One OOM kill may be a coincidence. The second one shows that the memory limit is too low. */
 const oomKillsThatAreFatal = 2;
 const messageLimit = 1000;
 
-/** Maps the API server's refusal to the spec fields that the user can change. */
+/** Maps words of the API server's refusal to advice about the spec fields that the user can change. */
 const whatToChange: readonly { readonly words: RegExp; readonly advice: string }[] = [
   {
     words: / per (Container|Pod) is /,
@@ -36,7 +36,7 @@ const whatToChange: readonly { readonly words: RegExp; readonly advice: string }
 ];
 
 /**
- * The pods could not be created. Not fatal, because a limit of the namespace can be changed.
+ * The trouble of pods that could not be created. It is not fatal, because a limit of the namespace can be changed.
  *
  * @param message from the Deployment's ReplicaFailure condition
  */
@@ -58,8 +58,8 @@ export function troubleOf(pod: Pod): Trouble | undefined {
 }
 
 /**
- * Selects the latest fatal trouble, because an older one may be from an earlier attempt. Without a fatal trouble it
- * selects the first.
+ * Selects the latest fatal trouble, because an older fatal trouble may be from an earlier attempt. If there is no fatal
+ * trouble, it selects the first trouble.
  */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
@@ -67,7 +67,8 @@ export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Troubl
     .filter((trouble) => trouble.fatal)
     .toSorted((one, other) => (other.at ?? Infinity) - (one.at ?? Infinity) || 0);
   const worst = fatal[0] ?? found[0];
-  // Messages of schedulers, registries and admission can have any length; the status field is limited.
+  // Cut the message: messages of schedulers, registries and admission can have any length, but the status field is
+  // limited.
   return worst === undefined ? undefined : { ...worst, message: cut(worst.message, messageLimit) };
 }
 
@@ -99,7 +100,10 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
   return reason === 'CrashLoopBackOff' ? endedTooSoon(status) : undefined;
 }
 
-/** The container was terminated and exited with 0, usually because its startup probe failed. */
+/**
+ * The trouble of a container that exited with 0 before it was ready. Usually its startup probe failed, so the kubelet
+ * ended it.
+ */
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
   const message =
@@ -145,14 +149,14 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
-  // RUN_STUCK occurs under load, so one exit does not prove that the revision is bad. Count exits as for a crash.
+  // RUN_STUCK can occur under load, so one exit does not prove that the revision is bad. Count these exits as crashes.
   return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK'
     ? troubleOfCode(status.name, words.code as ErrorCode, words.message)
     : troubleWithoutCode(status, ended, words.message);
 }
 
 function endsOf(status: ContainerStatus): number {
-  // restartCount does not yet include a termination that was not followed by a restart.
+  // restartCount does not include the present termination, because no restart has followed it yet.
   return status.restartCount + (status.state?.terminated === undefined ? 0 : 1);
 }
 
@@ -168,7 +172,10 @@ function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: st
   };
 }
 
-/** Fatal when the user has to change the spec or the model; an outage that may end is not fatal. */
+/**
+ * The trouble of a container that ended with an error code. It is fatal when the user has to change the spec or the
+ * model. It is not fatal when an outage caused the error.
+ */
 function troubleOfCode(container: string, code: ErrorCode, message: string): Trouble {
   const row = codes[code];
   const other = container === containers.prepare ? 'PrepareFailed' : 'LoadFailed';

@@ -1,8 +1,8 @@
 /**
  * The complete input of one pass for one model.
  *
- * Owns: the type Seen, the types of its parts, and seenOf, the only function that combines the parts. Other code does
- * not change the result.
+ * Owns: the type Seen, the types of its parts, and seenOf, the only function that combines the parts. No other code
+ * changes a Seen.
  * Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -26,7 +26,7 @@ import type {
 /** The operator's caches of cluster objects. `key` is `namespace/name` of a model. */
 export interface Caches {
   model(key: string): OnnxModel | undefined;
-  /** Children, indexed by the label that names their model. */
+  /** The pods of a model. These pods and the model's other children are found by the label that names the model. */
   pods(key: string): readonly Pod[];
   deployments(key: string): readonly Deployment[];
   services(key: string): readonly Service[];
@@ -40,7 +40,7 @@ export interface Caches {
 }
 
 export type Settings = {
-  /** The image of a revision whose spec does not name one. */
+  /** The image of a revision whose spec does not name an image. */
   readonly runtimeImage: string;
   readonly settleMs: number;
   /** How `status.address.url` names the entry Service. */
@@ -56,7 +56,7 @@ export type Observed = {
   readonly memory: RolloutState;
   readonly plan: RolloutPlan;
   readonly rollout: Observation;
-  /** Every revision that has a record, and the revision of the current spec. */
+  /** The records of all revisions that have a record, and of the revision of the current spec. */
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   /** Pods that are not terminating and have not ended, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;
@@ -69,7 +69,7 @@ export type Observed = {
   readonly children: readonly KubeObject[];
 };
 
-/** A candidate whose objects are not created yet, because its golden set could not be frozen. */
+/** A candidate that is held: its objects are not created yet, because its golden set could not be frozen. */
 export type Held = { readonly revision: Revision; readonly trouble: Trouble };
 
 /** The frozen golden set of each revision, if known (operator/golden/golden-set.ts). */
@@ -78,12 +78,12 @@ export type KnownFrozen = ReadonlyMap<
   { readonly generation?: number | undefined; readonly golden?: FrozenGolden | undefined }
 >;
 
-/** What a pass adds to the observed data. */
+/** The parts that a pass adds to the observed data. */
 export type SeenParts = {
   /** The record of every known revision. */
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   readonly held?: Held | undefined;
-  /** The checks of candidates. */
+  /** The results of the checks before traffic, by candidate. */
   readonly checks: Readonly<Record<Revision, Checks>>;
   readonly gates?: GateReading | undefined;
 };
@@ -120,7 +120,10 @@ export function seenOf(observed: Observed, { records, held, checks, gates }: See
   };
 }
 
-/** Trouble of the pods takes precedence over trouble of the golden set. */
+/**
+ * Adds the checks and the trouble of the golden set to a revision's pods. Trouble of the pods takes precedence over
+ * trouble of the golden set.
+ */
 function withParts(
   facts: RevisionPods,
   { checks, trouble }: { readonly checks: Checks | undefined; readonly trouble: Trouble | undefined },

@@ -2,8 +2,8 @@
  * Reads and writes the rollout state in the status.
  *
  * Owns: the mapping between a RolloutState and the status (`status.rollout` and the revisions), so that a new leader
- * continues where the previous one stopped. An unreadable state becomes New; then the entry Service tells which
- * revision serves (rollout/decide.ts, adoptWhatServes).
+ * continues where the previous one stopped. An unreadable state becomes New; the entry Service then decides which
+ * revision counts as serving (rollout/decide.ts, adoptWhatServes).
  * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';
@@ -14,7 +14,7 @@ import { cut } from '../../api/text.ts';
 import { skips } from '../rollout/provenance.ts';
 import type { Decision, PauseReason, Phase, RolloutState } from '../rollout/state.ts';
 
-/** The maximum length in characters. The schema's bound is higher. */
+/** The maximum length of a stored message in characters. The schema allows more. */
 const messageLimit = 2000;
 
 export type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
@@ -30,8 +30,8 @@ export function readState(status: OnnxModelStatus | undefined): RolloutState {
 type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string | null) => RolloutState | undefined;
 
 /**
- * A reader returns undefined if the revisions or the step of its phase are missing. The operator never writes such a
- * state.
+ * For each phase, the function that reads its state. It returns undefined if the revisions or the step of the phase are
+ * missing. The operator never writes a state without them.
  */
 const readers: { readonly [P in Phase]: Reader } = {
   New: () => ({ phase: 'New' }),

@@ -3,7 +3,7 @@
  * shares.
  *
  * Owns: the selector of the entry Service, and the shares, which are counted from the ready pods that the live selector
- * and ports reach. The marks on pods are set by operator/reconcile/serving-pods.ts.
+ * and ports reach. operator/reconcile/serving-pods.ts sets the serving label of pods.
  * Pure.
  */
 import { labels, ports } from '../../api/names.ts';

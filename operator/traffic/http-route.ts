@@ -1,8 +1,9 @@
 /**
  * Router HTTPRoute: exact weights, by the Gateway API.
  *
- * Owns: when the weights of a route count as shares: every parent has accepted the route at its current generation, and
- * its backends select ready pods. The entry Service selects stable, for clients that bypass the gateway.
+ * Owns: the rule that the weights of a route count as shares once every parent has accepted the route at its current
+ * generation and the backends of the route select ready pods. The entry Service selects stable, for clients that bypass
+ * the gateway.
  * Limits: a gateway updates its proxies shortly after it accepts a route; the API does not report when.
  * Pure.
  */
@@ -81,7 +82,7 @@ function serviceProblem(service: Service, pods: TrafficSources['pods'], model: s
   );
 }
 
-/** Why a parent does not use the current generation of the route; undefined: every parent uses it. */
+/** Why a parent does not use the current generation of the route; undefined if every parent uses it. */
 function problemOf(route: HttpRoute): string | undefined {
   const parents = route.spec?.parentRefs ?? [];
   if (parents.length === 0) return `HTTPRoute ${route.metadata.name} has no parent`;
@@ -126,7 +127,7 @@ function wordsOf({ reason, message }: RouteCondition): string {
     .join('');
 }
 
-/** @param namespace the route's namespace, the default for a reference without one */
+/** @param namespace the route's namespace, the default for a reference without a namespace */
 function isSameParent(a: ParentRef, b: ParentRef, namespace: string | undefined): boolean {
   const whole = (ref: ParentRef): string =>
     [

@@ -1,5 +1,5 @@
 /**
- * The port of a router, which shares the traffic of a model between two revisions.
+ * The interface of a router. A router shares the traffic of a model between two revisions.
  *
  * Owns: the types. The routers are in by-pods.ts and http-route.ts, and the table that chooses one is in router.ts.
  */
@@ -15,7 +15,7 @@ export type TrafficSources = {
   readonly model: OnnxModel;
   readonly entry: Service | undefined;
   readonly route: HttpRoute | undefined;
-  /** All Services of the model; absent: they are assumed to be as the operator wrote them. */
+  /** All Services of the model. If absent, the Services are assumed to be as the operator wrote them. */
   readonly services?: readonly Service[] | undefined;
   readonly gatewayApi: TypePresence;
   /** Pods that are not being deleted, by revision. */
@@ -37,7 +37,7 @@ export type AddressSources = {
 
 /** All methods are pure. How shares, weights and numbers of pods are related is defined in rollout/sharing.ts. */
 export interface TrafficRouter {
-  /** The subject of messages, as in "the entry Service gives a 75%, b 25%". */
+  /** The subject of messages, as in "the entry Service gives v1 75%, v2 25%". */
   readonly subject: string;
   /** Kinds of children that only this router makes, in addition to the entry Service. */
   readonly kinds: readonly string[];
@@ -49,11 +49,14 @@ export interface TrafficRouter {
    * @param reachable revisions that have a Service
    */
   manifests(model: OnnxModel, decision: ServedDecision, reachable: readonly Revision[]): readonly Manifest[];
-  /** Revisions that share the traffic by a mark on their ready pods; empty: no pod is marked. */
+  /**
+   * The revisions whose ready pods get the serving label, so that they share the traffic. Empty if no pod needs the
+   * label.
+   */
   marked(decision: Decision): readonly Revision[];
   /** @returns undefined while no revision serves yet */
   shares(sources: TrafficSources): TrafficFacts | undefined;
-  /** Why clients cannot reach any pod; undefined: they can, or the router does not know. */
+  /** Why clients cannot reach any pod. Undefined if clients can reach a pod, or if the router does not know. */
   outage(traffic: TrafficSeen | undefined): string | undefined;
   /** The address that clients send requests to; undefined while it is not known. */
   url(model: OnnxModel, sources: AddressSources): string | undefined;

@@ -1,7 +1,8 @@
 /**
  * The pods that a Service sends requests to, by its live selector and ports, even if another client wrote them.
  *
- * Pure. EndpointSlices would show the same a moment later, but the operator does not have the permission to read them.
+ * Pure. EndpointSlices would show the same pods a moment later, but the operator does not have the permission to read
+ * them.
  */
 import { labels, ports } from '../../api/names.ts';
 import { isReady, type Pod, type Service } from '../../kube/kinds.ts';
@@ -10,7 +11,7 @@ import type { Revision } from '../rollout/state.ts';
 /** Label keys that the operator selects by; the callers check their values. */
 const ownKeys: ReadonlySet<string> = new Set([labels.model, labels.revision, labels.serving]);
 
-/** Why requests to the Service's port cannot reach a runtime in any pod; undefined: they can. */
+/** Why requests to the Service's port cannot reach a runtime in any pod. Undefined if the ports lead to the runtime. */
 export function portProblem({ metadata, spec }: Service): string | undefined {
   if (spec?.type === 'ExternalName')
     return `Service ${metadata.name} has type ExternalName, so no request reaches a pod`;
@@ -24,7 +25,10 @@ export function portProblem({ metadata, spec }: Service): string | undefined {
     : `port ${ports.runtime} of Service ${metadata.name} leads to port ${target} of the pods, where no process listens`;
 }
 
-/** Whether the operator could have written the selector: it names this model and has no foreign key. */
+/**
+ * Whether the operator could have written the selector: it names this model and contains only label keys of the
+ * operator.
+ */
 export function isOwnSelector(selector: Readonly<Record<string, string>>, model: string): boolean {
   return (
     selector[labels.model] === model &&

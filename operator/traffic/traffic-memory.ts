@@ -4,14 +4,14 @@
  * Owns: how often the operator reverted another client's weights, and since when a condition has been true.
  */
 
-/** Changes of weights by other clients are counted over this long. */
+/** Reverts of other clients' weights are counted over this time. */
 const revertWindowMs = 600_000;
 
 export class TrafficMemory {
   #revertsMs: number[] = [];
   readonly #since = new Map<string, number>();
 
-  /** @param nowMs monotonic, here and below */
+  /** @param nowMs milliseconds of a monotonic clock, as in the other methods */
   noteRevert(nowMs: number): void {
     this.#revertsMs.push(nowMs);
   }
@@ -21,7 +21,7 @@ export class TrafficMemory {
     return this.#revertsMs.length;
   }
 
-  /** For how many milliseconds `what` has been true in every pass that asked; 0 when it is false. */
+  /** For how many milliseconds `what` has been true in every pass that asked; 0 when `holds` is false. */
   heldMs(what: string, holds: boolean, nowMs: number): number {
     if (!holds) {
       this.#since.delete(what);

@@ -1,12 +1,13 @@
 /**
- * Holds requests until a slot of the engine is free, then runs as many together as the plan says.
+ * Holds requests until a slot of the engine is free, then runs as many of them together as the plan says.
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
- * Limits: `maxDepth` requests of a tier wait; the next is refused at once with QUEUE_FULL. Requests are not buffered
- *         anywhere else between the socket and the engine. A run begins when its memory fits in addition to the memory
- *         of the current runs. A request that can never fit is refused with REQUEST_TOO_LARGE.
- * Ends:   every submit settles exactly once: a result, an AppError, or the reason of the caller's abort. A request that
- *         expires or is aborted before its run never reaches the engine.
+ * Limits: at most `maxDepth` requests of a tier wait; the next request of that tier is refused at once with QUEUE_FULL.
+ *         Requests are not buffered anywhere else between the socket and the engine. A run begins when its memory and
+ *         the memory of the current runs together are within the limit (room.ts). A request that can never fit is
+ *         refused with REQUEST_TOO_LARGE.
+ * Ends:   every submit settles exactly once: with a result, an AppError, or the reason of the caller's abort. A request
+ *         that expires or is aborted before its run never reaches the engine.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Tier } from '../../api/tiers.ts';
@@ -21,14 +22,14 @@ import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 
 export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {
   readonly maxDepth: number;
-  /** Input elements of a single request. */
+  /** Maximum number of input elements of a single request. */
   readonly maxRequestElements: number;
 };
 
 /** Events for metrics. */
 export type BatchNews = {
   readonly batch: (batch: { readonly rows: number; readonly requests: number; readonly inferMs: number }) => void;
-  /** A batch failed, or its result could not be split, so its requests ran one by one. */
+  /** A batch failed, or its result could not be split, so the engine ran its requests one by one. */
   readonly fellApart: (requests: number) => void;
 };
 
@@ -45,7 +46,7 @@ type Ticket = Waiting & {
   readonly request: InferenceRequest;
   readonly resolve: (result: InferenceResult) => void;
   readonly reject: (error: unknown) => void;
-  /** Set when the request is given up while its run continues. */
+  /** True once giveUp() has failed the request while its run continues. */
   isGivenUp: boolean;
 };
 
@@ -61,7 +62,9 @@ export class Batcher implements Inference {
   #bulkRanAtMs = -Infinity;
   #callOffTimer: () => void = () => {};
   #idleWaiters: (() => void)[] = [];
-  /** Smoothed engine time per request, from which the waiting time is estimated. */
+  /**
+   * Smoothed milliseconds of engine time per request, divided by the number of ready workers. expectedWaitMs() uses it.
+   */
   #msPerRequest = 0;
 
   constructor(deps: BatcherDeps) {
@@ -80,7 +83,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Estimated wait of a new request, from the times of recent requests. Interactive requests overtake bulk requests.
+   * Milliseconds that a new request is expected to wait, estimated from recent requests. Queued bulk requests do not
+   * delay an interactive request, because interactive requests overtake them.
    */
   expectedWaitMs(tier: Tier): number {
     const ahead = tier === 'interactive' ? this.#depthOf(tier) : this.#queue.length;
@@ -91,7 +95,7 @@ export class Batcher implements Inference {
     return this.#maxRows;
   }
 
-  /** Input elements of a single request. */
+  /** Maximum number of input elements of a single request. */
   get maxRequestElements(): number {
     return this.#deps.limits.maxRequestElements;
   }
@@ -149,8 +153,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Fails the requests of every run that is older than `ranMs`; with `queued`, also all queued requests. The runs
-   * continue, because they cannot be stopped.
+   * Fails the requests of every run that began more than `ranMs` ago. If `queued` is true, all queued requests fail
+   * too. The runs continue, because they cannot be stopped.
    */
   giveUp({ ranMs, queued }: { readonly ranMs: number; readonly queued: boolean }, error: AppError): void {
     const now = this.#deps.clock.monotonic();
@@ -170,7 +174,9 @@ export class Batcher implements Inference {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Number of queued requests of one tier: bulk requests do not count towards the limit of interactive requests. */
+  /**
+   * Number of queued requests of one tier. Each tier has its own `maxDepth`, so bulk requests do not displace others.
+   */
   #depthOf(tier: Tier): number {
     return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);
   }
@@ -204,8 +210,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Waits for the end of a run, or for the next deadline. A smaller request does not overtake a large one,
-   * because the large one could then wait forever.
+   * Waits for the end of a run, or for the next deadline. A smaller request does not overtake a large request that
+   * waits for memory, because the large request could then wait forever.
    */
   #waitForRoom(now: number): void {
     const plan = planWhileBusy(this.#queue, now);
@@ -253,7 +259,7 @@ export class Batcher implements Inference {
     const batchRows = result.together ? totalRows(tickets) : undefined;
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
-      // The caller does not wait for the outputs any more: their memory must not count against other requests.
+      // The caller does not wait for the outputs any more: do not charge their memory to the budget of other requests.
       if (ticket.isGivenUp) return undefined;
       if (ticket.request.signal.aborted) return ticket.reject(reasonOf(ticket.request.signal));
       if (part?.kind !== 'Done') return ticket.reject(this.#errorOf(part));
@@ -287,7 +293,7 @@ export class Batcher implements Inference {
     return new AppError('ENGINE_FAILED', { model: this.#deps.model, why });
   }
 
-  /** Removes the request of a caller that left. If its run has begun, the result is dropped instead. */
+  /** Removes a request that its caller aborted. If the request's run has begun, #answer() drops the result instead. */
   #forget(ticket: Ticket): void {
     if (!this.#queue.includes(ticket)) return;
     this.#queue = this.#queue.filter((other) => other !== ticket);
@@ -301,7 +307,10 @@ export class Batcher implements Inference {
   }
 }
 
-/** A key of inputs, types, all dimensions but the first, and outputs. Requests with equal keys can share a run. */
+/**
+ * A key made of the names and types of the inputs, all their dimensions but the first, and the names of the outputs.
+ * Requests with equal keys can share a run.
+ */
 export function groupOf({ inputs, outputs }: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
   const names = Object.keys(inputs);
   if (names.length > 1) names.sort((a, b) => (a < b ? -1 : 1));

@@ -1,8 +1,9 @@
 /**
  * Joins the outputs of a request that is split into several runs.
  *
- * Owns:   one tensor for each output, allocated for all rows at the first run. Each run's output is copied into it and
- *         released, because a request of a few megabytes may be split into tens of thousands of runs.
+ * Owns:   one tensor for each output, allocated for all rows when the first run is added. Each run's output is copied
+ *         into that tensor and released, because a request of a few megabytes may be split into tens of thousands of
+ *         runs.
  * Throws: REQUEST_INVALID when the shapes of runs differ, and the errors of `hold`.
  */
 import { AppError } from '../../api/errors.ts';
@@ -18,12 +19,13 @@ import {
 } from '../engine/tensor.ts';
 
 export type JoinedRowsOptions = {
-  /** Rows of the request. Each run has `atOnce` rows; the last run may have fewer. */
+  /** Rows of the request. */
   readonly rows: number;
+  /** Rows of each run; the last run may have fewer. */
   readonly atOnce: number;
   /**
-   * Reserves memory for outputs. Called for numbers before their memory is allocated, and for strings when they arrive.
-   * Throws when there is not enough memory.
+   * Reserves memory for outputs. For an output of numbers, it is called before the memory is allocated. For an output
+   * of strings, it is called when the strings of a run arrive. Throws when there is not enough memory.
    */
   readonly hold?: ((bytes: number) => void) | undefined;
 };

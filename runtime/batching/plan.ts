@@ -6,33 +6,34 @@
  * Pure:  time comes in as `nowMs`.
  * Read:  planBatch, top to bottom. It first drops requests whose deadline has passed. Then it looks at the groups, the
  *        one with the oldest request first, and runs the first group that is full or has waited long enough. Otherwise
- *        the queue waits. If no delay is configured, the group of the oldest request runs at once. A bulk request
- *        runs while no interactive request waits, or when it is due. The two tiers never share a run.
+ *        the queue waits. If no delay is configured, the group of the oldest request runs at once. Bulk requests run
+ *        while no interactive request waits, or when they are due (bulkPatienceMs). A bulk request never shares a run
+ *        with an interactive request.
  */
 
 import type { Tier } from '../../api/tiers.ts';
 
-/** One request in the queue, oldest first. */
+/** One request in the queue. A queue lists its requests from the oldest to the newest. */
 export type Waiting = {
   readonly tier: Tier;
-  /** Requests of one group may share a run. Undefined: the request runs alone. */
+  /** Requests of one group may share a run. Undefined when the request must run alone. */
   readonly group: string | undefined;
   readonly rows: number;
   readonly elements: number;
-  /** Memory of the request in a run. The memory of a run is the sum over its requests. */
+  /** Memory that the request needs in a run. A run needs the sum of the memory of its requests. */
   readonly bytes: number;
   readonly enqueuedAtMs: number;
   readonly deadlineMs: number | undefined;
 };
 
 export type BatchLimits = {
-  /** Rows of one run. */
+  /** Maximum number of rows in one run. */
   readonly maxRows: number;
-  /** Input elements of one run. */
+  /** Maximum number of input elements in one run. */
   readonly maxElements: number;
-  /** Memory of one run. */
+  /** Maximum memory of one run. */
   readonly maxBytes: number;
-  /** How long the oldest request of a group may wait for other requests; 0: it does not wait. */
+  /** How long the oldest request of a group may wait for other requests; 0 when it does not wait. */
   readonly maxDelayMs: number;
 };
 
@@ -44,7 +45,7 @@ export type BatchPlan =
   | { readonly kind: 'wait'; readonly forMs: number }
   | { readonly kind: 'rest' };
 
-/** When a plan is made. */
+/** The time at which a plan is made, and the time of the last bulk run. */
 export type PlanTime = {
   readonly nowMs: number;
   /** When the last run of bulk requests began; -Infinity before the first such run. */
@@ -52,8 +53,9 @@ export type PlanTime = {
 };
 
 /**
- * When bulk requests have not had a run for this time, they get one run although interactive requests wait. This way
- * bulk requests do not starve, and interactive requests are delayed by at most one bulk run per interval.
+ * When bulk requests have not had a run for this many milliseconds, they get one run although interactive requests
+ * wait. This way bulk requests do not starve, and interactive requests are delayed by at most one bulk run per
+ * interval.
  */
 export const bulkPatienceMs = 10_000;
 
@@ -94,7 +96,10 @@ function timeLeft(queue: readonly Waiting[], nowMs: number): number {
   return queue.reduce((least, { deadlineMs }) => Math.min(least, (deadlineMs ?? Infinity) - nowMs), Infinity);
 }
 
-/** The tier of the next run: bulk only while no interactive request waits, or when bulk requests are due. */
+/**
+ * The tier of the next run: bulk only while no interactive request waits, or when bulk requests are due
+ * (bulkPatienceMs).
+ */
 function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanTime): Tier {
   if (!queue.some(({ tier }) => tier === 'interactive')) return 'bulk';
   const oldest = queue.find(({ tier }) => tier === 'bulk');
@@ -102,7 +107,10 @@ function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanTime): T
   return nowMs - sinceMs >= bulkPatienceMs ? 'bulk' : 'interactive';
 }
 
-/** A tier's positions by group, the group with the oldest request first. A request that runs alone is its own group. */
+/**
+ * The queue positions of a tier's requests, one list for each group. The group with the oldest request comes first. A
+ * request that runs alone is a group of its own.
+ */
 function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly number[])[] {
   const groups = new Map<string | number, number[]>();
   queue.forEach(({ group, tier }, position) => {
@@ -115,8 +123,8 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
 }
 
 /**
- * The oldest requests of the group that fit into one run. A smaller request does not overtake a request that does not
- * fit.
+ * The oldest requests of the group that fit into one run. When a request does not fit, the smaller requests behind it
+ * are not taken either.
  */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };

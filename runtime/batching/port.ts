@@ -8,11 +8,16 @@ import type { Tier } from '../../api/tiers.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 
 export type InferenceRequest = {
-  /** Checked against the signature by the caller. Their buffers are transferred and cannot be used afterwards. */
+  /**
+   * The caller has checked the inputs against the signature. Their buffers are transferred to a worker and cannot be
+   * used afterwards.
+   */
   readonly inputs: NamedTensors;
   /** Names of the outputs to return. Each costs a copy. */
   readonly outputs: readonly string[];
-  /** On the clock's monotonic scale. A request whose run has not begun by then fails with REQUEST_EXPIRED. */
+  /**
+   * Deadline on the clock's monotonic scale. A request whose run has not begun by this time fails with REQUEST_EXPIRED.
+   */
   readonly deadlineMs?: number;
   /** Default: interactive. */
   readonly tier?: Tier;
@@ -24,18 +29,18 @@ export type InferenceRequest = {
 
 export type InferenceResult = {
   readonly outputs: NamedTensors;
-  /** From submit to the start of the run. */
+  /** Milliseconds from submit to the start of the run. */
   readonly queueMs: number;
-  /** Time of the run, which other requests may share. */
+  /** Milliseconds that the run took. Other requests may have shared the run. */
   readonly inferMs: number;
-  /** Rows of the whole batch. */
+  /** Rows of all requests in the run. */
   readonly batchRows: number;
   /** True when other requests were in the same run. */
   readonly isShared?: boolean;
 };
 
 export interface Inference {
-  /** Maximum number of rows of a run, also for callers that split requests. 1 when rows depend on each other. */
+  /** Maximum number of rows of a run; 1 when rows depend on each other. Callers that split requests use it too. */
   readonly maxRows: number;
   /**
    * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,

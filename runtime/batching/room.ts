@@ -1,7 +1,7 @@
 /**
  * The memory that runs may take, and the memory that a request needs. Pure.
  *
- * Owns: the estimate for a request, and the error for one that can never fit.
+ * Owns: the memory estimate for a request, and the error for a request that can never fit.
  */
 import { AppError } from '../../api/errors.ts';
 import { plural } from '../../api/text.ts';
@@ -14,6 +14,8 @@ export type RunRoom = {
   /** Memory limit of a run that joins several requests. It leaves room for a run in every other worker. */
   readonly runBytes: number;
   /**
+   * Memory that a run of the request needs, estimated.
+   *
    * @param rows undefined when inputs have different numbers of rows
    * @param elements number of elements in all inputs
    */

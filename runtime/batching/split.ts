@@ -3,7 +3,8 @@
  *
  * Owns:   the number of rows of a run, which depends on maxBatchSize and memory. The first failed run ends the request
  *         and cancels its other runs.
- * Limits: four runs of one request are in the queue at a time, so that a large request leaves slots for other requests.
+ * Limits: at most four runs of one request are in the queue at a time, so that a large request leaves slots for other
+ *         requests.
  */
 import { cutRows, rowsOf } from '../engine/rows.ts';
 import { elementCount, makeTensor, type NamedTensors } from '../engine/tensor.ts';
@@ -27,7 +28,7 @@ export class RowSplitter implements Inference {
     return this.#batcher.maxRows;
   }
 
-  /** Stops splitting requests, because the warm-up found that rows depend on each other. */
+  /** Stops splitting requests. Called when the warm-up found that rows depend on each other. */
   keepWhole(): void {
     this.#splits = false;
   }
@@ -44,7 +45,7 @@ export class RowSplitter implements Inference {
         (elements / rows) * Math.min(rows, this.#batcher.maxRows),
       ),
     );
-    // The batcher refuses a request with too many elements.
+    // A request with too many elements is not split either: the batcher refuses it.
     if (atOnce >= rows || elements > this.#batcher.maxRequestElements) return this.#batcher.submit(request);
     return this.#runApart(request, rows, atOnce);
   }
@@ -77,7 +78,10 @@ export class RowSplitter implements Inference {
   }
 }
 
-/** Copies the rows, because their buffer is transferred to a worker and the request's buffer is still needed. */
+/**
+ * Copies the rows into a buffer of their own, which is then transferred to a worker: the request's buffer is still
+ * needed.
+ */
 function rowsFrom(inputs: NamedTensors, from: number, count: number): NamedTensors {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, whole]) => {

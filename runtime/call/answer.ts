@@ -15,8 +15,8 @@ export type Answer = {
   readonly status: number;
   readonly contentType: string;
   /**
-   * A stream is produced while it is sent, is iterated once, and is ended by `return` when the client stops reading. An
-   * error that needs its own HTTP status must be thrown before the stream is returned.
+   * A stream is produced while it is sent, and is iterated once. Its return() is called when the client stops reading.
+   * An error that needs its own HTTP status must be thrown before the stream is returned.
    */
   readonly body: WholeBody | AsyncIterable<Uint8Array>;
   /** Encodes an error as the last chunk of a broken stream. Absent: the transport closes the connection instead. */
@@ -47,7 +47,7 @@ export function jsonAnswer(value: unknown, status = 200, headers: Readonly<Recor
   return { status, contentType: 'application/json', body: wholeBody(text), headers };
 }
 
-/** Any error but an AppError is a bug: its text may hold internals, so the client only gets "internal error". */
+/** Any error but an AppError is a bug. Its text may contain internals, so the client only gets "internal error". */
 export function clientErrorOf(error: unknown): ClientError {
   if (error instanceof AppError)
     return {

@@ -1,13 +1,13 @@
 /**
- * Headers between a sidecar and the runtime's port for sidecars, for requests that must not delay users.
+ * Headers that a sidecar and the runtime exchange on the port for sidecars. Sidecar requests must not delay users.
  *
  * Owns: the headers' names. A request with `besideHeader` is refused with NOT_IDLE while user requests are queued or
  *       keep all workers busy.
  */
 export const besideHeader = 'x-onnx-beside-users';
 /**
- * In an answer to a sidecar: milliseconds that the request took inside the runtime, without the queue. Absent when the
- * time is not comparable: the runtime was not idle when it arrived, or its run was shared with other requests.
+ * Header of an answer to a sidecar: milliseconds that the request took inside the runtime, without the queue. Absent
+ * when the time is not comparable: the runtime was not idle when the request arrived, or other requests shared its run.
  */
 export const serviceHeader = 'x-onnx-service-ms';
 

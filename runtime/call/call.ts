@@ -1,7 +1,8 @@
 /**
  * A request independent of its transport: a handler's input, its reply, and the error that a client may see.
  *
- * Owns:  the types that transports, protocols and tasks share. A transport creates them; a handler only reads them.
+ * Owns:  the types that transports, protocols and tasks share. A transport creates the values; a handler only reads
+ *        them.
  */
 import type { AppError } from '../../api/errors.ts';
 import type { Tier } from '../../api/tiers.ts';
@@ -12,7 +13,10 @@ export type TaskCall = {
   readonly headers: Readonly<Record<string, string | undefined>>;
   /** Decompressed and within the body limit; empty for GET. The handler owns it and may transfer its buffer. */
   readonly body: Uint8Array<ArrayBuffer>;
-  /** The handler passes `deadlineMs`, `signal` and `tier` on to submit. Absent: the client set no deadline. */
+  /**
+   * Deadline on the clock's monotonic scale; absent when the client set no deadline. The handler passes the deadline on
+   * to submit, together with `signal` and `tier`.
+   */
   readonly deadlineMs?: number;
   readonly signal: AbortSignal;
   readonly tier: Tier;
@@ -26,9 +30,12 @@ export type TaskCall = {
 export interface Trace {
   /** @param elements size of the request, which decides its size class: tokens for text, otherwise input elements */
   decoded(elements: number): void;
-  /** A handler that splits a request into several submits passes one of the results, usually the longest. */
+  /**
+   * A handler that splits a request into several submits calls this once: `queueMs` is then the longest time in the
+   * queue, and `inferMs` is the remaining time until the last run ended.
+   */
   inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
-  /** Adds to the output of a streamed answer. @param units in the task's unit, such as tokens */
+  /** Counts output of a streamed answer. @param units amount of new output in the task's unit, such as tokens */
   produced(units: number): void;
 }
 

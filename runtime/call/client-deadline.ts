@@ -1,7 +1,8 @@
 /**
  * The deadline that a client sets for its request, in a header or in the body.
  *
- * Owns:  one timer, and the promise that rejects when it fires. The AbortController cancels the request's queued work.
+ * Owns:  one timer, and the promise that rejects when the timer fires. The AbortController cancels the request's queued
+ *        work.
  * Ends:  `dispose` must be called once the request is answered.
  */
 import { AppError } from '../../api/errors.ts';
@@ -53,7 +54,7 @@ export class ClientDeadline {
     this.#callOff();
   }
 
-  /** Ends the request with this error, unless it has been answered already. */
+  /** Ends the request with this error, unless the request has been answered already. */
   giveUp(error: AppError): void {
     this.#fail(error);
     this.#work.abort(error);

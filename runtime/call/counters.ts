@@ -1,7 +1,8 @@
 /**
  * Traffic counts since the process started, served as `GET /counters`. The sidecar makes the report from them.
  *
- * Owns:  traffic per tier and size class. Counts only grow, so a lost reading loses no data.
+ * Owns:  traffic per tier and size class. Counts only grow: when a reading is lost, the next one still contains its
+ *        data.
  * Why:   the Prometheus metrics do not suffice: the gates need 2 % latency buckets per size class.
  */
 import type { OutcomeKind } from '../../api/outcomes.ts';
@@ -17,7 +18,7 @@ export type CallOutcome =
       readonly kind: 'Ok';
       readonly elements: number;
       readonly seconds: number;
-      /** Only for a streamed answer: seconds to its first chunk, and its output in the task's unit. */
+      /** Present for a streamed answer: seconds until its first chunk, and its output counted in the task's unit. */
       readonly stream?: { readonly firstByteSeconds: number; readonly units: number };
     }
   /** `elements` is 0 when the request was refused before its size was known. */

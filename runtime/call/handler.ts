@@ -15,11 +15,14 @@ export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
 export type Call = {
   /** Names in lower case; the values of a repeated header are joined by ", ". */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed and bounded. @param headBytes length of the head; the data after it is aligned to 8 bytes */
+  /**
+   * Reads the body, decompressed and within the body limit.
+   * @param headBytes length of the JSON at the start of the body; the binary data after it is aligned to 8 bytes
+   */
   readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
   /**
-   * Charges memory for the answer to the budget of bodies and answers. @throws AppError BODIES_FULL; REQUEST_TOO_LARGE
-   * when this answer alone exceeds the budget
+   * Charges memory for the answer to the budget that all bodies and answers share.
+   * @throws AppError BODIES_FULL; REQUEST_TOO_LARGE when this answer alone exceeds the budget
    */
   readonly hold: (bytes: number) => void;
   readonly trace: Trace;
@@ -28,7 +31,7 @@ export type Call = {
   readonly tier: Tier;
   /** The deadline from the transport, on the clock's monotonic scale; undefined when the request has no deadline. */
   readonly deadlineMs: number | undefined;
-  /** Adds a deadline found in the body. @returns the earlier of the two deadlines, on the clock's monotonic scale */
+  /** Adds a deadline found in the body. @returns the earliest deadline of the call, on the clock's monotonic scale */
   readonly endBy: (deadlineMs: number | undefined) => number | undefined;
   /** The time on the clock's monotonic scale. */
   readonly nowMs: () => number;
@@ -41,12 +44,12 @@ export type IncomingCall = {
   readonly path: string;
   readonly headers: Call['headers'];
   readonly tier: Tier;
-  /** How long the client waits for the answer; undefined without a limit. @throws AppError REQUEST_INVALID */
+  /** Milliseconds that the client waits for the answer; undefined without a limit. @throws AppError REQUEST_INVALID */
   readonly timeoutMs: () => number | undefined;
   /** Rejects with ClientGone when the client disconnects before its body is complete. */
   readonly readBody: Call['readBody'];
   readonly hold: Call['hold'];
-  /** Returns the memory of the body, and what `hold` charged, to the budget. */
+  /** Returns the memory of the body, and the memory that `hold` charged, to the budget. */
   readonly release: () => void;
   /** The transport aborts it with ClientGone when the client disconnects; the call aborts it at its deadline. */
   readonly ending: AbortController;

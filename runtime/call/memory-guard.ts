@@ -17,7 +17,7 @@ export type MemoryReading = {
 };
 
 export type MemoryGuardDeps = {
-  /** Undefined: memory is not limited. */
+  /** Memory limit of the process; undefined when memory is not limited. */
   readonly limitBytes: number | undefined;
   readonly recycle: () => void;
   readonly clock: Clock;
@@ -29,9 +29,12 @@ export type MemoryGuardDeps = {
 const recycleShare = 0.85;
 const refuseShare = 0.93;
 const calmMs = 1000;
-/** Interval between readings while memory is above `recycleShare`: it may grow quickly then. */
+/** Milliseconds between two readings while memory is above `recycleShare`, where it may grow quickly. */
 const tenseMs = 200;
-/** A recycled worker needs this long to free its memory; only then is it known whether another must be recycled. */
+/**
+ * Milliseconds that a recycled worker needs to free its memory. Before that, it is unknown whether another worker must
+ * be recycled.
+ */
 const betweenRecyclesMs = 20_000;
 
 export class MemoryGuard {
@@ -58,7 +61,7 @@ export class MemoryGuard {
     return this.#refusing;
   }
 
-  /** Reads until the signal is aborted. */
+  /** Reads memory at intervals until the signal is aborted. */
   async watch(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       await this.look();
@@ -79,7 +82,7 @@ export class MemoryGuard {
     return parseAnonymousBytes(await read().catch(() => ''));
   }
 
-  /** Reads once, updates whether requests are refused, and recycles a worker if needed. */
+  /** Reads memory once, decides whether new requests are refused, and recycles a worker if needed. */
   async look(): Promise<void> {
     const { clock, recycle, logger } = this.#deps;
     const bytes = await this.anonymousBytes();
@@ -109,8 +112,8 @@ function readStatus(): Promise<string> {
 }
 
 /**
- * Reads RssAnon, which is a counter in the kernel. The same value is `Anonymous` in smaps_rollup, but to compute it the
- * kernel walks every page of the process, which takes 20 ms of CPU time per gigabyte.
+ * Reads RssAnon, which is a counter in the kernel. `Anonymous` in smaps_rollup has the same value, but the kernel walks
+ * every page of the process to compute it, which takes 20 ms of CPU time per gigabyte.
  *
  * @returns undefined when the text has no line RssAnon
  */

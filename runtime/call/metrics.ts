@@ -1,7 +1,8 @@
 /**
  * The runtime's Prometheus metrics.
  *
- * Owns:  their names, labels and buckets. Label values come from closed sets; gauges are read at each scrape.
+ * Owns:  the names, labels and buckets of the metrics. Label values come from closed sets. Gauges are read at each
+ *        scrape.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
@@ -29,7 +30,7 @@ export type Readings = {
 const stageBuckets = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
-/** The metrics' text is written in pieces of at least this many characters. */
+/** Minimum length of the pieces in which the metrics' text is sent; the last piece may be shorter. */
 const pieceCharacters = 16 * 1024;
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 

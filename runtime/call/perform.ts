@@ -24,14 +24,14 @@ export type CallDeps = {
   readonly admit: () => void;
   /** Whether the queue is empty and a worker is free. */
   readonly isIdle: () => boolean;
-  /** Expected queueing time of a request of a tier that arrives now. */
+  /** Milliseconds that a request of this tier, if it arrived now, is expected to wait in the queue. */
   readonly expectedWaitMs: (tier: Tier) => number;
   /** The server's own deadline. If a client sets a shorter one, an expired request counts as the client's failure. */
   readonly ownDeadlineMs: () => number;
   /** Deadlines of the calls that are not answered yet. */
   readonly open: Set<ClientDeadline>;
   readonly observer: Observer;
-  /** Whether answers carry their service time (serviceHeader), if it is comparable. */
+  /** Whether an answer contains its service time (serviceHeader) when that time is comparable. */
   readonly tellsService: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -86,7 +86,7 @@ type Live = {
   readonly handler: Handler;
   readonly deadline: ClientDeadline;
   readonly trace: RequestTrace;
-  /** Whether the runtime was idle when the body arrived. False if `tellsService` is not set. */
+  /** Whether the runtime was idle when the body arrived. Always false when `tellsService` is false. */
   cameWhileIdle: boolean;
 };
 
@@ -97,8 +97,9 @@ function admit({ deps, incoming }: Live): void {
 }
 
 /**
- * The handler's answer, or REQUEST_EXPIRED at the deadline. A run cannot be stopped, so the handler may still work
- * then; the memory of the body stays charged until the handler returns, or until its stream ends.
+ * Resolves with the handler's answer, or rejects with REQUEST_EXPIRED at the deadline. A run cannot be stopped, so the
+ * handler may still work after the deadline; the memory of the body stays charged until the handler returns, or until
+ * its stream ends.
  */
 async function handled(live: Live): Promise<Answer> {
   return Promise.race([worked(live), live.deadline.expired]);
@@ -111,7 +112,7 @@ async function worked(live: Live): Promise<Answer> {
     const answer = await handler.handle(callOf(live));
     if (!isStream(answer.body)) return answer;
     streams = !hasExpired(incoming.ending.signal);
-    // The deadline has passed and the client was answered with REQUEST_EXPIRED: discard the stream.
+    // Discard the stream when the deadline has passed: the client has already got REQUEST_EXPIRED.
     if (!streams) void answer.body[Symbol.asyncIterator]().return?.();
     return answer;
   } finally {
@@ -185,13 +186,13 @@ function fail(live: Live, error: unknown): Answer | undefined {
   if (shown === undefined) return undefined;
   const { code, status } = shown;
   const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs(incoming.tier)));
-  // Close the connection: the server does not wait for the rest of a body that was too slow.
+  // After BODY_TOO_SLOW, close the connection: the server does not wait for the rest of that body.
   return withHeaders(live, { ...answer, closes: code === 'BODY_TOO_SLOW' });
 }
 
 /**
  * @param sent the status that was already sent, if a stream broke
- * @returns undefined when the client disconnected
+ * @returns the error that the client gets; undefined when the client disconnected
  */
 function recordFailure(live: Live, error: unknown, sent?: number): ClientError | undefined {
   const { deps, incoming, deadline } = live;
@@ -211,7 +212,7 @@ function recordFailure(live: Live, error: unknown, sent?: number): ClientError |
   return shown;
 }
 
-/** @param serviceMs sent in serviceHeader; undefined: the header is left out */
+/** @param serviceMs sent in serviceHeader; if undefined, the header is left out */
 function withHeaders({ incoming, trace }: Live, answer: Answer, serviceMs?: number): Answer {
   const headers: Record<string, string> = {
     ...answer.headers,

@@ -1,7 +1,7 @@
 /**
  * The state of the server: loading, warming, ready, draining.
  *
- * Owns:  that state, and the answers to the startup, readiness and liveness probes.
+ * Owns:  the state, and the answers to the startup, readiness and liveness probes.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -22,7 +22,10 @@ export type RunsSeen = {
   readonly limitMs: number;
 };
 
-/** A failed worker is replaced within seconds. Without a ready worker for this long, the process must be restarted. */
+/**
+ * If no worker has been ready for this long, the process must be restarted. A failed worker is usually replaced within
+ * seconds.
+ */
 const withoutWorkersMs = 60_000;
 
 export class Readiness {
@@ -69,12 +72,15 @@ export class Readiness {
     return this.#startedUp;
   }
 
-  /** The liveness probe. An answer shows that the event loop works, so only the workers are checked. */
+  /** The liveness probe. Any answer to it shows that the event loop works, so only the workers are checked. */
   get alive(): boolean {
     return !this.#isHopeless && this.#hasWorkers;
   }
 
-  /** Readiness fails at the limit, liveness at twice the limit: only a restart of the process ends a stuck run. */
+  /**
+   * True when every worker has been busy with one run for more than twice the limit. Readiness fails at the limit.
+   * Liveness fails at twice the limit, because only a restart of the process ends a stuck run.
+   */
   get #isHopeless(): boolean {
     const { stuckMs, limitMs } = this.#runs();
     return this.#startedUp && stuckMs > 2 * limitMs;

@@ -2,7 +2,8 @@
  * Answers the requests of stuck runs with an error.
  *
  * Owns:  the check of the runs, once a second. Requests of a run that takes twice the limit fail with RUN_STUCK. When
- *        every worker has such a run, queued requests fail too, and the liveness probe (readiness.ts) fails.
+ *        the runs of all workers take twice the limit, queued requests fail too, and the liveness probe (readiness.ts)
+ *        fails.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';

@@ -9,9 +9,10 @@ import type { AnsweredCall, Observer } from './observer.ts';
 export type InferStats = {
   readonly ok: number;
   readonly failed: number;
-  /** Rows answered. */
+  /** Rows of all runs. */
   readonly rows: number;
   readonly runs: number;
+  /** Time of the last successful answer, in milliseconds since the epoch. */
   readonly lastInferenceMs: number;
   readonly totalMs: number;
   readonly decodeMs: number;

@@ -15,7 +15,7 @@ export class RequestTrace implements Trace {
   #beganMs: number;
   #lastMs: number;
   readonly #times: Partial<Record<Stage, number>> = {};
-  /** 0 until the request was decoded. */
+  /** Size of the request (see Trace.decoded); 0 until the request was decoded. */
   elements = 0;
   /** Output of a streamed answer so far, in the task's unit. */
   units = 0;
@@ -28,7 +28,10 @@ export class RequestTrace implements Trace {
     this.#lastMs = this.#beganMs;
   }
 
-  /** Restarts the clock when the body has arrived in full: the time a client takes to send it is not counted. */
+  /**
+   * Restarts the clock when the body has arrived in full: the time that the client takes to send the body is not
+   * counted.
+   */
   received(): void {
     this.#beganMs = this.#clock.monotonic();
     this.#lastMs = this.#beganMs;

@@ -1,8 +1,8 @@
 /**
  * The body of a streamed answer, as its transport iterates it.
  *
- * Owns:  reporting the first chunk, and how the stream ended: complete, failed, at the deadline, or because the client
- *        disconnected. The transport requests a chunk only when the socket has room, which is the back-pressure.
+ * Owns:  the reports of the first chunk and of the stream's end: complete, failed, at the deadline, or because the
+ *        client disconnected. The transport requests a chunk only when the socket has room, which is the back-pressure.
  * Ends:  `ended` is called exactly once. The source's return() is called unless the source ended by itself.
  */
 export type StreamWatch = {
@@ -11,7 +11,7 @@ export type StreamWatch = {
   readonly first: () => void;
   /** @param error undefined when the stream was complete, or when the transport stopped reading it */
   readonly ended: (error: unknown) => void;
-  /** Encodes the error as a chunk in the stream's protocol; undefined: the connection must be closed instead. */
+  /** Encodes the error as a chunk in the stream's protocol. Undefined when the connection must be closed instead. */
   readonly lastChunk: (error: unknown) => Uint8Array | undefined;
 };
 
@@ -97,7 +97,7 @@ export class WatchedStream implements AsyncIterableIterator<Uint8Array> {
     return true;
   }
 
-  /** Does not wait for return(): a source that hangs must not delay the answer. */
+  /** Calls the source's return() without waiting for it: a source that hangs must not delay the answer. */
   #leaveSource(): void {
     this.#source.return?.()?.catch(() => {});
   }

@@ -2,8 +2,7 @@
  * The token of this pod's revision, from the mounted access file (api/access.ts).
  *
  * Owns: reading the file again when it may have changed, and comparing tokens in constant time. Without a readable
- *       file,
- *       as in `serve`, every request is refused and no request is sampled.
+ *       file, as in the command `serve`, every request is refused and no request is sampled.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -12,7 +11,10 @@ import { bearer, parseAccess, type Access } from '../../api/access.ts';
 import { paths } from '../../api/names.ts';
 import type { Clock } from '../../lib/clock.ts';
 
-/** The file of a running pod changes when the quality gate changes, because it contains the sample rate. */
+/**
+ * Milliseconds between two readings. The file of a running pod changes when the quality gate changes, because the file
+ * contains the sample rate.
+ */
 const rereadMs = 2_000;
 const limitBytes = 4_096;
 
@@ -21,7 +23,7 @@ export interface Door {
   isOpenTo(authorization: string | undefined): boolean;
   /** Largest share of requests that may be sampled, 0 to 1. */
   readonly sampleRate: number;
-  /** Undefined: this pod does not have a token. */
+  /** The revision's token; undefined when this pod does not have one. */
   readonly token: string | undefined;
 }
 

@@ -1,13 +1,13 @@
 /**
  * The CPU and memory limits of this process, from files of cgroup v2 or v1. Pure except for readKernelFile.
  *
- * Owns: finding the files of the process's group and of its parents, whose limits also apply: the smallest is used. A
- *       file that cannot be read means no limit.
+ * Owns: finding the files of the process's group and of its parents. The limits of the parents also apply, so the
+ *       smallest limit is used. A file that cannot be read means no limit.
  */
 import { readFileSync } from 'node:fs';
 
 export type CgroupLimits = {
-  /** CPU seconds per second. Absent: no quota. */
+  /** CPU quota in CPU seconds per second; absent when there is no quota. */
   readonly cpuQuota?: number;
   readonly memoryBytes?: number;
 };
@@ -23,7 +23,9 @@ export const readKernelFile: ReadFile = (path) => {
   }
 };
 
-/** cgroup v1 writes "no limit" as the largest multiple of the page size in 63 bits; real limits are below this. */
+/**
+ * cgroup v1 writes "no limit" as the largest multiple of the page size in 63 bits; real limits are below this value.
+ */
 const unlimitedBytes = 2 ** 60;
 const root = '/sys/fs/cgroup';
 
@@ -59,7 +61,7 @@ export function readThrottledSeconds(read: ReadFile): number | undefined {
 
 type Groups = { readonly unified?: string; readonly v1: ReadonlyMap<string, string> };
 
-/** Lines are `0::/path` in v2 and `4:cpu,cpuacct:/path` in v1. A machine may have both. */
+/** Lines are `0::/path` in v2 and `4:cpu,cpuacct:/path` in v1. A machine may have lines of both versions. */
 export function parseGroups(text: string): Groups {
   const v1 = new Map<string, string>();
   let unified: string | undefined;
@@ -73,8 +75,8 @@ export function parseGroups(text: string): Groups {
 }
 
 /**
- * The group's folder and its parents, innermost first. In a container with its own cgroup namespace the path is "/".
- * Without its own namespace, the path names folders that are not mounted. The container's group is then the root of the
+ * The group's folder and its parents, innermost first. If a container has its own cgroup namespace, the path is "/". If
+ * not, the path names folders that are not mounted in the container. The container's group is then the root of the
  * mount, which is last in the list.
  */
 function folders(base: string, path: string | undefined): string[] {
@@ -88,7 +90,7 @@ function foldersV1(controller: string, groups: Groups): string[] {
   return mounts.flatMap((mount) => folders(`${root}/${mount}`, groups.v1.get(controller)));
 }
 
-/** "150000 100000" is 1.5 CPUs; "max 100000" is undefined, no quota. */
+/** "150000 100000" means 1.5 CPUs. "max 100000" means no quota, and the result is undefined. */
 export function parseCpuMax(text: string | undefined): number | undefined {
   const [, quota, period] = /^(\d+) (\d+)\s*$/.exec(text ?? '') ?? [];
   return quota === undefined || Number(period) === 0 ? undefined : Number(quota) / Number(period);

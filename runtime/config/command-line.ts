@@ -153,7 +153,7 @@ export function podSettings(environment: Environment): PodSettings {
       where: `environment variable ${env.podIp}`,
       problem: `'${podIp}' is not an IP address`,
     });
-  // In local mode every pod has its own loopback address, and 127.0.0.1 belongs to the machine.
+  // In local mode every pod has its own loopback address and must leave 127.0.0.1 to the machine.
   const addresses = podIp.startsWith('127.') || podIp === '::1' ? [podIp] : [podIp, '127.0.0.1'];
   return {
     addresses,
@@ -212,7 +212,7 @@ function defaultMetricsPort(port: number): number {
   return port === 0 || port > 65_533 ? 0 : port + ports.metrics - ports.runtime;
 }
 
-/** Turns a path into a file: URI, which ends with "/" for a folder. @throws AppError FILE_UNREADABLE */
+/** Turns a path into a URI of the scheme `file`. The URI of a folder ends with "/". @throws AppError FILE_UNREADABLE */
 function uriOf(model: string): string {
   if (/^[a-z][a-z0-9+.-]+:/i.test(model)) return model;
   const path = resolve(model);

@@ -6,37 +6,40 @@
 
 /** Limits that are known before the model is loaded. */
 export type ServerLimits = {
-  /** The body of a request, also after decompression. */
+  /** Maximum size of a request's body, also after decompression. */
   readonly bodyBytes: number;
-  /** The JSON part of a body. */
+  /** Maximum size of the JSON part of a body. */
   readonly jsonBytes: number;
-  /** Input elements of one request. */
+  /** Maximum number of input elements of one request. */
   readonly requestElements: number;
-  /** Input elements of one run. A larger request runs alone. */
+  /** Maximum number of input elements of a run that joins requests. A larger request runs alone. */
   readonly batchElements: number;
 };
 
 /** Shares of the memory that the warmed model leaves free. Each share can only be used for its own purpose. */
 export type MemoryShares = {
-  /** Inputs, intermediate results and outputs of current runs. */
+  /** For inputs, intermediate results and outputs of current runs. */
   readonly runBytes: number;
-  /** Parsing and printing JSON, tokenising. */
+  /** For parsing and printing JSON, and for tokenising. */
   readonly parseBytes: number;
-  /** Bodies and answers of all current requests. */
+  /** For bodies and answers of all current requests. */
   readonly bodiesBytes: number;
 };
 
 const mib = 2 ** 20;
 const roomyBytes = 16 * 2 ** 30;
-/** Above this share of the limit, requests are refused (call/memory-guard.ts). The rest is for uncounted memory. */
+/**
+ * Above this share of the limit, requests are refused (call/memory-guard.ts). The rest is for memory that is not
+ * counted.
+ */
 const usableShare = 0.93;
 /** Loading a model may use up to this share of the limit; above it, the kernel may kill the process. */
 const loadShare = 0.9;
 /** Growth of Node's heap while requests are served. */
 const servingBytes = 8 * mib;
-/** Minimum memory for requests. A body may take an eighth of this memory, JSON a quarter, and a run half. */
+/** Minimum memory for requests. shareMemory() gives half of it to runs, and a quarter each to parsing and to bodies. */
 const leastRoomBytes = 8 * mib;
-/** Memory for requests. An error message that recommends a memory limit includes this amount. */
+/** Memory for requests that is included when an error message recommends a memory limit. */
 const tellRoomBytes = 48 * mib;
 const emptyProcessBytes = 45 * mib;
 const threadsBytes = 20 * mib;
@@ -44,8 +47,8 @@ const threadsBytes = 20 * mib;
 const sessionBytes = 50 * mib;
 
 /**
- * @param bodyBytes the configured limit
- * @param memoryBytes the container's limit; undefined: no limit
+ * @param bodyBytes the configured limit of a body
+ * @param memoryBytes the container's memory limit; undefined when there is no limit
  */
 export function planLimits(bodyBytes: number, memoryBytes: number | undefined): ServerLimits {
   const memory = memoryBytes ?? roomyBytes;
@@ -58,7 +61,7 @@ export function planLimits(bodyBytes: number, memoryBytes: number | undefined): 
 }
 
 /**
- * @param memoryBytes the container's limit; undefined: no limit
+ * @param memoryBytes the container's memory limit; undefined when there is no limit
  * @param heldBytes anonymous memory of the process with the model loaded and warmed
  */
 export function shareMemory(memoryBytes: number | undefined, heldBytes: number): MemoryShares {
@@ -74,8 +77,8 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
 }
 
 /**
- * A sufficient memory limit, for the message that refuses a smaller one. It includes memory for requests, and the
- * weights a second time, because a second copy is in memory while the model is optimised.
+ * A memory limit that is sufficient, for the error message that refuses a smaller limit. The weights are added a second
+ * time, because a second copy of them is in memory while the model is optimised.
  *
  * @param heldBytes anonymous memory of the process @param loadBytes memory that loading the model adds
  */
@@ -89,10 +92,10 @@ export function guessedLoadBytes(weightsBytes: number): number {
 }
 
 /**
- * The memory that loading adds to the serving process. Measured with 90 MB of weights: a third more than `prepare`
- * measured in its process, plus the memory of the threads for JSON and text.
+ * The memory that loading adds to the serving process. The formula follows a measurement with 90 MB of weights: loading
+ * added a third more than `prepare` had measured in its own process, plus the memory of the threads for JSON and text.
  *
- * @param estimateBytes anonymous memory of a process with one session, as `prepare` measured it; 0: not known
+ * @param estimateBytes anonymous memory of a process with one session, as `prepare` measured it; 0 when it is not known
  */
 export function loadBytesOf(estimateBytes: number): number {
   return estimateBytes === 0 ? 0 : Math.max(0, estimateBytes - emptyProcessBytes) * (4 / 3) + threadsBytes;

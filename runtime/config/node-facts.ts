@@ -1,6 +1,6 @@
 /** CPU features for the report, from the text of /proc/cpuinfo. Pure. */
 
-/** Features by which ONNX Runtime selects its kernels. */
+/** The CPU features by which ONNX Runtime selects its kernels. */
 const decisive = new Set([
   'avx2',
   'avx512f',
@@ -15,7 +15,7 @@ const decisive = new Set([
   'sve',
 ]);
 
-/** @returns those features that the first CPU has, sorted */
+/** @returns the features of `decisive` that the first CPU has, sorted */
 export function cpuFeatures(cpuinfo: string): readonly string[] {
   const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? '';
   return flags

@@ -10,8 +10,8 @@ import { checkOf } from '../../api/schema/check.ts';
 import type { Schema } from '../../api/schema/builder.ts';
 
 /**
- * @returns a function that checks a value and returns it. It throws AppError BAD_CONFIG with the first invalid field.
- *          `where` names the file in messages, e.g. "runtime.json"
+ * @returns a function that checks a value and returns it. The function throws AppError BAD_CONFIG with the first
+ * invalid field. Its parameter `where` names the file in messages, e.g. "runtime.json"
  */
 export function fileReader<T>(schema: Schema<T>): (value: unknown, where: string) => T {
   const check = checkOf(schema, 'Refuse');

@@ -1,5 +1,5 @@
 /**
- * The file of `serve --config FILE`, and how it becomes a whole RuntimeConfig. Pure.
+ * Reads the file of `serve --config FILE` and adds defaults until it is a complete RuntimeConfig. Pure.
  *
  * Owns: the format: a manifest of an OnnxModel, its spec, a RuntimeConfig, or parts of them. Times and amounts may be
  *       text, as in a spec, or numbers, as in a RuntimeConfig. The defaults are the same as in a cluster
@@ -99,7 +99,9 @@ export function completeConfig(
 type Parts = Infer<typeof partsSchema>;
 type Defaults = ReturnType<typeof withDefaults>;
 
-/** Task, source and embedding. A file with `embedding` and without `task` has the task Embedding. */
+/**
+ * The RuntimeConfig's task, source and embedding. A file with `embedding` and without `task` has the task Embedding.
+ */
 function modelOf(parts: Parts, uri: string): object {
   const { uri: _, graphs, task: specTask, embedding: specEmbedding, ...model } = parts.model ?? {};
   const vectors = specEmbedding ?? parts.embedding;

@@ -41,7 +41,9 @@ const sentences: readonly Sentence[] = [
   },
 ];
 
-/** Messages are shorter than this, but a file's node names can have any length. */
+/**
+ * Number of characters of a message that are read. Messages contain node names of the file, which can have any length.
+ */
 const maxLength = 8192;
 
 /**

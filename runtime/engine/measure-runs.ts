@@ -3,8 +3,8 @@
  *
  * Owns:   the choice of sizes, and reading the memory during a run. A run's memory cannot be computed from the graph: a
  *         request of a few hundred kilobytes may take gigabytes of intermediate results.
- * Limits: tries the next size only if it is predicted to stay within `budgetBytes`, `budgetMs` and `patienceMs`; stops
- *         at the first size that the model refuses.
+ * Limits: tries the next size only if its run is predicted to stay within `budgetBytes`, `budgetMs` and `patienceMs`;
+ *         stops at the first size that the model refuses.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
@@ -26,22 +26,29 @@ export type MeasureDeps = {
   readonly engine: Pick<Engine, 'run'>;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly string[];
-  /** A size of the free dimensions that the model is known to accept: the first size to measure. */
+  /**
+   * A size of the free dimensions that the model is known to accept. Half of this size, this size and then larger sizes
+   * are measured.
+   */
   readonly fill: number;
-  /** The largest size of the free dimensions that requests may have; absent: unknown. */
+  /** The largest size of the free dimensions that requests may have; absent when it is not known. */
   readonly maxFill?: number;
   /** Maximum rows of a run; 1 for a model without batching. */
   readonly maxRows: number;
   /** True if rows of several requests may share a run. Otherwise memory may grow faster than the number of rows. */
   readonly independent: boolean;
   /**
-   * True if sessions keep the memory of a run (arena). Each run is then compared with the memory before the first run.
+   * True if sessions keep the memory of a run (arena). The memory during a run is then compared with the memory before
+   * the first run, otherwise with the memory before the same run.
    */
   readonly keeps: boolean;
   readonly budgetBytes: number;
-  /** CPU time in milliseconds, so that a busy node measures the same sizes as an idle one. */
+  /**
+   * Limit of CPU time, in milliseconds. It is not a limit of elapsed time, so that a busy node measures the same sizes
+   * as an idle node.
+   */
   readonly budgetMs: number;
-  /** Elapsed milliseconds for all sizes together. */
+  /** Limit of elapsed milliseconds for all sizes together. */
   readonly patienceMs: number;
   /** CPU time of this process, in milliseconds. */
   readonly cpuMs: () => number;
@@ -55,20 +62,23 @@ const lookMs = 2;
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
-/** A smaller difference between two times may be caused by the scheduler. */
+/** A difference between two times of less than this may be caused by the scheduler. */
 const noiseMs = 5;
 /**
  * Measurements are noisy: memory that grows in proportion to the rows may have a measured exponent of up to this value.
  */
 const linearPower = 1.2;
 
-/** `ms` is the run's cost: its CPU time, or its elapsed time if the process did other work meanwhile. */
+/**
+ * `ms` is the CPU time of the process during the run, or the elapsed time if that is less. The CPU time is more if the
+ * process did other work meanwhile. `waitedMs` is the elapsed time.
+ */
 type Cost = { readonly bytes: number; readonly ms: number; readonly waitedMs: number };
 type Measured = Cost & { readonly elements: number };
 type SizeOfOneRow = { readonly fill: number; readonly one: Measured };
 
 /**
- * Does not reject when the model refuses a run.
+ * Measures runs of several sizes. Does not reject when the model refuses a run.
  * @throws what the engine throws when a worker is lost
  */
 export async function measureRuns(deps: MeasureDeps): Promise<RunMemory> {
@@ -88,8 +98,8 @@ export async function measureRuns(deps: MeasureDeps): Promise<RunMemory> {
 }
 
 /**
- * Measures one row of each size first, before runs of several rows use up the budget: the largest measured size decides
- * which requests are refused.
+ * Measures a run of one row for every size. This happens before runs of several rows use up the budget, because the
+ * largest measured size decides which requests are refused.
  */
 async function sizesOfOneRow(deps: RunDeps): Promise<readonly SizeOfOneRow[]> {
   const sizes: SizeOfOneRow[] = [];
@@ -101,7 +111,7 @@ async function sizesOfOneRow(deps: RunDeps): Promise<readonly SizeOfOneRow[]> {
       before === undefined || fill === deps.fill || affords(deps, foreseen(sizes, fill), 1)
         ? await measure(deps, fill, 1)
         : undefined;
-    // A model with fixed shapes has a single size.
+    // Stop when a larger `fill` makes the same inputs: a model with fixed shapes has a single size.
     if (one === undefined || before?.elements === one.elements) break;
     sizes.push({ fill, one });
   }
@@ -109,7 +119,7 @@ async function sizesOfOneRow(deps: RunDeps): Promise<readonly SizeOfOneRow[]> {
 }
 
 /**
- * Measures half of the known size, if the model accepts it. Two sizes show how much of the memory grows with the size
+ * Measures half of `fill`, if the model accepts that size. Two sizes show how much of the memory grows with the size
  * and how much is constant, so that larger sizes can be predicted. With one size only, a small model that unpacks 45
  * MiB of weights in each run seems to need 180 MiB for twice the text.
  */
@@ -124,10 +134,7 @@ function foreseen(sizes: readonly SizeOfOneRow[], fill: number): Cost {
   return { bytes: of('bytes', noiseBytes), ms: of('ms', noiseMs), waitedMs: of('waitedMs', noiseMs) };
 }
 
-/**
- * Raises each value to at least the value before it: when a larger size seems cheaper than a smaller size, that is
- * noise.
- */
+/** Raises each value to at least the value before it: a larger size can only seem cheaper because of noise. */
 function rising(sizes: readonly SizeOfOneRow[], key: keyof Cost): readonly Sighting[] {
   let value = 0;
   return sizes.map(({ fill, one }) => {
@@ -155,7 +162,7 @@ function fillsOf({ fill, maxFill = Infinity }: MeasureDeps): readonly number[] {
 
 type RunDeps = MeasureDeps & { readonly baseBytes: number; readonly endMs: number; readonly endCpuMs: number };
 
-/** True if a run of `times` the measured cost is within the budgets. */
+/** True if a run that costs `times` as much as the measured run is within the budgets. */
 function affords(
   { budgetBytes, budgetMs, endMs, endCpuMs, cpuMs, clock }: RunDeps,
   { bytes, ms, waitedMs }: Cost,
@@ -166,8 +173,8 @@ function affords(
 }
 
 /**
- * Runs increasing numbers of rows at the smallest size. Undefined if memory grows in proportion to the rows, as far as
- * measured.
+ * Runs increasing numbers of rows at the size `fill`. Returns undefined if the measured memory does not grow faster
+ * than the number of rows.
  */
 async function rowGrowth(deps: RunDeps): Promise<RowGrowth | undefined> {
   let before: (Measured & { readonly rows: number }) | undefined;

@@ -1,7 +1,7 @@
 /**
  * Messages between the pool and its workers.
  *
- * Owns: the two unions, and the list of buffers that a message transfers.
+ * Owns: the messages in both directions, and the list of buffers that a message transfers.
  */
 import type { EngineBatch, EngineResult, SequenceStep, StepResult } from './port.ts';
 import type { SessionOptions } from './session-options.ts';
@@ -34,7 +34,9 @@ export type FromWorker =
   | { readonly kind: 'ran'; readonly result: EngineResult | StepResult }
   | { readonly kind: 'broke'; readonly why: string };
 
-/** The buffers of these tensors, each buffer once. They are transferred to the other thread, not copied. */
+/**
+ * The buffers of these tensors, each listed once. postMessage transfers them to the other thread instead of copying.
+ */
 export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const tensors of sets) {

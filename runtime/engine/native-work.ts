@@ -1,8 +1,8 @@
 /**
  * Tracks native code that cannot be interrupted: loads and runs of ONNX Runtime.
  *
- * Owns:  the set of native calls in progress. `process.exit` waits for threads that run native code. While such a
- *        thread exists, only SIGKILL ends the process at once.
+ * Owns:  the set of native calls in progress. `process.exit` waits for threads that run native code. While a thread
+ *        runs native code, only SIGKILL ends the process at once.
  */
 const underWay = new Set<object>();
 

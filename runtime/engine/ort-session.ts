@@ -44,7 +44,7 @@ export async function runSession(
   return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
 }
 
-/** ONNX Runtime returns float16 as a Float16Array; tensors here hold its bits. */
+/** ONNX Runtime returns float16 as a Float16Array. A Tensor of this project holds the same bits in a Uint16Array. */
 function plain(name: string, tensor: OrtTensor | undefined): Tensor {
   if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
   const { type, dims, data } = tensor;

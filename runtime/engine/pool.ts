@@ -3,8 +3,8 @@
  *
  * Owns:  the workers' lifecycle: start, replacement after a failure in JavaScript, recycling to free memory, release on
  *        close. A worker runs one batch at a time. A crash in native code ends the process.
- * Ends:  close() waits for running batches. No worker is terminated and the process does not exit during a run, because
- *        either would abort the whole process.
+ * Ends:  close() waits for running batches. During a run, no worker is terminated and the process does not exit:
+ *        terminating or exiting would abort the process.
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
@@ -49,7 +49,7 @@ export class WorkerPool implements Engine {
   #onFree: () => void = () => {};
   #closing = false;
   #wakeCloser: (() => void) | undefined;
-  /** Slots are the positions of `#seats`. */
+  /** The slot of a sequence is a position in `#seats`. */
   readonly sequences: SlotSequences;
 
   private constructor(deps: PoolDeps) {
@@ -139,7 +139,7 @@ export class WorkerPool implements Engine {
       isFree: (slot) => !this.#closing && this.#seats[slot]?.state === 'Idle',
       tell: (slot, news) => tell(this.#seats[slot], news),
       step: (slot, steps) =>
-        // The sequences have checked that the slot exists and is free.
+        // SlotSequences has checked that the slot exists and is free.
         work<StepResult>(
           this.#seats[slot] as Seat,
           { kind: 'step', steps },
@@ -187,7 +187,10 @@ export class WorkerPool implements Engine {
     return this.#settle(seat);
   }
 
-  /** An idle worker either ends, if it was marked for replacement, or is free for the next batch. */
+  /**
+   * Ends an idle worker that is marked for replacement, or any idle worker when the pool closes. Otherwise reports that
+   * the worker is free for the next batch.
+   */
   #settle(seat: Seat): void {
     if (seat.state !== 'Idle') return;
     if (!this.#closing && !seat.recycle) return this.#onFree();
@@ -220,7 +223,7 @@ export class WorkerPool implements Engine {
     });
     this.#deps.clock.after(waitMs, () => {
       if (this.#closing) return;
-      // The worker's exit event reports the failure too and calls this function again.
+      // When loading fails, the worker's exit event also leads to another call of #replace().
       this.#load(seat).catch((error: unknown) =>
         this.#deps.logger.warn('engine worker could not load the model', { err: error }),
       );
@@ -238,7 +241,7 @@ function tell(seat: Seat | undefined, message: ToWorker, transfer: ArrayBuffer[]
  */
 function work<T extends EngineResult>(seat: Seat, message: ToWorker, inputs: readonly NamedTensors[]): Promise<T> {
   return new Promise((resolve, reject) => {
-    // Throws when the caller passes a buffer that was already transferred. The worker stays free.
+    // Throws when the caller passes a buffer that was already transferred. The worker then stays free.
     tell(seat, message, buffersOf(inputs));
     seat.state = 'Busy';
     // A worker answers `run` with an EngineResult and `step` with a StepResult.

@@ -8,8 +8,8 @@
 import type { NamedTensors } from './tensor.ts';
 
 /**
- * Requests to run together: same input names and types, same dimensions except the first. A batch of one may have any
- * shape.
+ * Requests to run together. Their inputs have the same names, the same types, and the same dimensions except the first.
+ * A batch of one request may have any shape.
  */
 export type EngineBatch = {
   /** The inputs of each request. Their buffers are transferred to the worker. */
@@ -57,10 +57,10 @@ export type SequenceStep = {
 
 /**
  * `parts` has one result for each step, in the caller's order. A part that is not `Done` leaves the state of its
- * sequence as it was. `Refused` also means that the new state is larger than the sequence's `maxBytes`.
+ * sequence as it was. `Refused` may also mean that the new state is larger than the sequence's `maxBytes`.
  */
 export type StepResult = EngineResult & {
-  /** Bytes of each sequence's state after the step, in the same order. */
+  /** Bytes of each sequence's state after the step, in the order of the steps. */
   readonly stateBytes: readonly number[];
 };
 
@@ -77,7 +77,7 @@ export type StateUsage = {
 /** Sequences of one engine. Every sequence that was opened must be closed, even after its state was lost. */
 export interface Sequences {
   readonly usage: StateUsage;
-  /** True when a step can start in this slot at once. `onFree` of the engine tells when a slot becomes free. */
+  /** True when a step can start in this slot at once. `onFree` of the engine reports when a slot becomes free. */
   isFree(slot: number): boolean;
   /**
    * The listener receives the sequences whose state was lost with their worker. There is one listener; a later call
@@ -86,15 +86,16 @@ export interface Sequences {
   onLost(listener: (sequences: readonly Sequence[]) => void): void;
   /**
    * Reserves `maxBytes` for the state of a sequence, in the slot with the fewest reserved bytes.
-   * @throws AppError REQUEST_TOO_LARGE when `maxBytes` is over the limit, STATE_FULL when it does not fit in addition
-   *   to the open sequences, NOT_READY without a ready worker
+   * @throws AppError REQUEST_TOO_LARGE when `maxBytes` is over the limit, STATE_FULL when `maxBytes` plus the bytes
+   *   reserved by open sequences is over the limit, NOT_READY without a ready worker
    */
   open(needs: { readonly maxBytes: number }): Sequence;
   /**
-   * Runs the model once for each step, in the slot of their sequences. Steps are joined row by row into one run when
-   * they name the same outputs and all their inputs, state included, have the same types and the same dimensions except
-   * the first; the caller guarantees that the rows of such steps are independent. Other steps, such as steps with
-   * different past lengths, run one after the other: joining them needs padding or a model that takes ragged rows.
+   * Runs the model once for each step, in the slot that holds the steps' sequences. Steps are joined row by row into
+   * one run when they name the same outputs and all their inputs, state included, have the same types and the same
+   * dimensions except the first. The caller guarantees that the rows of joined steps are independent. Other steps, such
+   * as steps with different past lengths, run one after the other: joining them needs padding or a model that takes
+   * ragged rows.
    * @throws AppError SEQUENCE_UNKNOWN, SEQUENCE_LOST, NOT_READY when the slot is not free or the engine is closed,
    *   ENGINE_LOST when the worker ended during the step; ENGINE_FAILED when the worker could not answer; the sequences
    *   of the step are then lost. TypeError when the steps belong to several slots or name a sequence twice.
@@ -107,7 +108,7 @@ export interface Sequences {
 export interface Engine {
   /** Number of batches that `run` would start at once. */
   readonly freeSlots: number;
-  /** Threads with a loaded model, and their intended number. */
+  /** `ready`: number of workers with a loaded model. `wanted`: configured number of workers. */
   readonly workers: { readonly ready: number; readonly wanted: number };
   /** The listener is called whenever a slot becomes free. There is one listener; a later call replaces it. */
   onFree(listener: () => void): void;
@@ -124,7 +125,7 @@ export interface Engine {
   recycle(): void;
   /**
    * Waits for all runs and steps, releases every session and ends every worker. A worker is never ended during a run.
-   * The state of its sequences is lost when it ends.
+   * When a worker ends, the state of its sequences is lost.
    */
   close(): Promise<void>;
 }

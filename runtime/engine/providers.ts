@@ -24,14 +24,14 @@ export function providersToProbe({ providers, fallbackPolicy }: Asked): readonly
 }
 
 /**
- * Forbid: only the first provider, and ONNX Runtime may not place nodes on the CPU. Otherwise the available providers,
- *         in order.
+ * Forbid: the plan has only the first provider, and ONNX Runtime may not place nodes on the CPU. Otherwise the plan has
+ * the available providers in the requested order, and the CPU last.
  */
 export function planProviders({ providers, fallbackPolicy }: Asked, missing: ReadonlySet<ProviderName>): ProviderPlan {
   const names = providers.map(({ name }) => name);
   const [first = 'CPU'] = names;
   if (fallbackPolicy === 'Forbid') {
-    // ONNX Runtime reports an error if the CPU provider is listed together with this entry.
+    // ONNX Runtime reports an error if the CPU provider is listed together with this session config entry.
     return { chain: [first], sessionConfig: first === 'CPU' ? {} : { 'session.disable_cpu_ep_fallback': '1' } };
   }
   const here = names.filter((name) => !missing.has(name));

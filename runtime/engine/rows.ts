@@ -2,8 +2,8 @@
  * Joins the rows of several requests into one set of tensors, and splits the results.
  *
  * Owns:  concatenation and splitting along the first dimension. When a batch fails, each part runs alone, so that one
- *        invalid request does not fail the other requests. Runs on the worker's thread, so that copying megabytes does
- *        not block the HTTP thread.
+ *        invalid request does not fail the other requests. This code runs on the worker's thread, so that copying
+ *        megabytes does not block the HTTP thread.
  */
 import type { EngineResult, PartResult } from './port.ts';
 import { arrayOf, makeTensor, type NamedTensors, type Tensor } from './tensor.ts';
@@ -64,7 +64,7 @@ export function splitRows(outputs: NamedTensors, rows: readonly number[]): reado
   });
 }
 
-/** A view of some of a tensor's rows. Only strings are copied. */
+/** Returns `count` rows of a tensor, beginning at row `from`, as a view. Only strings are copied. */
 export function cutRows(tensor: Tensor, from: number, count: number): Tensor {
   const [, ...rest] = tensor.dims;
   const width = rest.reduce((product, dim) => product * dim, 1);
@@ -112,7 +112,7 @@ async function runTogether(
   }
 }
 
-/** What all parts of a batch must have in common: types, and dimensions except the first. */
+/** A text of what all parts of a batch must have in common: names, types, and dimensions except the first. */
 function restOf(part: NamedTensors): string {
   return Object.entries(part)
     .map(([name, { type, dims }]) => JSON.stringify([name, type, dims.slice(1)]))

@@ -1,10 +1,10 @@
 /**
  * Predicts the memory of a run from runs that were measured during warm-up.
  *
- * Owns:  the estimate, an upper bound. A run's size is its number of rows and the elements of one row over all inputs.
- *        Estimates are linear between measured sizes. Beyond the largest measured size, the part that grew between
- *        measured sizes is assumed to grow with the square of the size, like attention over a text. The memory of
- *        common models does not grow faster.
+ * Owns:  the estimate, an upper bound. The size of a run consists of its number of rows and the number of input
+ *        elements of one row. Estimates are linear between measured sizes. Beyond the largest measured size, the part
+ *        that grew between measured sizes is assumed to grow with the square of the size, like attention over a text.
+ *        The memory of common models does not grow faster.
  * Pure.
  */
 
@@ -26,8 +26,8 @@ export type RunMemory = {
 };
 
 /**
- * Two runs of equal size may differ in memory, because buffers are sometimes reused, and garbage of other work is
- * sometimes counted.
+ * Factor by which estimates are raised. Two runs of equal size may differ in memory, because buffers are sometimes
+ * reused, and garbage of other work is sometimes counted.
  */
 const margin = 1.25;
 
@@ -36,17 +36,24 @@ export const noiseBytes = 8 * 2 ** 20;
 
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
 
-/** How memory grows with the rows of a run that cannot be split, measured at the largest number of rows that ran. */
+/**
+ * How memory grows with the number of rows of a run that cannot be split, measured at the largest number of rows that
+ * ran.
+ */
 export type RowGrowth = {
+  /** Memory grows in proportion to the number of rows raised to this power. */
   readonly power: number;
+  /** The largest number of rows that ran. */
   readonly rows: number;
+  /** Input elements of one row of this run. */
   readonly elements: number;
+  /** Memory of this run. */
   readonly bytes: number;
 };
 
 /**
  * @param measured in any order
- * @param growth if memory grows faster than the number of rows; absent for independent rows
+ * @param growth present if memory grows faster than the number of rows; absent for independent rows
  */
 export function runMemory(measured: readonly RunPoint[], growth?: RowGrowth): RunMemory {
   const points = rising(measured);
@@ -65,7 +72,8 @@ function grown(growth: RowGrowth | undefined, rows: number, elements: number): n
 }
 
 /**
- * Sorts the points, and raises each to at least the point before it: when a larger size seems cheaper, that is noise.
+ * Sorts the points, and raises the memory of each to at least that of the point before it: a larger size can only seem
+ * cheaper because of noise.
  */
 function rising(measured: readonly RunPoint[]): readonly RunPoint[] {
   let oneBytes = 0;
@@ -107,7 +115,7 @@ export type Sighting = { readonly size: number; readonly value: number };
  * Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8. With a `noise` of 8 MiB, growth of 8 MiB is assumed. Then
  * 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, not 46 * 4.
  *
- * @param sightings smallest size first, values that do not decrease; with a single one, no part is assumed to be
+ * @param sightings smallest size first, values that do not decrease; with a single sighting, no part is assumed to be
  * constant
  * @param noise growth that the measurement may have missed
  */

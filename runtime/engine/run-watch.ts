@@ -1,5 +1,5 @@
 /**
- * Watches how long runs take. A run of ONNX Runtime cannot be stopped, so one that does not end blocks its worker
+ * Watches how long runs take. A run of ONNX Runtime cannot be stopped, so a run that does not end blocks its worker
  * forever.
  *
  * Owns:   the start of every run in progress, the longest run of the warm-up, and the resulting limit.
@@ -41,7 +41,7 @@ export class RunWatch {
     };
   }
 
-  /** Call at the end of the warm-up: its longest run then sets the limit. */
+  /** Call at the end of the warm-up. Later runs do not change the limit any more. */
   warmed(): void {
     this.#learning = false;
   }
@@ -65,7 +65,7 @@ export class RunWatch {
     return this.#begins.size === 0 || this.#begins.size < workers ? 0 : this.#ageOf((begins) => begins.at(-1));
   }
 
-  /** Sets iterate in insertion order, here the order in which runs began. */
+  /** Gives `choose` the runs in the order in which they began: a Set iterates in insertion order. */
   #ageOf(choose: (begins: readonly { readonly atMs: number }[]) => { readonly atMs: number } | undefined): number {
     const chosen = choose([...this.#begins]);
     return chosen === undefined ? 0 : this.#clock.monotonic() - chosen.atMs;

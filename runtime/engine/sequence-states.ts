@@ -1,7 +1,7 @@
 /**
  * The state of sequences, on the side of the worker: tensors that stay in the worker's memory between runs.
  *
- * Owns:   each sequence's tensors, by the name of the input that each becomes in the next step.
+ * Owns:   each sequence's tensors, by the name of the input that a tensor becomes in the next step.
  * Limits: new state that is larger than a sequence's `maxBytes` is refused, and the sequence keeps the state from
  *         before the step.
  */
@@ -59,7 +59,7 @@ export class SequenceStates {
     return { kind: 'Done', outputs: returned };
   }
 
-  /** Throws for a sequence that is not open: the pool must not send a step for it. */
+  /** Throws for a sequence that is not open: the pool must only send steps of open sequences. */
   #of(id: number): State {
     const state = this.#states.get(id);
     if (state === undefined) throw new Error(`sequence ${id} is not open in this worker`);
@@ -73,9 +73,9 @@ function namesOf(step: WorkerStep | undefined): readonly string[] {
 }
 
 /**
- * The same tensors, each with a buffer that belongs to its sequence alone. Two kinds are copied: a piece of a joined
- * run, because it would keep the buffer of all sequences in memory, and a tensor that shares a buffer with a returned
- * output, because the buffer of a returned output is transferred.
+ * The same tensors, each with a buffer that belongs to its sequence alone. Two kinds of tensors are copied: a piece of
+ * a joined run, because it would keep the buffer of all sequences in memory, and a tensor that shares a buffer with a
+ * returned output, because the buffer of a returned output is transferred.
  */
 function owned(tensors: NamedTensors, returned: NamedTensors): NamedTensors {
   const leaving = new Set(

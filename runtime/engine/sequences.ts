@@ -1,8 +1,9 @@
 /**
- * The sequences of an engine, on the side of the caller: which are open, in which slot, and what they may keep.
+ * The sequences of an engine, on the side of the caller: which sequences are open, in which slot, and how much state
+ * each may keep.
  *
- * Owns:   the handles, their bytes, and every refusal of the port. The state itself is in the slot's worker
- *         (sequence-states.ts); this class never sees it.
+ * Owns:   the handles, the bytes that each reserves and holds, and the checks of open() and step(). The state itself is
+ *         in the slot's worker (sequence-states.ts); this class never sees it.
  * Limits: the sum of `maxBytes` of the open sequences is at most `limitBytes`.
  */
 import { AppError } from '../../api/errors.ts';
@@ -25,8 +26,8 @@ type Entry = {
   readonly maxBytes: number;
   heldBytes: number;
   /**
-   * Steps in progress. It may be 2 for a moment: the slot becomes free, and starts the next step, just before the
-   * promise of the step that ended is resolved.
+   * Number of steps in progress. The number may be 2 for a moment: the slot becomes free, and the next step may start,
+   * just before the promise of the previous step is resolved.
    */
   steps: number;
   isClosed: boolean;
@@ -96,7 +97,8 @@ export class SlotSequences implements Sequences {
       for (const [index, entry] of entries.entries()) entry.heldBytes = result.stateBytes[index] ?? 0;
       return result;
     } catch (error) {
-      // The worker still runs, but it is unknown whether it replaced the state: a retry could apply the step twice.
+      // After ENGINE_FAILED the worker still runs, but it is unknown whether it replaced the state. A retry could apply
+      // the step twice.
       if (error instanceof AppError && error.code === 'ENGINE_FAILED')
         this.#lose(steps.map(({ sequence }) => sequence));
       throw error;

@@ -61,8 +61,8 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
 }
 
 /**
- * Auto: off if sizes vary between requests. The arena never shrinks, so one large request would keep its memory
- *       forever; without the arena a run is at most a few percent slower. With fixed sizes the arena is faster.
+ * Auto: off if sizes vary between requests. The arena never shrinks, so the memory of one large request would never be
+ * freed. Without the arena a run is at most a few percent slower. If sizes are fixed, Auto is on, which is faster.
  */
 export function usesArena(memory: MemoryConfig, signature: Signature): boolean {
   return memory.arena === 'Auto' ? !hasFreeShape(signature) : memory.arena === 'On';

@@ -12,8 +12,8 @@ export type TensorSpec = {
   readonly name: string;
   readonly type: TensorType;
   /**
-   * A number is a fixed dimension. A text is the name of a free dimension, or '' when it has no name. Absent: the rank
-   * is unknown.
+   * A number is a fixed dimension. A text is the name of a free dimension, or '' when it has no name. Absent if the
+   * rank is unknown.
    */
   readonly dims?: readonly (number | string)[];
 };
@@ -69,7 +69,7 @@ function checkInput(spec: TensorSpec, tensor: Tensor, say: (type: TensorType) =>
 }
 
 /**
- * The outputs to fetch: the requested outputs, or all outputs.
+ * The outputs to fetch: the requested outputs, or all outputs if the request names none.
  * @throws AppError REQUEST_INVALID for a name that is not an output of the model
  */
 export function chooseOutputs(signature: Signature, asked: readonly string[] | undefined): readonly string[] {
@@ -91,7 +91,7 @@ export function printDims(dims: readonly (number | string)[]): string {
   return `[${dims.map((dim) => (dim === '' ? '?' : dim)).join(',')}]`;
 }
 
-/** True if rows can be added along the first dimension: it is free in every input and output. */
+/** True if rows can be added along the first dimension: that dimension is free in every input and output. */
 export function isBatchable(signature: Signature): boolean {
   return (
     signature.inputs.length > 0 &&

@@ -6,7 +6,7 @@
  * Pure.
  */
 
-/** float16 is carried as its bits, bool as bytes 0 and 1. */
+/** The array type of each element type. A float16 number is stored as its 16 bits, a bool as the byte 0 or 1. */
 export type ArrayOf = {
   readonly float32: Float32Array;
   readonly float64: Float64Array;

@@ -1,9 +1,9 @@
 /**
  * Chooses the numbers of workers and of threads per worker, and whether threads may spin.
  *
- * Owns:  the policy: workers x threads is at most the number of the pod's CPUs. With more, throttling makes the slowest
- *        requests many times slower. The throughput profile starts one session of one thread for each CPU. The latency
- *        profile starts one session that uses all CPUs.
+ * Owns:  the policy: workers x threads is at most the number of the pod's CPUs. With more threads than CPUs, throttling
+ *        makes the slowest requests many times slower. The throughput profile starts one session of one thread for each
+ *        CPU. The latency profile starts one session that uses all CPUs.
  * Pure:  the machine is given as numbers (runtime/config/cgroup.ts reads them).
  */
 import type { ExecutionConfig } from '../../api/runtime-config.ts';
@@ -23,8 +23,8 @@ export type Threads = {
 };
 
 /**
- * Each session needs its own buffers, and more sessions than this do not help. Further CPUs are used for more threads
- * per session.
+ * Maximum number of workers that is chosen by default. Each session needs its own buffers, and more sessions do not
+ * help. If there are more CPUs, each session gets more threads.
  */
 const maxWorkers = 16;
 
@@ -35,7 +35,8 @@ export function planThreads(
   const cores = usableCores(machine);
   const workers = execution.workers ?? defaultWorkers(execution, cores);
   const threadsPerWorker = execution.threadsPerWorker ?? Math.max(1, Math.floor(cores / workers));
-  // Spinning under a quota uses up the quota; with more threads than CPUs it takes time from threads that have work.
+  // Spinning under a quota uses up the quota; with more threads than CPUs, spinning takes CPU time from threads that
+  // have work.
   const crowded = machine.quota !== undefined || workers * threadsPerWorker > cores;
   return { workers, threadsPerWorker, spin: threadsPerWorker === 1 || crowded ? 'Off' : 'Brief' };
 }
@@ -48,8 +49,8 @@ const usableShare = 0.85;
 /**
  * How many workers fit into memory, at least one.
  *
- * @param limitBytes the container's limit; undefined: any number fits
- * @param workerBytes anonymous memory of loading and one run; 0: unknown, any number fits
+ * @param limitBytes the container's memory limit; if undefined, any number fits
+ * @param workerBytes anonymous memory that a worker needs for loading and one run; if 0 (unknown), any number fits
  */
 export function fittingWorkers(limitBytes: number | undefined, workerBytes: number): number {
   if (limitBytes === undefined || workerBytes <= 0) return maxWorkers;

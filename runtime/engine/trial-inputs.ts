@@ -1,8 +1,9 @@
 /**
- * Generates inputs from a model's signature, to run a model and to compare two forms of it.
+ * Generates inputs from a model's signature, to run a model and to compare two forms of one model.
  *
- * Owns: the choice of values: floats within -1 to 1, token ids and flags 0 or 1, masks 1, small free dimensions.
- *       Several sizes are tried, because some models need a certain size. The inputs do not measure a model's quality.
+ * Owns: the choice of values: floats are from -1 to 1, token ids and flags are 0 or 1, masks are 1, and free dimensions
+ *       are small. Several sizes are tried, because some models need a certain size. The inputs do not measure a
+ *       model's quality.
  * Pure: the same seed gives the same values.
  */
 import { arrayOf, elementCount, makeTensor, type ArrayOf, type NamedTensors, type TensorType } from './tensor.ts';
@@ -10,11 +11,13 @@ import type { TensorSpec } from './signature.ts';
 
 /**
  * Sizes to try for free dimensions other than the batch: text models accept any size, convolutions need a multiple of
- * 32, and some audio models need a whole window.
+ * 32, and some audio models need a complete window of samples.
  */
 export const fills = [8, 32, 1, 64, 320] as const;
 
-/** Numbers of rows to compare: kernels for one row differ from kernels for several rows. */
+/**
+ * Numbers of rows with which forms of a model are compared: kernels for one row differ from kernels for several rows.
+ */
 export const rowCounts = [1, 2, 4] as const;
 
 export type TrialSample = {
@@ -24,7 +27,10 @@ export type TrialSample = {
   /** Factor for floating-point values; default 1. */ readonly scale?: number;
 };
 
-/** Larger inputs do not improve the test, and a generated shape must not exhaust the machine's memory. */
+/**
+ * Maximum number of elements of an input. Larger inputs do not improve the test, and a generated shape must not exhaust
+ * the machine's memory.
+ */
 const maxElements = 4_000_000;
 
 /** @returns undefined when the shape is too large to generate */
@@ -48,8 +54,8 @@ function dimsOf(input: TensorSpec, sample: TrialSample): number[] {
 }
 
 /**
- * Treats a free first dimension as the batch, as the batcher does. A free dimension with "batch" in its name counts
- * too.
+ * Treats a free first dimension as the batch, as the batcher does. Any other free dimension with "batch" in its name is
+ * treated as the batch too.
  */
 function sizeOf(dim: number | string, axis: number, { fill, rows }: TrialSample): number {
   if (typeof dim === 'number') return dim;
@@ -75,7 +81,7 @@ function fill<A extends { readonly length: number; [index: number]: number }>(ar
   return array;
 }
 
-/** The float16 values' bits. */
+/** The bits of the float16 values that are generated. */
 const halves = new Uint16Array(new Float16Array([-1, -0.5, 0, 0.5, 1]).buffer);
 
 /** Marsaglia's xorshift with 32 bits of state: fast, and the same on every machine. */

@@ -1,10 +1,11 @@
 /**
  * Runs a freshly loaded model until it is warm, and checks that its rows may share a run.
  *
- * Owns:  the search for inputs that the model accepts, the warm-up requests, and the check of batching. The graph has
- *        shown that rows are independent (onnx/rows); a run of rows of very different sizes confirms it, because
- *        dependent rows would silently give wrong answers.
- * Ends:  within the given time or with WARMUP_TIMEOUT, even during a run, because a run may never end.
+ * Owns:  the search for inputs that the model accepts, the warm-up requests, and the check of batching. When the graph
+ *        shows that rows are independent (onnx/rows), a run of rows with values of very different size confirms it,
+ *        because dependent rows would silently give wrong answers.
+ * Ends:  within the given time. When the time is over, it fails with WARMUP_TIMEOUT even during a run, because a run
+ *        may never end.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -36,14 +37,16 @@ export type WarmupResult = {
   /** The size of free dimensions in the generated inputs; absent when the model did not accept any of the sizes. */
   readonly fill?: number;
   /**
-   * Set when the model did not accept any generated input, so that it could not be warmed up: ONNX Runtime's message.
+   * Why the model could not be warmed up: ONNX Runtime's message about a generated input. Absent when the model
+   * accepted an input.
    */
   readonly problem?: string;
 };
 
 /**
- * Allowed difference between rows, relative to their largest value. Kernels of another batch size sum in another order,
- * and in a quantised model a sum may then round to the next step. Rows that depend on each other differ far more.
+ * Allowed difference between a row's outputs alone and in a batch, relative to the largest value. Kernels for another
+ * batch size sum in another order, and in a quantised model a sum may then round to the next step. Rows that depend on
+ * each other differ far more.
  */
 const tolerance = 0.05;
 
@@ -76,7 +79,8 @@ export async function warmUp(deps: WarmupDeps): Promise<WarmupResult> {
 export type WarmEngine = Pick<Engine, 'run' | 'freeSlots'>;
 
 /**
- * The engine with a bound: a run rejects at the deadline or when the warm-up is stopped, but continues in the worker.
+ * The engine with a time limit: a run rejects at the deadline or when the warm-up is stopped, but continues in the
+ * worker.
  */
 export function boundedEngine(
   { engine, clock, timeoutMs, stop }: Pick<WarmupDeps, 'engine' | 'clock' | 'timeoutMs' | 'stop'>,
@@ -102,7 +106,7 @@ export function boundedEngine(
 
 type Make = (seed: number, scale?: number) => NamedTensors;
 
-/** Finds inputs of the first size that the model accepts. The signature does not tell which sizes it accepts. */
+/** Finds inputs of the first size that the model accepts. The signature does not say which sizes the model accepts. */
 async function findInputs(
   engine: WarmEngine,
   signature: Signature,
@@ -110,7 +114,7 @@ async function findInputs(
 ): Promise<{ readonly make: Make; readonly fill: number } | { readonly problem: string }> {
   let problem = 'a generated input would be too large';
   for (const fill of fills) {
-    // Neighbouring seeds give similar first values; the factor spreads them.
+    // Consecutive seeds give similar first values, so the seeds are spread by a factor.
     const sample = (seed: number, scale = 1) => ({ fill, rows: 1, scale, seed: Math.imul(seed + 1, 0x9e3779b1) });
     const inputs = trialInputs(signature.inputs, sample(0));
     if (inputs === undefined) continue;
@@ -123,7 +127,7 @@ async function findInputs(
   return { problem };
 }
 
-/** Rows of these scales run together: usual values, small values, values that exceed all others, and zeros. */
+/** Rows of these scales run together: usual values, small values, large values, and zeros. */
 const scales = [1, 1e-3, 1e3, 0] as const;
 
 async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[], make: Make): Promise<boolean> {
@@ -131,7 +135,7 @@ async function rowsAreIndependent(engine: WarmEngine, outputs: readonly string[]
   const alone: { readonly row: () => NamedTensors; readonly outputs: NamedTensors }[] = [];
   for (const row of rows) {
     const [part] = (await engine.run({ parts: [row()], outputs })).parts;
-    // Skip a size that the model refuses even without batching: it does not show whether batching works.
+    // Skip a row that the model refuses even without batching: such a row does not show whether batching works.
     if (part?.kind === 'Done') alone.push({ row, outputs: part.outputs });
   }
   const together = await engine.run({ parts: alone.map(({ row }) => row()), outputs });

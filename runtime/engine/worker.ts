@@ -1,10 +1,11 @@
 /**
  * One worker thread with one session of ONNX Runtime.
  *
- * Owns:  the session: loads at once, runs one batch or step at a time, releases the session on request; and the state
- *        of its sequences. It has its own thread because `session.run` blocks the thread until the run ends.
- * Ends:  by itself after the session is released and the port closed. Ending it during a run would take the whole
- *        process down, because ONNX Runtime's binding throws into the dying thread.
+ * Owns:  the session, which it loads at once, uses for one batch or step at a time, and releases on request. It also
+ *        owns the state of the sequences. The session has its own thread because `session.run` blocks the thread until
+ *        the run ends.
+ * Ends:  by itself after the session is released and the port is closed. Terminating the thread during a run would end
+ *        the whole process, because ONNX Runtime's binding throws into the dying thread.
  */
 import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
@@ -16,9 +17,8 @@ import { runParts, type RunOnce } from './rows.ts';
 import { SequenceStates } from './sequence-states.ts';
 
 async function serve(port: MessagePort, task: WorkerTask): Promise<void> {
-  // On Linux each thread has its own priority, and ONNX Runtime's threads inherit it. The HTTP thread then gets a CPU
-  // at
-  // once, however many workers are busy.
+  // On Linux each thread has its own priority, and ONNX Runtime's threads inherit it. With their lower priority, the
+  // HTTP thread gets a CPU at once, however many workers are busy.
   if (task.nice > 0) setPriority(0, task.nice);
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const began = performance.now();

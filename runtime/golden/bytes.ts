@@ -2,7 +2,7 @@
  * Reads a golden set's bytes piece by piece, because a sidecar's memory is too small for a whole set.
  *
  * Owns:  reading pieces of a file. Each read opens and closes the file, so callers need not close anything. A piece is
- *        one case: a few MiB on a local disk.
+ *        one case or a chunk of lines: at most a few MiB on a local disk.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 
@@ -38,7 +38,10 @@ function readPiece(path: string, from: number, to: number): Uint8Array<ArrayBuff
 
 const chunkBytes = 1 << 18;
 
-/** Yields the start and end of each line without its line feed. The last line may lack a line feed. */
+/**
+ * Yields the start and end of each line without its line feed, and whether the line is blank. The last line may lack a
+ * line feed.
+ */
 export function* lineRanges(
   bytes: Bytes,
 ): Generator<{ readonly from: number; readonly to: number; readonly blank: boolean }> {
@@ -58,7 +61,7 @@ export function* lineRanges(
   if (from < bytes.length) yield { from, to: bytes.length, blank };
 }
 
-/** True for a piece of white space only. Stops at the first other byte. */
+/** True if the range contains only white space. Stops at the first byte that is not white space. */
 function isBlank(chunk: Uint8Array, from: number, to: number): boolean {
   for (let index = from; index < to; index += 1) if ((chunk[index] ?? 0) > space) return false;
   return true;

@@ -21,7 +21,7 @@ export type GoldenCase = {
   readonly question: Question;
   /** How to parse the answer's body. */
   readonly form: 'tensors' | 'embeddings';
-  /** Absent: stable's answer is the expected answer. */
+  /** The expected answer. If absent, stable's answer is expected. */
   readonly expected?: NamedTensors;
 };
 
@@ -72,7 +72,7 @@ function tensorCase({ request, requestBlob, expected, expectedBlob }: RawCase, {
   };
 }
 
-/** @param outputs names of the outputs to request; empty: all */
+/** @param outputs names of the outputs to request; if empty, all outputs are requested */
 export function tensorQuestion(inputs: NamedTensors, outputs: readonly string[], model: string): Question {
   return { method: 'POST', path: `/v2/models/${model}/infer`, ...encodeQuestion(inputs, outputs) };
 }

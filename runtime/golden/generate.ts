@@ -1,8 +1,8 @@
 /**
  * Generates golden cases from a model's signature, for a model without a golden set.
  *
- * Owns:  the inputs. They do not measure a model's quality. Two forms of one model give the same answers to them; a
- *        broken form does not.
+ * Owns:  the inputs. They do not measure a model's quality. Two forms of one model give the same answers to these
+ *        inputs, unless one form is broken.
  * Pure:  the same seed gives the same cases in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
@@ -16,12 +16,12 @@ const maxElements = 2 ** 22;
 /** Sizes to try for an input's free dimensions. A model that does not accept any of them gets no generated cases. */
 export const sizes = fills;
 
-/** `size` is the value of all free dimensions, one of `sizes`. */
+/** `count` is the number of cases. `size` is the value of all free dimensions, one of `sizes`. */
 export type MadeUp = { readonly seed: number; readonly count: number; readonly size: number };
 
 /**
- * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows alternates between one
- * and two, unless two rows are too large: kernels for one row differ from kernels for several rows.
+ * Yields one case at a time, because a picture's inputs may take megabytes. Kernels for one row differ from kernels for
+ * several rows, so the number of rows alternates between one and two, unless two rows are too large.
  * @returns all cases; an empty iteration when the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {
@@ -47,8 +47,8 @@ function inputsOf(
 }
 
 /**
- * Names of the outputs to compare: floating-point numbers only. A label is equal or different, which does
- * not show the size of an error.
+ * Names of the outputs to compare: floating-point numbers only. A label is either equal or different, which does not
+ * show how large an error is.
  */
 export function comparable({ outputs }: Signature): readonly string[] {
   return outputs

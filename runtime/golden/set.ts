@@ -78,8 +78,8 @@ function isFrames(bytes: Bytes): boolean {
 
 /**
  * After the magic, each case has a frame for its request and one for its expected answer. A frame starts with two
- * little-endian u32: the length of its JSON, and the length of its JSON and binary data together. Both follow in this
- * order. If both lengths are 0, the case has no expected answer.
+ * little-endian u32: the length of its JSON, and the length of its JSON and binary data together. The JSON and the
+ * binary data follow in this order. If both lengths are 0, the case has no expected answer.
  */
 function framesOf(bytes: Bytes): readonly Part[] {
   const parts: Part[] = [];

@@ -26,7 +26,7 @@ export type ValueSpec =
   | {
       readonly name: string;
       readonly type: ElementType;
-      /** Absent: the rank is unknown. */ readonly shape?: readonly Dim[];
+      /** Absent if the rank is unknown. */ readonly shape?: readonly Dim[];
     }
   | { readonly name: string; readonly sequenceOf: ElementType | MapSpec }
   | { readonly name: string; readonly mapOf: MapSpec };
@@ -61,7 +61,7 @@ export type Attribute =
 
 export type Node = {
   readonly op: string;
-  /** '' or absent: ai.onnx. */
+  /** '' or absent means ai.onnx. */
   readonly domain?: string;
   readonly name?: string;
   readonly inputs: readonly string[];
@@ -190,7 +190,7 @@ function mapType({ key, value }: MapSpec): TypeInit {
   return { value: { case: 'mapType', value: map } };
 }
 
-/** An empty shape is a scalar. Absent: the rank is unknown. */
+/** An empty shape means a scalar. Without a shape, the rank is unknown. */
 function tensorType(type: ElementType, shape?: readonly Dim[]): TypeInit {
   const elemType = elementTypes[type].code;
   const tensor = shape === undefined ? { elemType } : { elemType, shape: { dim: shape.map(dimOf) } };

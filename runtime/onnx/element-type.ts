@@ -2,13 +2,14 @@
  * The element types of ONNX tensors: their codes in the file, their names and their width.
  *
  * Owns: the table (TensorProto.DataType of onnx.proto). Where ONNX Runtime's JavaScript binding has a name for a type,
- *       the table uses this name. `servable`: the binding can carry the type in and out.
+ *       the table uses that name. `servable` is true if the binding can carry tensors of the type as inputs and
+ *       outputs.
  * Pure.
  */
 
 type Row = { readonly code: number; readonly bits: number; readonly servable: boolean };
 
-/** `bits` is 0 for elements without a fixed width. */
+/** `bits` is the width of an element; 0 for elements without a fixed width. */
 export const elementTypes = {
   float32: { code: 1, bits: 32, servable: true },
   uint8: { code: 2, bits: 8, servable: true },
@@ -30,7 +31,7 @@ export const elementTypes = {
   float8e4m3fnuz: { code: 18, bits: 8, servable: false },
   float8e5m2: { code: 19, bits: 8, servable: false },
   float8e5m2fnuz: { code: 20, bits: 8, servable: false },
-  // For outputs of these two types the binding reads beyond its table of types, which crashes the process.
+  // For outputs of the types uint4 and int4, the binding reads beyond its table of types, which crashes the process.
   uint4: { code: 21, bits: 4, servable: false },
   int4: { code: 22, bits: 4, servable: false },
   float4e2m1: { code: 23, bits: 4, servable: false },
@@ -55,7 +56,7 @@ export function isServable(type: ElementType): type is ServableType {
   return elementTypes[type].servable;
 }
 
-/** Bytes of `count` packed elements; types narrower than a byte share bytes. 0 for strings. */
+/** Bytes of `count` packed elements; elements narrower than a byte share bytes. 0 for strings. */
 export function packedBytes(type: ElementType, count: number): number {
   return Math.ceil((count * elementTypes[type].bits) / 8);
 }

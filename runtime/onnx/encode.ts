@@ -1,9 +1,8 @@
 /**
  * Converts a ModelProto from and to the bytes of a file, without copying the raw data of weights.
  *
- * Limits: files below 2 GiB (protobuf). Input may have 20 million fields, as many bytes of packed numbers, and 64
- *         levels
- *         of messages; these are counted before objects are allocated.
+ * Limits: files below 2 GiB (protobuf). A decoded file may have 20 million fields, 20 million bytes of packed numbers,
+ *         and 64 levels of messages. They are counted before objects are allocated.
  * Throws: WireError for bytes that are not a model, RangeError for a model that is too large for a file.
  */
 import { fromBinary, ScalarType, toBinary, type DescField, type DescMessage } from '@bufbuild/protobuf';
@@ -22,7 +21,7 @@ export const maxMessageBytes = 2 ** 31 - 1;
 
 const defaultMaxValues = 20_000_000;
 const maxDepth = 64;
-/** Smaller raw data is copied, which costs less than another piece. */
+/** Raw data of fewer bytes is copied, which costs less than writing another piece. */
 const copyBelowBytes = 4096;
 
 /**
@@ -37,7 +36,7 @@ export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): Mo
   const reader = new WireReader({ sizeBytes: bytes.length, readInto }, maxValues);
   new Counter(reader, maxValues).count(reader.whole, ModelProtoSchema, 0);
   try {
-    // Views of a Buffer would be Buffers, whose slice() does not copy.
+    // Do not pass a Buffer: its views would be Buffers too, whose slice() does not copy.
     return fromBinary(ModelProtoSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), {
       recursionLimit: maxDepth + 1,
     });
@@ -67,7 +66,7 @@ class Counter {
     }
   }
 
-  /** A packed number has at least one byte, so the bytes limit the numbers. */
+  /** A packed number has at least one byte, so the limit of bytes also limits how many numbers there are. */
   #countPacked({ range }: Extract<Field, { kind: 'bytes' }>): void {
     this.#packedBytes += range.end - range.start;
     if (this.#packedBytes > this.#maxPackedBytes)
@@ -81,7 +80,7 @@ function isPackable(field: DescField | undefined): boolean {
 }
 
 /**
- * The file as pieces, ready for `writeFile`. Raw data and the fields that contain it are last in their message.
+ * The file as pieces, ready for `writeFile`. In each message, raw data and the fields that contain raw data come last.
  *
  * @throws RangeError
  */

@@ -2,14 +2,14 @@
  * Reads a graph's nodes: operators, names, attributes, and the values of small constants.
  *
  * Owns:   the types, and reading them through a window (wire.ts). Skips the values of large weights.
- * Limits: the limits of read-model.ts, which must have read the same file before; constants of up to 64 numbers are
- *         read.
+ * Limits: the limits of read-model.ts, which must have read the same file before; the values of a constant are only
+ *         read if it has at most 64 numbers.
  * Throws: WireError.
  */
 import { elementTypeOf } from './element-type.ts';
 import { WireError, type Field, type Range, type WireReader } from './wire.ts';
 
-/** A constant: its shape, and its numbers if there are few. */
+/** A constant: its shape, and its numbers if it has at most 64. */
 export type GraphConstant = { readonly dims: readonly number[]; readonly values?: readonly number[] };
 
 export type GraphAttribute = {
@@ -25,7 +25,7 @@ export type GraphAttribute = {
 
 export type GraphNode = {
   readonly op: string;
-  /** '' is ai.onnx. */
+  /** '' means ai.onnx. */
   readonly domain: string;
   readonly name: string;
   readonly inputs: readonly string[];
@@ -50,7 +50,7 @@ export type GraphFile = {
 const nameBytes = 4096;
 const fewNumbers = 64;
 const maxDepth = 16;
-/** Longer lists hold data, such as the trees of a forest, and are skipped. */
+/** Lists with more numbers hold data, such as the trees of a random forest, and are skipped. */
 const manyNumbers = 1024;
 
 /** @throws WireError */
@@ -93,7 +93,7 @@ function readBody(reader: WireReader, range: Range, depth: number): GraphBody {
   return { nodes, constants, inputs, outputs };
 }
 
-/** Sparse weights are treated as constants of unknown shape. */
+/** Adds a sparse weight as a constant with its dense shape and without values. */
 function addSparse(reader: WireReader, range: Range, constants: Map<string, GraphConstant>): void {
   const dims: number[] = [];
   let name = '';

@@ -2,8 +2,8 @@
  * Inspects a model file without loading it: describes the model, or says why it cannot be served.
  *
  * Owns:   opening the file, recognising other file types, and checking the location of external data.
- * Limits: reads only the structure, through a window of 16 KiB. Weights are skipped, so a model of any size takes
- *         milliseconds.
+ * Limits: reads only the structure, through a window of 16 KiB. Weights are skipped, so that inspecting a model of any
+ *         size takes milliseconds.
  * Throws: MODEL_INVALID with the reason; FILE_UNREADABLE when the file cannot be opened.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
@@ -24,13 +24,14 @@ export type InspectOptions = {
 };
 
 /**
- * Reads synchronously: only a few windows of the file are read, from the page cache, and the caller has no other work.
+ * Reads the file synchronously: only a few windows of it are read, from the page cache, and the caller has no other
+ * work.
  */
 export function inspectModel(path: string, options: InspectOptions = {}): Promise<ModelInfo> {
   return new Promise((resolve) => resolve(inspectFile(path, options)));
 }
 
-/** The same for a model in memory; external data is reported, but its files are not checked. For tests and tools. */
+/** Inspects a model in memory. External data is reported, but its files are not checked. For tests and tools. */
 export function inspectBytes(bytes: Uint8Array, name = 'the model'): ModelInfo {
   const source: RandomBytes = {
     sizeBytes: bytes.length,
@@ -156,7 +157,7 @@ function checkLocation(location: string, name: string): void {
 
 type Place = { readonly name: string; readonly folder: string; readonly root: string };
 
-/** Resolve links before checking: a link must not lead out of the root. */
+/** Links are resolved before the check: a link must not lead out of the root. */
 function checkExternal(file: ExternalFile, { name, folder, root }: Place): void {
   const path = join(folder, file.path);
   const refuse = (problem: string): AppError => new AppError('MODEL_INVALID', { file: name, problem });
@@ -172,7 +173,7 @@ function checkExternal(file: ExternalFile, { name, folder, root }: Place): void 
     );
 }
 
-/** Both arguments are real paths. The root of the file system already ends with a separator. */
+/** Both arguments are real paths. The path of the file system's root already ends with a separator. */
 function isInside(folder: string, path: string): boolean {
   return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

@@ -1,25 +1,25 @@
 /**
  * What inspection finds out about a model without loading it.
  *
- * Owns: the type that the rest of the runtime uses for decisions, and the signature, which shows whether two revisions
- *       accept the same requests. The type is plain data: it is stored as JSON next to the model.
+ * Owns: the type that the rest of the runtime uses for decisions, and the hash that shows whether two revisions accept
+ *       the same requests. The type is plain data: it is stored as JSON next to the model.
  * Pure.
  */
 import { createHash } from 'node:crypto';
 import type { ServableType } from './element-type.ts';
 
-/** A fixed size, the name of a dimension that each request may choose, or '' for such a dimension without a name. */
+/** A fixed size, or the name of a dimension whose size each request may choose, or '' if that dimension has no name. */
 export type Dim = number | string;
 
-/** Without `dims` the rank is unknown; empty `dims` are a scalar. (ONNX Runtime's binding reports [] for both.) */
+/** Without `dims` the rank is unknown; empty `dims` mean a scalar. (ONNX Runtime's binding reports [] for both.) */
 export type TensorInfo = { readonly name: string; readonly type: ServableType; readonly dims?: readonly Dim[] };
 
 export type OtherKind = 'sequence' | 'map' | 'optional' | 'sparse tensor' | 'opaque' | 'untyped';
 
 /**
  * A file next to the model that holds weights. `path` is the path that the model contains, relative to the model's
- * folder. `aligned`: every weight in it begins at a multiple of 64 bytes, so that all kernels can read it from the
- * memory map.
+ * folder. `aligned`: every weight in the file begins at a multiple of 64 bytes, so that all kernels can read it from
+ * the memory map.
  */
 export type ExternalFile = { readonly path: string; readonly bytes: number; readonly aligned: boolean };
 
@@ -49,13 +49,15 @@ export type ModelInfo = {
   readonly operators: Readonly<Record<string, number>>;
   /** Bytes of constant tensors in memory: initializers and the values of Constant nodes, including external data. */
   readonly weightsBytes: number;
-  /** Derived from the graph; unclear cases count as dependent. */
+  /** Whether rows are independent, derived from the graph. Unclear cases count as dependent. */
   readonly rows: RowsVerdict;
   /** Size of the .onnx file without external data. */
   readonly fileBytes: number;
 };
 
-/** Lists the outputs that answers cannot carry, for messages: `'scores' (sequence)`. Empty without such outputs. */
+/**
+ * Lists the outputs that answers cannot carry, for messages: `'scores' (sequence)`. An empty text if there are none.
+ */
 export function leftOutOf({ otherOutputs }: Pick<ModelInfo, 'otherOutputs'>): string {
   return otherOutputs.map(({ name, kind }) => `'${name}' (${kind})`).join(', ');
 }

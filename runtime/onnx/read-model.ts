@@ -22,7 +22,7 @@ const limits = {
   weights: 1_000_000,
 } as const;
 
-/** `code` is the file's number for the element type, even if it is unknown. */
+/** `code` is the file's number of the element type. `type` is undefined if that number is unknown. */
 export type RawTensor = {
   readonly name: string;
   readonly kind: 'tensor';
@@ -48,8 +48,8 @@ export type RawGraph = {
   /** Names of the inputs whose value is given by a weight. */
   constants: Set<string>;
   /**
-   * Files next to the model that hold weights: the number of bytes that each must have, and whether all its weights
-   * begin at multiples of 64.
+   * Files next to the model that hold weights: the number of bytes that each file must have, and whether all weights in
+   * it begin at multiples of 64 bytes.
    */
   external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
@@ -115,8 +115,8 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
 }
 
 /**
- * Reads the graph twice, because weights come before the inputs whose value they give: first the inputs and outputs,
- * then the rest. This way only the names of inputs are kept in memory, not the names of all weights.
+ * Reads the graph twice, first its inputs and outputs: in the file, a weight comes before the input whose value it
+ * gives. This way, only the names of inputs are kept in memory, not the names of all weights.
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {
@@ -148,7 +148,7 @@ function readGraph(reader: WireReader, range: Range): RawGraph {
 
 type Walk = { readonly graph: RawGraph; readonly depth: number; readonly onWeight: (name: string) => void };
 
-/** Nodes and weights of a graph or subgraph. Subgraphs add to the same sums. */
+/** Reads the nodes and weights of a graph or subgraph. Those of subgraphs are added to the sums of the main graph. */
 function readContent(reader: WireReader, range: Range, walk: Walk): void {
   if (walk.depth > limits.depth) throw new WireError(`subgraphs are nested more than ${limits.depth} deep`);
   for (const field of reader.fields(range)) {
@@ -261,7 +261,7 @@ function addDims(reader: WireReader, field: Field, tensor: Tensor): void {
     throw new WireError(`the weight '${tensor.name}' has more than ${limits.dims} dimensions`);
 }
 
-/** Bytes in memory: for strings their content; for other types the size by shape, which must match raw data. */
+/** Bytes of the tensor in memory. Raw data must have the size that follows from the shape. */
 function tensorBytes(tensor: Tensor): number {
   const type = elementTypeOf(tensor.code);
   if (type === undefined)
@@ -294,7 +294,10 @@ function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external
   if (external.size > limits.values) throw new WireError(`its weights are in more than ${limits.values} files`);
 }
 
-/** ONNX Runtime's own entries for weights packed for a kernel: `kernel+hash|offset;length;checksum…`. */
+/**
+ * The offsets in ONNX Runtime's own entries for weights that are packed for a kernel. Such an entry is
+ * `kernel+hash|offset;length;checksum…`.
+ */
 function prepackedOffsets(external: Readonly<Record<string, string>>): number[] {
   return Object.entries(external)
     .filter(([key]) => key.startsWith('prepacked'))
@@ -353,7 +356,7 @@ function readShape(reader: WireReader, range: Range): Dim[] {
   return dims;
 }
 
-/** An unknown size is written as a name, is absent, or is -1 in files of some exporters. */
+/** A size that is not fixed is written as a name, is absent, or is -1 in files of some exporters. */
 function readDim(reader: WireReader, range: Range): Dim {
   let dim: Dim = '';
   for (const field of reader.fields(range)) {

@@ -1,8 +1,8 @@
 /**
  * Decides whether a model can be served, before ONNX Runtime sees it.
  *
- * Owns: every reason to refuse a model: it would crash the binding, has tensors that the binding cannot carry, or has
- *       no usable input or output. A reason completes "… is not a model this runtime can serve:".
+ * Owns: every reason to refuse a model: the model would crash the binding, has tensors that the binding cannot carry,
+ *       or has no usable input or output. A reason completes "… is not a model this runtime can serve:".
  * Pure.
  */
 import { isServable } from './element-type.ts';

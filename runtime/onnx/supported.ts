@@ -1,14 +1,17 @@
 /**
  * The versions of ONNX that the engine supports, determined by loading a model of each version in ONNX Runtime 1.30.
  *
- * Owns:   the numbers, and the message about a file that exceeds them. A test checks them against the engine.
+ * Owns:   the numbers, and the message about a file that exceeds them. A test checks the numbers against the engine.
  * Pure.
  */
 import { ownValue } from '../../api/record.ts';
 
 export const engineName = 'ONNX Runtime 1.30';
 export const maxIrVersion = 13;
-/** By domain. Operator sets of other domains are accepted here; ONNX Runtime refuses their operators when loading. */
+/**
+ * The newest supported version of each operator set, by domain. Operator sets of other domains are accepted here; ONNX
+ * Runtime refuses their operators when it loads the model.
+ */
 export const maxOpsets: Readonly<Record<string, number>> = {
   'ai.onnx': 26,
   'ai.onnx.ml': 5,
@@ -18,7 +21,8 @@ export const maxOpsets: Readonly<Record<string, number>> = {
 };
 
 /**
- * @returns a message with the version that is too new, the supported one and what to do; undefined if all are supported
+ * @returns a message with the version that is too new, the newest supported version and what to do; undefined if all
+ * versions are supported
  */
 export function tooNew(irVersion: number, opsets: Readonly<Record<string, number>>): string | undefined {
   if (irVersion > maxIrVersion)

@@ -11,7 +11,7 @@
 export interface RandomBytes {
   readonly sizeBytes: number;
   /**
-   * Fills `target` with the bytes from `at` on. The caller guarantees that these bytes are within the size.
+   * Fills `target` with the bytes from `at` on. The caller guarantees that these bytes are within `sizeBytes`.
    * @throws when the file has become shorter
    */
   readInto(target: Uint8Array, at: number): void;
@@ -129,7 +129,7 @@ export class WireReader {
     return { start, end: this.#at };
   }
 
-  /** Leaves #at after the number. */
+  /** Reads the number at `start`. Afterwards, #at is the position after the number. */
   #varint(start: number, end: number): bigint {
     let value = 0n;
     for (let index = 0; index < 10; index += 1) {

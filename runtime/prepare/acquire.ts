@@ -2,7 +2,7 @@
  * Turns a model's URI into verified files on this machine.
  *
  * Owns:  the use of the cache, and the check of digests: the files must have the digest in the spec and the digest that
- *        the revision's first pod found. sources/ fetches each scheme.
+ *        the revision's first pod found. The files in sources/ do the fetching, one file for each scheme.
  */
 import { createHash } from 'node:crypto';
 import { AppError } from '../../api/errors.ts';
@@ -54,8 +54,8 @@ export async function acquire(source: SourceConfig, deps: AcquireDeps): Promise<
   const found = await schemeFor(uri).open(uri, source, { ...deps, throughCache });
   const digest = digestOfAll(uri, found.files);
   checkDigest(show, source.digest, digest);
-  // Check the first pod's digest after the digest in the spec: if both differ, the error must name the digest in the
-  // spec.
+  // Check the digest in the spec first: when the files match neither that digest nor the first pod's, the error must
+  // name the digest in the spec.
   checkDigest(`${show} (this revision's first pod got other bytes)`, deps.resolvedDigest, digest);
   const root = 'staging' in found ? await deps.cache.commit(found.staging, digest, found.files) : found.root;
   const boundary = 'staging' in found ? root : (found.boundary ?? root);

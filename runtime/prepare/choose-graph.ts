@@ -1,7 +1,7 @@
 /**
  * Chooses the graph file to serve, and refuses models that cannot fit into memory.
  *
- * Owns:  the file of each precision, and a rough estimate of the memory need.
+ * Owns:  the choice of the file for a precision, and a rough estimate of the memory that the model needs.
  * Pure.
  */
 import { AppError } from '../../api/errors.ts';
@@ -28,7 +28,7 @@ export function chooseGraph(
   if (acquired.files.some((file) => file.path === path)) return path;
   const graphs = acquired.files.map((file) => file.path).filter((name) => name.endsWith('.onnx'));
   const [only] = graphs;
-  // The spec does not name a file: use the only graph.
+  // When the spec does not name a file and the source has only one graph, use that graph.
   if (precision === 'Source' && wanted.graphPath === undefined && graphs.length === 1 && only !== undefined)
     return only;
   const instead =
@@ -60,8 +60,8 @@ const floorBytes = 96 * 2 ** 20;
  */
 export function checkFits(file: string, info: Pick<ModelInfo, 'weightsBytes'>, limitBytes: number | undefined): void {
   if (limitBytes === undefined || info.weightsBytes + floorBytes <= limitBytes) return;
-  // The recommended limit includes the memory for loading, because a limit that only fits the weights would be refused
-  // later.
+  // The recommended limit includes the memory for loading, because a limit with room for the weights only would be
+  // refused later.
   const needBytes = sufficientLimit(floorBytes, guessedLoadBytes(info.weightsBytes), 0);
   throw new AppError('MODEL_TOO_LARGE', { file, needBytes, limitBytes });
 }

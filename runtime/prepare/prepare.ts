@@ -2,7 +2,7 @@
  * Prepares a revision's model for serving: fetches, checks, inspects, tries and optimises it.
  *
  * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one `prepare` runs in a cache
- *        folder at a time. Completed steps of an earlier or killed prepare are reused.
+ *        folder at a time. The steps that an earlier prepare completed are reused, even if it was killed later.
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
@@ -39,7 +39,7 @@ export type PrepareDeps = {
   readonly sourceDir?: string;
   /** True if file:/// URIs are allowed. */
   readonly allowFile: boolean;
-  /** The digests that the revision's first pod found; other bytes are refused. */
+  /** The digests that the revision's first pod found; bytes with other digests are refused. */
   readonly resolved?: Resolved;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -57,7 +57,9 @@ export type PrepareDeps = {
 };
 
 const defaultMaxCacheBytes = 16 * 2 ** 30;
-/** For smaller weights, sharing saves less time than building takes, which is about a second. */
+/**
+ * Building the optimised form takes about a second; sharing weights of less than this size saves less time than that.
+ */
 const defaultOptimiseFromBytes = 4 * 2 ** 20;
 
 export async function prepare(config: RuntimeConfig, deps: PrepareDeps): Promise<Prepared> {
@@ -220,7 +222,10 @@ function servedDigest({ files }: Acquired, graph: string, { externalFiles }: Mod
   return one !== undefined && served.length === 1 ? one.digest : folderDigest(served);
 }
 
-/** Weights in files next to the graph are part of the model: without a digest they could change unnoticed. */
+/**
+ * Refuses a model with weights in a file that was not acquired: such a file has no digest, so it could change
+ * unnoticed.
+ */
 function checkExternal(acquired: Acquired, graph: string, info: ModelInfo): void {
   const known = new Set(acquired.files.map((file) => file.path));
   const folder = dirname(graph);

@@ -14,7 +14,7 @@ import type { ModelInfo } from '../onnx/model-info.ts';
 import { writeAtomically } from './cache/durable-file.ts';
 
 export type SourceFile = {
-  /** Path inside the source, with `/`. */
+  /** Path inside the source, with `/` between its segments. */
   readonly path: string;
   readonly bytes: number;
   /** `sha256:<64 hex>` */
@@ -64,7 +64,7 @@ export async function writePrepared(cacheDir: string, prepared: Prepared): Promi
 }
 
 /**
- * Reads what `prepare` wrote into the same folder.
+ * Reads the file that `prepare` wrote into the same folder.
  *
  * @param revision if given, another revision's file is refused: outside a cluster, revisions may share a cache folder
  * @throws FILE_UNREADABLE when `prepare` did not run, BAD_CONFIG when the file has another format or revision
@@ -94,7 +94,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The file is our own, so checking its version and main fields is sufficient. */
+/** Only `prepare` writes the file, so checking its version and main fields is sufficient. */
 function isPrepared(value: unknown): value is Prepared {
   if (typeof value !== 'object' || value === null) return false;
   const { schema, revision, graphPath, root, resolved, info } = value as Partial<Record<keyof Prepared, unknown>>;

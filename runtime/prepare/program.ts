@@ -3,8 +3,8 @@
  *
  * Owns:  reading what the operator mounted, the termination message, and the exit code. The operator learns the result
  *        from the termination message alone.
- * Ends:  with exit code 0 and the message `resolved`, or with the message `failed` and exit code 2 when the spec or
- *        source must be changed, 4 when a retry may help (also after a signal), 1 for a bug.
+ * Ends:  with exit code 0 and the message `resolved`, or with the message `failed` and another exit code: 2 when the
+ *        spec or the source must be changed, 4 when a retry may help (also after a signal), 1 for a bug.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { prepare, type PrepareDeps } from './prepare.ts';
 export type PrepareProgramDeps = {
   /** Reads and checks the revision's configuration; its errors go into the termination message too. */
   readonly readConfig: () => RuntimeConfig | Promise<RuntimeConfig>;
-  /** Folder of the mounted ConfigMap; its `resolved.json` holds what the revision's first pod found. */
+  /** Folder of the mounted ConfigMap; its `resolved.json` holds the digests that the revision's first pod found. */
   readonly configDir: string;
   readonly cacheDir: string;
   readonly sourceDir: string | undefined;
@@ -52,7 +52,8 @@ export async function runPrepare(deps: PrepareProgramDeps, stop: AbortSignal): P
       return exitCodes.unavailable;
     }
     logger.error('prepare failed', { err: error });
-    // The message of a bug may contain anything: only the log gets it, with the stack.
+    // Any error that is not an AppError is a bug, and its message may contain anything. Only the log gets that message,
+    // with the stack.
     await sayLast(deps, {
       kind: 'failed',
       code: error instanceof AppError ? error.code : 'INTERNAL',
@@ -81,7 +82,7 @@ async function work(deps: PrepareProgramDeps, signal: AbortSignal): Promise<Reso
 
 /**
  * @returns undefined when the operator does not know the digest yet
- * @throws BAD_CONFIG when the file exists but is not readable: the alternative would be to serve other bytes
+ * @throws BAD_CONFIG when the file exists but is not readable: without the digest, this pod could serve other bytes
  */
 async function readResolved(path: string): Promise<Resolved | undefined> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
@@ -95,7 +96,7 @@ async function readResolved(path: string): Promise<Resolved | undefined> {
   return words.resolved;
 }
 
-/** Overwrites the file: in a pod it is a mount and cannot be replaced. */
+/** Overwrites the termination log: in a pod, the file is a mount and cannot be replaced. */
 async function sayLast({ terminationLog, logger }: PrepareProgramDeps, words: LastWords): Promise<void> {
   if (terminationLog === undefined) return;
   await writeFile(terminationLog, printLastWords(words)).catch((error: unknown) => {

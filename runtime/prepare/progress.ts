@@ -1,5 +1,6 @@
 /**
- * Logs the progress of long work: every two seconds and at each completed tenth, but at most five lines a second.
+ * Logs the progress of long work: every two seconds and whenever another tenth is complete, but at most five lines a
+ * second.
  *
  * Owns: the sums. The counted bytes may decrease when a download starts over.
  */

@@ -2,7 +2,8 @@
  * Sends one request to a runtime, of this pod or of another pod, as any client would.
  *
  * Owns:   the request, its deadline and the limit of the answer. Failures are returned as values; the caller decides
- *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double its memory.
+ *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double the
+ *         sidecar's memory.
  * Limits: an answer has at most `answerLimitBytes` and must arrive within `deadlineMs`.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
@@ -16,9 +17,9 @@ export type Question = {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly body?: Uint8Array;
-  /** How many of the body's bytes are JSON, if binary data follow. */
+  /** Number of JSON bytes at the start of the body; absent if the whole body is JSON. */
   readonly jsonBytes?: number;
-  /** For the port for sidecars: refuse the request if it would delay users. */
+  /** Asks the runtime to refuse the request if it would delay users. Only works at the port for sidecars. */
   readonly besideUsers?: true;
 };
 
@@ -27,7 +28,7 @@ export type Answered =
       readonly kind: 'answer';
       readonly body: Uint8Array<ArrayBuffer>;
       readonly jsonBytes: number | undefined;
-      /** Milliseconds inside the runtime without the queue, if comparable (beside.ts). */
+      /** Milliseconds inside the runtime without the queue; absent if the time is not comparable (beside.ts). */
       readonly serviceMs?: number;
     }
   /** A retry would have the same result: the request or the model is at fault. */
@@ -48,11 +49,11 @@ export type RuntimeDoor = {
   readonly signal: AbortSignal;
 };
 
-/** Enough for the outputs of a case with 4 MiB of inputs. */
+/** Maximum size of an answer, which is enough for the outputs of a golden case with 4 MiB of inputs. */
 export const answerLimitBytes = 32 * 2 ** 20;
 const whyLimit = 300;
 
-/** Does not reject. */
+/** Sends the question. The promise does not reject: errors are results too. */
 export function askRuntime(question: Question, door: RuntimeDoor): Promise<Answered> {
   const { address, port, agent, deadlineMs } = door;
   const signal = AbortSignal.any([AbortSignal.timeout(deadlineMs), door.signal]);

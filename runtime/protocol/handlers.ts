@@ -20,12 +20,12 @@ import type { Encoded } from './oip/codec-messages.ts';
 import type { Call, Handler, RouteName } from '../call/handler.ts';
 import type { Readiness } from '../call/readiness.ts';
 
-/** The loaded model, as the endpoints show it. */
+/** What the handlers need of the loaded model. */
 export type ProtocolModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
-  /** Longest sequence that a request may have; undefined for a task without such a limit. */
+  /** Maximum number of tokens in a sequence of a request; undefined for a task without such a limit. */
   readonly maxTokens: number | undefined;
   readonly stats: () => InferStats;
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };
@@ -95,8 +95,8 @@ function openAi(handle: Handler['handle']): Handler {
 }
 
 /**
- * By mistake, the protocol's document also names the field of this call "live". Clients read the HTTP status, or one of
- * the two fields.
+ * The answer has the fields `ready` and `live`, because the protocol's document names the field of this call "live" by
+ * mistake. Clients read the HTTP status, or one of the two fields.
  */
 function readyAnswer(readiness: Readiness): Answer {
   const { ready } = readiness;
@@ -140,7 +140,7 @@ function checkLength({ maxTokens }: ProtocolModel, inputs: NamedTensors): void {
   }
 }
 
-/** An infer request in any of its three forms: JSON, JSON with binary data behind it, raw bytes. */
+/** Decodes an infer request in any of its three forms: JSON, JSON followed by binary data, or raw bytes. */
 async function decodeRequest(model: ProtocolModel, call: Call): Promise<InferRequest> {
   const jsonBytes = jsonBytesOf(call.headers['inference-header-content-length']);
   const body = await call.readBody(jsonBytes ?? 0);
@@ -158,7 +158,7 @@ function jsonBytesOf(header: string | undefined): number | undefined {
 
 type Choice = { readonly name: string; readonly binary: boolean };
 
-/** Chooses the outputs and their form. Refuses outputs without a JSON form here, before the model runs. */
+/** Chooses the outputs and their form. Outputs that JSON cannot express are refused here, before the model runs. */
 function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
   const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
   return chooseOutputs(signature, [...asked.keys()]).map((name) => {

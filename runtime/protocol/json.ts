@@ -9,7 +9,7 @@ import { formatBytes } from '../../api/units.ts';
 
 export type JsonRules = {
   readonly maxDepth: number;
-  /** Maximum bytes of memory for parsing, by `parsedBytes`; absent: no limit. */
+  /** Maximum bytes of memory for parsing, as `parsedBytes` estimates it; absent when there is no limit. */
   readonly memoryBytes?: number;
   /** What a client can do when its JSON exceeds `memoryBytes`. */
   readonly advice?: string;
@@ -24,11 +24,11 @@ export type JsonParts = {
   readonly lists: number;
   readonly objects: number;
   readonly keys: number;
-  /** Number of strings, as values and keys. */
+  /** Number of strings, including keys. */
   readonly texts: number;
   /** Number of entries of all lists and objects. */
   readonly entries: number;
-  /** True if characters may take two bytes of memory. */
+  /** True if the parser may need two bytes of memory for each character. */
   readonly wide: boolean;
 };
 

@@ -5,7 +5,7 @@
  *         sets and live samples. An answer gets its metric's worst value and a note when it lacks an output, has
  *         another type or shape, or has a non-finite number where a finite number is expected. A metric that does not
  *         apply is `unfit`.
- * Pure.   Made for a sidecar: one pass over the elements, without copies except of words.
+ * Pure.   Made for a sidecar: it reads the elements once and copies only words.
  */
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../engine/tensor.ts';
@@ -16,10 +16,11 @@ export type Comparison =
       readonly kind: 'compared';
       readonly value: number;
       /**
-       * The weight of this comparison in a mean: rows, cases or words of the expected answer, depending on the metric.
+       * The weight of this comparison in a mean. Depending on the metric, it is the number of vectors or elements, or
+       * of words in the expected answer, or 1.
        */
       readonly weight: number;
-      /** What is wrong with the answer other than its numbers. */
+      /** A problem of the answer other than inexact numbers, such as a missing output. */
       readonly note?: string;
     }
   /** The metric does not apply to these outputs; `problem` says why. */
@@ -31,7 +32,7 @@ export function worse(metric: GoldenMetric, a: number, b: number): number {
 
 export type Limit = { readonly min?: number; readonly max?: number };
 
-/** True if a value meets the limit, apart from float32 rounding. */
+/** True if a value meets the limit, with a small tolerance for rounding. */
 export function meets(value: number, { min, max }: Limit): boolean {
   const slack = 1e-9;
   return (min === undefined || value >= min - slack) && (max === undefined || value <= max + slack);
@@ -80,13 +81,13 @@ function combine(metric: GoldenMetric, parts: readonly Comparison[]): Comparison
   const note = parts
     .map((part) => (part.kind === 'compared' ? part.note : undefined))
     .find((found) => found !== undefined);
-  // ExactMatch covers the whole answer: one output that differs is enough for 0.
+  // ExactMatch covers all outputs of the answer: if one output differs, the value is 0.
   const value = metric === 'ExactMatch' ? (score.worst ?? 0) : (score.value ?? goldenMetrics[metric].worst);
   const weight = metric === 'ExactMatch' ? 1 : score.weight;
   return { kind: 'compared', value, weight, ...(note === undefined ? {} : { note }) };
 }
 
-/** The metric over many answers: the worst value or the weighted mean, depending on the metric's row. */
+/** The metric over many answers: the worst value or the weighted mean, as `goldenMetrics` says for the metric. */
 export class Score {
   readonly #metric: GoldenMetric;
   #sum = 0;
@@ -224,7 +225,7 @@ function ofWords(want: Tensor, got: Tensor): Comparison {
   if (want.type !== 'string' || got.type !== 'string')
     return { kind: 'unfit', problem: 'is not text: WordErrorRate applies to outputs of datatype BYTES' };
   const [right, answer] = [wordsOf(want.data), wordsOf(got.data)];
-  // The expected text is empty: every word of the answer is an insertion. With weight 1, these errors count in the
+  // If the expected text is empty, every word of the answer is an insertion. With weight 1, these errors count in the
   // mean.
   const weight = Math.max(1, right.length);
   return { kind: 'compared', value: wordErrors(right, answer) / weight, weight };
@@ -239,12 +240,12 @@ function shown(value: unknown): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-/** Labels compare as text, so that the integer 3, the bigint 3n and the float 3 are the same class. */
+/** Labels are compared as text, so that the integer 3, the bigint 3n and the float 3 are the same class. */
 type Label = string;
 
 /**
  * One label for each vector along the last dimension; for integers, booleans and text, one label for each element. A
- * vector that contains NaN gets a label that equals no other label.
+ * vector that contains NaN gets a label that only equals the label of a vector with NaN at the same place.
  */
 function topOfRows(tensor: Tensor): readonly Label[] {
   const size = tensor.dims.at(-1) ?? 1;
@@ -252,7 +253,10 @@ function topOfRows(tensor: Tensor): readonly Label[] {
   return Array.from({ length: tensor.data.length / size }, (_, row) => topOf(tensor, row * size, size));
 }
 
-/** @param wanted number of labels expected; scores are read as vectors only when there are more scores than labels */
+/**
+ * @param wanted number of expected labels. If a tensor of numbers has another number of elements, its elements are
+ * scores, and the label of a vector is the index of its largest score
+ */
 function labelsOf(tensor: Tensor, wanted?: number): readonly Label[] {
   const given = wanted === undefined || tensor.data.length === wanted || !isNumeric(tensor);
   return given ? Array.from(tensor.data, String) : topOfVectors(tensor);
@@ -271,7 +275,10 @@ function isScore(tensor: Tensor): tensor is Numbers {
   return tensor.type === 'float32' || tensor.type === 'float64' || tensor.type === 'float16';
 }
 
-/** The first of several equally large elements, as argmax does in other libraries. */
+/**
+ * The index of the largest element. Of several equally large elements, it is the first, as with argmax in other
+ * libraries.
+ */
 function topOf(tensor: Numbers, from: number, size: number): Label {
   let top = 0;
   for (let offset = 0; offset < size; offset += 1) {
@@ -283,7 +290,8 @@ function topOf(tensor: Numbers, from: number, size: number): Label {
 }
 
 /**
- * Longer than the transcript of an hour of speech. The limit exists because the cost is the product of both lengths.
+ * Maximum number of words that are compared, more than in an hour of speech. The limit exists because the cost of
+ * wordErrors() grows with the product of both lengths.
  */
 const maxWords = 10_000;
 

@@ -41,7 +41,7 @@ function cosineOfRow(want: Numbers, got: Numbers, from: number, to: number): num
   let [dot, wantSquares, gotSquares] = [0, 0, 0];
   for (let index = from; index < to; index += 1) {
     const [a, b] = [valueAt(want, index), valueAt(got, index)];
-    // The caller has checked that the non-finite elements of both rows are equal, so they are skipped.
+    // Skip non-finite elements: the caller has checked that they are equal in both rows.
     if (!Number.isFinite(a)) continue;
     dot += a * b;
     wantSquares += a * a;

@@ -13,16 +13,16 @@ export type Pair = {
 };
 
 /**
- * Why a probe or a replay gave no pair. StableNotAlone (stable's runtime), NotAlone (this pod's runtime): the runtime
- * was not idle, ran the request together with others, or has a version that does not report this. Busy: a runtime
- * serves users' requests. Refused: a runtime refused or failed. NoInputs: no golden input is available. Unreachable: no
- * pod of stable answered.
+ * Why a probe or a replay gave no pair. StableNotAlone: stable's runtime was not idle, ran the request together with
+ * others, or has a version that does not report this. NotAlone: the same holds for this pod's runtime. Busy: one of the
+ * runtimes was serving user requests. Refused: one of the runtimes refused the request or failed. NoInputs: no golden
+ * input is available. Unreachable: no pod of stable answered.
  */
 export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoInputs' | 'Unreachable';
 
 export type PairNews = { readonly paired: (pair: Pair) => void; readonly skipped: (why: PairSkip) => void };
 
-/** Counts pairs, and passes them on. */
+/** Counts pairs, and passes each pair on. */
 export class PairCounts implements PairNews {
   readonly #pass: (pair: Pair) => void;
   readonly #paired = new Map<PairSource, number>();

@@ -1,7 +1,8 @@
 /**
  * Samples (requests with their answers, for another revision to answer), and their format between pods. Pure.
  *
- * Owns:   the format: one line of JSON about all samples, then their bytes in the same order. Input is checked.
+ * Owns:   the format: one line of JSON about all samples, then the bodies of the samples in the same order. Input is
+ *         checked.
  * Limits: `takenLimitBytes` in one transfer. Samples may be private data and are never written to disk or a log.
  */
 import { present } from '../../api/present.ts';
@@ -9,7 +10,7 @@ import { k, type Infer } from '../../api/schema/builder.ts';
 import { checkOf } from '../../api/schema/check.ts';
 import { c } from '../../api/schema/contract.ts';
 
-/** A body. `jsonBytes`: length of its JSON part when binary data follow. */
+/** A body. `jsonBytes`: length of the body's JSON part, if binary data follow that part. */
 export type Message = { readonly body: Uint8Array<ArrayBuffer>; readonly jsonBytes: number | undefined };
 
 export type Sample = {
@@ -29,11 +30,14 @@ export type Sample = {
 /** The result of one take. Each sample is returned once. */
 export type Taken = {
   readonly samples: readonly Sample[];
-  /** Requests since the last take that were chosen but too large. */
+  /**
+   * Number of requests since the last take that were chosen, but are not sampled because they or their answers are too
+   * large.
+   */
   readonly tooLarge: number;
 };
 
-/** Maximum size of one transfer. The sampler's limit for one sample is never above it. */
+/** Maximum bytes of one transfer. The sampler's limit for one sample is never above it. */
 export const takenLimitBytes = 4 * 2 ** 20;
 export const maxTaken = 16;
 const headLimitBytes = 64 * 1024;

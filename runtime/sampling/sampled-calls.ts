@@ -1,10 +1,11 @@
 /**
- * Offers the calls of clients to the sampler: the body when it has arrived, the answer when the call ends.
+ * Offers the calls of clients to the sampler: the request's body when it has arrived, and the answer when the call
+ * ends.
  *
  * Owns:  which parts of a call a sample contains.
  * Limits: an answer is only copied when it is complete in memory and the sampler may keep it. Streamed answers are
  *         never copied.
- * Ends:  a draft is settled with its call: kept when the answer is a result, dropped otherwise.
+ * Ends:  when a call ends, its draft is settled. A complete answer with status 200 is kept, unless it is too large.
  */
 import { present } from '../../api/present.ts';
 import { reportedTiers } from '../../api/tiers.ts';

@@ -1,18 +1,19 @@
 /**
  * Keeps some answered requests with their answers, while the sidecar asks for samples.
  *
- * Owns:   the choice, at random and at most one every `spacingMs`, which limits the cost of copying bodies. Each sample
- *         is returned once, so that all pods of a candidate together count it once.
- * Limits: `maxSamples`, and bytes that follow from the memory limit; the oldest samples are dropped first.
+ * Owns:   the choice of requests: at random, and at most one every `spacingMs`, to limit the cost of copying bodies.
+ *         Each sample is returned once, so that all pods of a candidate together count it once.
+ * Limits: `maxSamples` samples, and a number of bytes that depends on the memory limit; the oldest samples are dropped
+ *         first.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { maxTaken, takenLimitBytes, type Message, type Sample, type Taken } from './sample.ts';
 
 export type SamplerDeps = {
   readonly clock: Clock;
-  /** Chance in [0, 1). */
+  /** Random number in [0, 1). */
   readonly random: () => number;
-  /** Limit of all samples together. */
+  /** Maximum bytes of all samples together. */
   readonly limitBytes: number;
 };
 
@@ -20,7 +21,7 @@ export type SamplerDeps = {
 export type Draft = {
   readonly answered: (what: Omit<Sample, 'request'>) => void;
   readonly dropped: () => void;
-  /** The answer is larger than `sampleLimitBytes`: it is counted, not kept. */
+  /** Call this when the answer is larger than `sampleLimitBytes`: the request is then counted, not kept. */
   readonly tooLarge: () => void;
 };
 
@@ -28,11 +29,11 @@ export const maxSamples = 64;
 export const spacingMs = 50;
 /** Sampling ends this long after the sidecar's last request. The sidecar asks every second. */
 export const lapseMs = 10_000;
-/** A sample may have at most this share of the limit. */
+/** A sample may have at most this share of `limitBytes`. */
 const sampleShare = 1 / 8;
 const mib = 2 ** 20;
 
-/** @param memoryBytes the server's limit; undefined: no limit */
+/** @param memoryBytes the server's memory limit; undefined: no limit */
 export function samplerLimitBytes(memoryBytes: number | undefined): number {
   return Math.min(8 * mib, Math.floor((memoryBytes ?? Infinity) / 64));
 }
@@ -43,7 +44,7 @@ export class Sampler {
   #callOffLapse: () => void = () => {};
   #samples: Sample[] = [];
   #heldBytes = 0;
-  /** Bytes of requests without an answer yet. */
+  /** Bytes of the chosen requests that wait for their answers. */
   #draftBytes = 0;
   #chosenAtMs = -Infinity;
   #tooLarge = 0;
@@ -79,7 +80,7 @@ export class Sampler {
     else this.#forget();
   }
 
-  /** @returns undefined for most requests. @param body is copied before this returns */
+  /** @returns undefined for a request that is not chosen. @param body is copied before this returns */
   choose(body: Message): Draft | undefined {
     if (this.#deps.random() >= this.#share) return undefined;
     const nowMs = this.#deps.clock.monotonic();

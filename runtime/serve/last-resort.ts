@@ -13,7 +13,7 @@ export type LastResortDeps = {
   readonly logger: Logger;
   /** The model's name, for messages. */
   readonly model: string;
-  /** From SIGTERM to the kubelet's SIGKILL. */
+  /** The time from SIGTERM to the kubelet's SIGKILL. */
   readonly graceMs: number;
   readonly runs: () => { readonly oldestMs: number; readonly limitMs: number };
   /** Answers every open request with the error. @returns the number of requests */
@@ -23,15 +23,16 @@ export type LastResortDeps = {
 };
 
 /**
- * Both times count back from the end of the grace period. Clients need time to receive the answers, and the process
- * must kill itself before the kubelet does.
+ * How long before the end of the grace period the open requests are answered with an error. The clients need time to
+ * receive the answers.
  */
 const answerBeforeMs = 3000;
+/** How long before the end of the grace period the process kills itself. The kubelet would kill it at the end. */
 const killBeforeMs = 1000;
 
 /**
- * Starts the timers. Requests may finish until 3 s before the end of the grace period. If the grace period is short,
- * they may use half of it.
+ * Starts the timers. Requests may finish until 3 s before the end of the grace period. If the grace period is shorter
+ * than six seconds, requests may use half of it.
  */
 export function endAfterGrace({ clock, logger, model, graceMs, runs, giveUp, sayLast, kill }: LastResortDeps): void {
   const answerAtMs = Math.max(graceMs / 2, graceMs - answerBeforeMs);

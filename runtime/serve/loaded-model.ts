@@ -39,7 +39,7 @@ export type ServingPlan = {
   readonly limits: ServerLimits;
   /** The container's memory limit; undefined: no limit. */
   readonly memoryBytes: number | undefined;
-  /** Why requests are neither batched nor split; undefined when they are. */
+  /** Why requests are neither batched nor split; undefined when both are possible. */
   readonly alone: string | undefined;
   /** Messages about settings that are not applied as configured, with the reason. */
   readonly notes: readonly string[];
@@ -80,7 +80,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
   };
 }
 
-/** @param rows undefined when another version has prepared the model */
+/** @param rows undefined when the model was prepared by a version of `prepare` that does not check rows */
 function becauseOf(rows: RowsVerdict | undefined): string | undefined {
   if (rows === undefined) return 'this version of prepare does not check whether rows are independent';
   return rows.independent ? undefined : rows.because;
@@ -93,8 +93,8 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
 }
 
 /**
- * Plans the workers by the profile, but not more than fit into memory. An explicit number of workers is honoured, with
- * a warning when it does not fit.
+ * Plans the number of workers by the profile in the spec, but not more workers than fit into memory. If the spec sets a
+ * number of workers, that number is used, with a warning when so many workers do not fit.
  */
 function planWorkers(
   { execution }: RuntimeConfig,
@@ -138,9 +138,11 @@ const differsInTrial = 'a test showed that batched rows get different answers th
 const workerNice = 5;
 /** Rows of the runs whose memory is measured: the default batch size. */
 const measuredRows = 8;
-/** Measuring may take this share of the warm-up's timeout, and at most this CPU time and this wall-clock time. */
+/** Measuring may take this share of the warm-up's timeout, in CPU time and in wall-clock time. */
 const measuringShare = 1 / 4;
+/** Measuring may take at most this CPU time. */
 const measuringMs = 4000;
+/** Measuring may take at most this wall-clock time. */
 const measuringPatienceMs = 40_000;
 /** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
@@ -187,7 +189,7 @@ export class LoadedModel implements ProtocolModel {
     );
     const batcher = makeBatcher(plan, deps, engine);
     const splitter = new RowSplitter(batcher, plan.alone === undefined);
-    // The memory of the model is known after the warm-up; no request is served before.
+    // How much memory the model takes is only known after the warm-up; no request is served before that.
     const shares = { now: shareMemory(plan.memoryBytes, 0) };
     const codec = new ThreadedCodec({
       limits: { ...defaultDecodeLimits, maxElements: limits.requestElements },
@@ -229,7 +231,7 @@ export class LoadedModel implements ProtocolModel {
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
-      // If the graph is the reason, `#alone` is set and the plan already has a note.
+      // If the graph already prevents batching, `#alone` is set and the plan has a note.
       if (this.#alone === undefined)
         logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
       this.#alone ??= differsInTrial;
@@ -242,12 +244,12 @@ export class LoadedModel implements ProtocolModel {
     for (const note of this.notes) logger.warn('serving with a limitation', { note });
   }
 
-  /** Why requests are neither batched nor split; undefined when they are. */
+  /** Why requests are neither batched nor split; undefined when both are possible. */
   get alone(): string | undefined {
     return this.#alone;
   }
 
-  /** Shares of the memory that the warmed model leaves free. */
+  /** How the memory that the warmed-up model leaves free is divided. */
   get shares(): MemoryShares {
     return this.#shares.now;
   }
@@ -273,7 +275,7 @@ export class LoadedModel implements ProtocolModel {
     return this.task.maxTokens;
   }
 
-  /** Measured memory of runs. */
+  /** How much memory runs take, as measured. */
   get runMemory(): RunMemory {
     return this.#runMemory;
   }

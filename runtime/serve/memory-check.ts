@@ -1,8 +1,8 @@
 /**
  * Refuses a memory limit that is too low for the model, and recommends a sufficient one.
  *
- * Throws: MODEL_TOO_LARGE. Otherwise the kernel would kill the process without a message, or every request would be
- *         refused.
+ * Throws: MODEL_TOO_LARGE. Without this check, the kernel would kill the process without a message, or the server would
+ *         refuse every request.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Prepared } from '../prepare/prepared.ts';
@@ -16,7 +16,7 @@ export function checkLoad(prepared: Prepared, limitBytes: number | undefined, he
     throw tooLarge(prepared, limitBytes, heldBytes + loadBytes);
 }
 
-/** @param reading memory of the process with the model loaded and warmed */
+/** @param reading memory of the process after the model was loaded and warmed up */
 export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }: MemoryReading): void {
   if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes))
     throw tooLarge(prepared, limitBytes, anonymousBytes);

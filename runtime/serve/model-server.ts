@@ -42,14 +42,14 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
     /** The sockets close at the latest this long after the drain began. */
     readonly drainMostMs: number;
     readonly machine: Machine;
-    /** Undefined: no limit. */
+    /** The memory limit of the process; undefined: no limit. */
     readonly memoryLimitBytes: number | undefined;
     readonly serverVersion: string;
     readonly cpuFeatures: readonly string[];
     readonly throttledSeconds: () => number | undefined;
     /**
      * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
-     * are counted.
+     * requests are counted.
      */
     readonly door?: Door;
     /** Reads /proc/self/status; replaced in tests. */
@@ -130,7 +130,7 @@ export class ModelServer {
     void this.#stuckRuns().watch(this.#watching.signal);
     const sidecars = uncounted(users);
     const scrape = metricsHandler(this.#metrics.registry);
-    // A scrape has its own budget, so that the metrics show the budget of requests without the scrape.
+    // Scrapes have a memory budget of their own, so that the metrics show the budget of requests without the scrape.
     const scrapes: HttpDeps = {
       ...deps,
       transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#deps.clock }),
@@ -228,7 +228,7 @@ export class ModelServer {
     return this.#readiness.alive;
   }
 
-  /** Why requests are not batched; undefined when they are. */
+  /** Why requests are not batched; undefined when requests are batched. */
   get alone(): string | undefined {
     return this.#model === undefined ? this.#plan.alone : this.#model.alone;
   }
@@ -248,7 +248,11 @@ export class ModelServer {
     await this.#debug?.close();
   }
 
-  /** Prevents a server that would refuse every request from becoming ready. @throws AppError MODEL_TOO_LARGE */
+  /**
+   * Checks that the memory limit leaves room for requests: a server that would refuse every request must not become
+   * ready.
+   * @throws AppError MODEL_TOO_LARGE
+   */
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
     checkServing(this.#deps.prepared, this.#guard.reading);
@@ -277,7 +281,7 @@ export class ModelServer {
       logger,
       model: config.name,
       onHopeless: onStuck,
-      // The warm-up has its own timeout.
+      // Runs of the warm-up are not watched, because the warm-up has its own timeout.
       runs: () => (this.#readiness.startedUp ? this.#runsSeen : { oldestMs: 0, stuckMs: 0, limitMs: Infinity }),
       giveUp: (which, error) => this.#model?.batcher.giveUp(which, error),
     });
@@ -341,8 +345,9 @@ export class ModelServer {
   }
 
   /**
-   * Whether a sidecar's request may run: no request is queued, and if the server has several workers, two workers are
-   * free. An empty queue is not enough, because a run of bulk requests cannot be stopped.
+   * Whether a sidecar's request may run: no request is queued, and two workers are free (one, if the server has only
+   * one worker). An empty queue is not enough: a run cannot be stopped, so a user request that arrives during it needs
+   * another worker.
    */
   get #isIdle(): boolean {
     const { freeSlots = 0, workers } = this.#model?.engine ?? {};

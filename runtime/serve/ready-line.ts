@@ -1,7 +1,8 @@
 /**
  * The line that `serve` prints when it is ready: the name and URL of the model, and an example request. Pure.
  *
- * Owns: the example, which is a valid request, made from the task's row or from the model's signature.
+ * Owns: the example, which is a valid request, made from the task's row in the table of tasks, or from the model's
+ *       signature.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Signature } from '../engine/signature.ts';
@@ -16,7 +17,7 @@ export type ReadyFacts = {
   /** http://host:port */
   readonly url: string;
   readonly metricsUrl: string;
-  /** Why requests are not batched; undefined when they are. */
+  /** Why requests are not batched; undefined when requests are batched. */
   readonly alone?: string | undefined;
 };
 
@@ -56,7 +57,10 @@ function jsonOf(value: unknown): unknown {
   return typeof value === 'number' ? Number(value.toFixed(3)) : value;
 }
 
-/** The body is in single quotes for a shell; quotes inside it are escaped, because names of tensors may have them. */
+/**
+ * The body is in single quotes for a shell; single quotes inside the body are escaped, because names of tensors may
+ * contain them.
+ */
 function curl(url: string, body: unknown): string {
   return `curl -s ${url} -H 'content-type: application/json' -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
 }

@@ -29,12 +29,12 @@ export type ServingDeps = {
   readonly config: RuntimeConfig;
   readonly prepared: Prepared;
   readonly settings: ListenSettings;
-  /** Undefined: last words are not written. */
+  /** Path of the termination log; undefined: last words are not written. */
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
   /**
    * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
-   * are counted.
+   * requests are counted.
    */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
@@ -42,9 +42,9 @@ export type ServingDeps = {
   readonly hurry?: AbortSignal;
 };
 
-/** How long a failed start waits for current runs. */
+/** How long a failed start, or an end by Ctrl-C, waits for current runs, in milliseconds. */
 const patienceMs = 10_000;
-/** Time to end after the drain when runs are stuck. */
+/** How long the process may take to end after the drain when runs are stuck, in milliseconds. */
 const hopelessMs = 3000;
 /** The part of the grace period that is reserved after the drain for current requests and for releasing the model. */
 const closingMs = 10_000;
@@ -84,10 +84,11 @@ export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<
     // When runs are stuck, the process only waits so that clients can notice that the pod is not ready.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
-  // On Ctrl-C, the listener that aborts `hurry` must run first.
+  // Wait for a microtask: on Ctrl-C, the listener that aborts `hurry` must run first.
   stop.addEventListener('abort', () => queueMicrotask(() => lastResort(endWithin())), { once: true });
   await server.listen();
-  // After a crash in native code this process cannot write a message, so it writes the message now.
+  // After a crash in native code, this process could not write a message. So it writes the message now, and removes it
+  // when the model is ready.
   sayLast(
     deps,
     'ENGINE_LOST',
@@ -96,7 +97,7 @@ export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<
   try {
     await server.load(stop);
   } catch (error) {
-    // Write last words before closing, which may end in a kill.
+    // Write last words first, because closing may end with a kill.
     if (!stop.aborted) sayLast(deps, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
     await leave(server, () =>
       logger.error('the process kills itself because a run of the model does not end', { because: messageOf(error) }),
@@ -144,7 +145,8 @@ function makeServer({
 }
 
 /**
- * Closes the server, or kills the process after `patienceMs`. @param onKill called before the kill, to log the error
+ * Closes the server, or kills the process if closing takes longer than `patienceMs`.
+ * @param onKill called before the kill, to log the error
  */
 async function leave(server: ModelServer, onKill: () => void): Promise<void> {
   const late = systemClock.sleep(patienceMs).then(() => 'late' as const);

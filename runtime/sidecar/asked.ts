@@ -1,7 +1,8 @@
 /**
  * The operator's instructions in the query of a request for a report (api/report.ts, reportQuery).
  *
- * Owns:  parsing and bounding them. Each request repeats all instructions; what a request leaves out is switched off.
+ * Owns:  parsing the instructions and limiting their values. Each request repeats all instructions; an instruction that
+ *        a request leaves out is switched off.
  * Pure.
  */
 import { isIP } from 'node:net';
@@ -13,10 +14,11 @@ import { maxProbesPerMinute, reportQuery, type PairSource } from '../../api/repo
 
 export type AgreementRule = {
   readonly metric: GoldenMetric;
-  /** Two answers agree from this value on; for an error metric, up to this value. */ readonly limit: number;
+  /** Two answers agree if the metric's value is at least this limit; for an error metric, at most this limit. */
+  readonly limit: number;
 };
 
-/** Probes per minute, shared by this number of candidate pods. */
+/** `perMinute`: probes per minute of all candidate pods together. `pods`: number of candidate pods. */
 export type ProbeRate = { readonly perMinute: number; readonly pods: number };
 
 export type Asked = {
@@ -24,7 +26,7 @@ export type Asked = {
   readonly blocksFrom?: number;
   /** IP addresses of stable's ready pods. */
   readonly peers: readonly string[];
-  /** Share of requests to keep for a candidate, 0..1. */
+  /** Share of requests to keep as samples for a candidate, 0..1. */
   readonly sample: number;
   readonly agreement?: AgreementRule;
   /** The source under which pairs of service times are counted; absent: replays are not paired. */
@@ -40,7 +42,8 @@ export const nothingAsked: Asked = { peers: [], sample: 0 };
 export const maxPeers = 16;
 
 /**
- * @param peersToken value of the header for the token of `peers`; ignored when it is not a token
+ * @param peersToken value of the header with the token of `peers`; ignored when the value does not have the form of a
+ * token
  * @throws AppError REQUEST_INVALID
  */
 export function askedIn(query: URLSearchParams, peersToken?: unknown): Asked {

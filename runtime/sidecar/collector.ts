@@ -22,7 +22,7 @@ export type CollectorDeps = {
 };
 
 export const intervalMs = 1_000;
-/** Limit for a runtime that hangs. The default grace period of a pod is shorter. */
+/** How long to wait after `stop` for a runtime that does not end. The default grace period of a pod is shorter. */
 export const drainLimitMs = 60_000;
 const drainIntervalMs = 250;
 const backoff = { baseMs: intervalMs, maxMs: 4_000 };
@@ -49,7 +49,7 @@ export class Collector {
 
   /**
    * @param from index of the first block
-   * @param limitBytes limit of their JSON
+   * @param limitBytes maximum size of the blocks as JSON
    * @returns undefined when no block is known
    */
   blocks(from: number | undefined, limitBytes: number): Blocks | undefined {
@@ -103,7 +103,7 @@ export class Collector {
 
 export type Collected = {
   readonly report: Report;
-  /** Monotonic milliseconds of the last reading that gave counters; undefined before the first such reading. */
+  /** Monotonic time of the last reading that returned counters, in milliseconds; undefined before the first one. */
   readonly readAtMs?: number;
 };
 
@@ -132,7 +132,7 @@ export function firstReport(revision: string): Collected {
 
 /**
  * @param nowMs monotonic milliseconds
- * @returns the next report; `seq` is one more, or 1 after a restart of the runtime
+ * @returns the next report; its `seq` is one more than before, or 1 after a restart of the runtime
  */
 export function nextReport(before: Collected, reading: Reading, nowMs: number): Collected {
   if (reading.kind === 'read') {

@@ -1,8 +1,9 @@
 /**
  * The sidecar's settings, from environment variables.
  *
- * Owns:  the addresses on which it listens, and where it reads the runtime's counters. Without the revision's config
- *        file, the revision is 'unknown' until the runtime's first answer, and no golden set is run.
+ * Owns:  the addresses on which the sidecar listens, and the address at which it reads the runtime's counters. Without
+ *        the revision's config file, the revision is 'unknown' until the runtime's first answer, and no golden set is
+ *        run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -17,8 +18,9 @@ export type SidecarConfig = {
   readonly countersPort: number;
   /** Ten hex digits, or `unknown` when no config is mounted. */
   readonly revision: string;
-  /** Where the revision's config is mounted; `cacheDir` is where `prepare` stores fetched files. */
+  /** The folder in which the revision's config is mounted. */
   readonly configDir: string;
+  /** The folder in which `prepare` stores fetched files. */
   readonly cacheDir: string;
 };
 

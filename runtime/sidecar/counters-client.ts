@@ -3,7 +3,8 @@
  *
  * Limits: the body has at most `reportLimitBytes`, and must arrive within `deadlineMs`. Failures are returned as
  *         values, because the sidecar reports that a runtime is starting, is busy or has ended.
- * Why:    node:http instead of fetch, whose client would double the memory of the sidecar in every pod.
+ * Why:    node:http is used instead of fetch, because the client behind fetch would double the sidecar's memory in
+ *         every pod.
  */
 import { get } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';

@@ -24,11 +24,12 @@ import { takeBytes } from './samples-client.ts';
 import { serveReports, type ReportServerDeps } from './server.ts';
 import { Standing } from './standing.ts';
 
-/** Even a busy machine answers within 50 ms. The operator's own deadline for a report is also 2 s. */
+/** A runtime answers within 50 ms, even on a busy machine. The operator's own deadline for a report is also 2 s. */
 const readDeadlineMs = 2_000;
 
 /**
- * @param environment POD_IP: the address to listen on and of the runtime; ONNX_CONFIG_DIR: the folder of the config
+ * @param environment POD_IP: the address to listen on, which is also the runtime's address; ONNX_CONFIG_DIR: the folder
+ * of the config
  * @returns 0, after `stop` and once the runtime has ended
  * @throws AppError BAD_CONFIG, PORT_TAKEN
  */
@@ -42,7 +43,7 @@ export async function runSidecar(
   const { collector, golden, replayer, prober } = parts;
   const endServing = await serveReports(servedOf(parts), config.addresses, config.reportPort);
   logger.info('sidecar started', { addresses: config.addresses, port: config.reportPort, revision: config.revision });
-  // If one of these fails, keep serving reports without its results.
+  // If one of these parts fails, keep serving reports without the results of that part.
   const running = [
     golden.run(stop).catch((error: unknown) => logger.error('golden run failed', { err: error })),
     replayer.run(stop).catch((error: unknown) => logger.error('replaying failed', { err: error })),

@@ -31,21 +31,22 @@ export type ReadAt = { readonly wallMs: number; readonly monotonicMs: number };
 
 type Held = {
   readonly count: BlockCount;
-  /** Size of its JSON, including the comma after it. */ readonly sizeBytes: number;
+  /** Size of `count` as JSON, including the comma after it. */ readonly sizeBytes: number;
 };
 
 export type Ring = {
   readonly bootId: string;
   /** The runtime's counts at the last reading. */
   readonly counted: readonly Traffic[];
-  /** Block and time of the last reading. */
+  /** The index of the block of the last reading. */
   readonly readBlock: number;
+  /** Monotonic time of the last reading, in milliseconds. */
   readonly readAtMs: number;
-  /** The index of the first complete block. It is greater than `readBlock` until that block begins. */
+  /** The index of the first complete block. It is greater than `readBlock` until the first complete block begins. */
   readonly since: number;
   /**
-   * Number of the last change. It keeps growing when `since` moves, so that a reader of two counts of a block knows
-   * which one is later.
+   * Number of the latest change. It is not reset when `since` moves, so that a reader that has two counts of the same
+   * block knows which count is later.
    */
   readonly seq: number;
   readonly held: readonly Held[];
@@ -56,11 +57,11 @@ export type Ring = {
  * losing counts.
  */
 export const maxBlocks = 90;
-/** A quarter of a report is reserved for its other fields. */
+/** Three quarters of a report; the last quarter is reserved for the report's other fields. */
 export const ringLimitBytes = (reportLimitBytes * 3) / 4;
 /**
- * Longest time between two readings in adjacent blocks whose difference is assigned to the later block. With half a
- * block as the limit, most of the counts in a block were made during that block.
+ * If two readings are in adjacent blocks and at most this many milliseconds apart, their difference is assigned to the
+ * later block. This is half a block, so most of the counts in a block were made during that block.
  */
 export const attributableMs = (blockSeconds * 1000) / 2;
 
@@ -71,8 +72,8 @@ export function nextRing(
   at: ReadAt,
 ): Ring {
   const now = { bootId, counted: traffic, readBlock: blockAt(at.wallMs), readAtMs: at.monotonicMs };
-  // The time of the counts in a first reading is unknown, so the first complete block is the next one. If the runtime
-  // has not counted a request yet, the current block is known to be empty so far, so it is complete.
+  // It is unknown when the counts in a first reading were made, so the first complete block is the next one. If the
+  // runtime has not counted a request yet, the current block is known to be empty so far, so it is complete.
   if (before?.bootId !== bootId)
     return { ...now, since: traffic.some(isSomething) ? now.readBlock + 1 : now.readBlock, seq: 0, held: [] };
   const change = differenceOf(before.counted, traffic);
@@ -86,8 +87,9 @@ export function nextRing(
 /**
  * The block to which a change between two readings is assigned; undefined when it may belong to several blocks.
  *
- * An empty change fits any block. If the wall clock was set back by at most one block, the ring stays in its block
- * until the clock reaches it again; after a larger step in either direction the block is unknown.
+ * An empty change may span any number of blocks. If the wall clock was set back to the block before, the ring stays in
+ * its current block until the clock reaches that block again. If the clock was set back further, the block of the
+ * change is unknown.
  */
 function attributedTo(
   before: Ring,
@@ -102,8 +104,8 @@ function attributedTo(
 }
 
 /**
- * Adds a comparison of an answer with stable's answer to the block of the last reading. The comparison is ignored while
- * the ring's first block has not begun.
+ * Adds a comparison of an answer with stable's answer to the block of the last reading. The comparison is ignored until
+ * the ring's first complete block begins.
  */
 export function withComparison(
   ring: Ring,
@@ -134,8 +136,8 @@ function withCount(ring: Ring, one: BlockTraffic): Ring {
  * The blocks for a report.
  *
  * @param from index of the first block
- * @param limitBytes limit of their JSON; if not all blocks fit, only the newest are returned, and `since` is the oldest
- * of them
+ * @param limitBytes maximum size of the blocks as JSON; if not all blocks fit, only the newest blocks are returned, and
+ * `since` is later accordingly
  * @returns undefined when no block is complete
  */
 export function blocksOf(ring: Ring | undefined, from = 0, limitBytes = ringLimitBytes): Blocks | undefined {
@@ -160,7 +162,7 @@ function isSomething({ latency, ok, errors }: Pick<BlockTraffic, 'latency' | 'ok
   return ok > 0 || Object.values(errors).some((n) => n > 0) || Object.values(latency.counts).some((n) => n > 0);
 }
 
-/** @returns undefined when a count has decreased, because these cannot be the same counters */
+/** @returns undefined when a count has decreased, because the counters were then reset */
 function differenceOf(before: readonly Traffic[], after: readonly Traffic[]): readonly BlockTraffic[] | undefined {
   const earlier = new Map(before.map((traffic) => [keyOf(traffic), traffic]));
   const changes: BlockTraffic[] = [];
@@ -215,7 +217,7 @@ function withChange(ring: Ring, block: number, change: readonly BlockTraffic[]):
     const there = merged.get(keyOf(more));
     merged.set(keyOf(more), there === undefined ? more : sumOf(there, more));
   }
-  // The block has more classes than a report may carry: drop it, and continue with the next block.
+  // When the block has more classes than a report may carry, drop all counts, and begin again with the next block.
   if (merged.size > maxBlockClasses) return { ...ring, since: block + 1, held: [] };
   const seq = ring.seq + 1;
   const count: BlockCount = { index: block, seq, traffic: [...merged.values()] };

@@ -3,7 +3,7 @@
  *
  * Owns:   the request. Never rejects: a failed request only means that no samples are compared.
  * Limits: the answer has at most `takenLimitBytes` plus its head, and must arrive within `deadlineMs`.
- * Why:    POST instead of GET, because each sample is handed out only once.
+ * Why:    the method is POST, not GET, because each sample is returned only once.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { bearer, tokenHeader } from '../../api/access.ts';

@@ -2,7 +2,8 @@
  * The sidecar's HTTP server: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar.
  *
  * Owns:   the routes and compression. A report is served from memory and never waits for the runtime.
- * Limits: a report has at most `reportLimitBytes`; 32 connections, above which an idle one is closed; no body is read.
+ * Limits: a report has at most `reportLimitBytes`; 32 connections; a further connection replaces an idle one. Request
+ *         bodies are not read.
  * Ends:   closes every connection at once; the operator repeats a lost request.
  */
 import { gzip } from 'node:zlib';
@@ -20,7 +21,7 @@ import { askedIn, type Asked } from './asked.ts';
 export type ReportServerDeps = {
   /** The report without blocks. */
   readonly report: () => Report;
-  /** @param from index of the first block @param limitBytes limit of their JSON */
+  /** @param from index of the first block @param limitBytes maximum size of the blocks as JSON */
   readonly blocks?: (from: number | undefined, limitBytes: number) => Blocks | undefined;
   /** Called with the instructions in a request for a report that carries the token. */
   readonly onAsked?: (asked: Asked) => void;
@@ -32,7 +33,7 @@ export type ReportServerDeps = {
 };
 
 const compress = promisify(gzip);
-/** Without a rollout the operator reads a report every 30 s; its connection is kept open for longer than 30 s. */
+/** Without a rollout, the operator reads a report every 30 s, so its connection is kept open for longer than 30 s. */
 const limits = { keepAliveMs: 40_000, maxConnections: 32 };
 /** A smaller body fits into one packet, so compression saves nothing. */
 const compressFromBytes = 1_024;

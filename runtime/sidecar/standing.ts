@@ -6,7 +6,10 @@
 import type { Clock } from '../../lib/clock.ts';
 import { nothingAsked, type Asked } from './asked.ts';
 
-/** During a rollout the operator repeats its instructions every 5 s; three requests in a row may fail. */
+/**
+ * During a rollout the operator repeats its instructions every 5 s; three requests in a row may fail before the
+ * instructions expire.
+ */
 export const holdsMs = 20_000;
 
 export class Standing {

@@ -1,6 +1,4 @@
-/**
- * A task's routes as handlers: body, deadline and trace go in, the reply comes out.
- */
+/** Converts a task's route to a handler, which passes the call to the route and returns the route's reply. */
 import { wholeBody, type Answer } from '../call/answer.ts';
 import type { TaskCall } from '../call/call.ts';
 import type { Call, Handler } from '../call/handler.ts';

@@ -13,14 +13,14 @@ type TaskRow = {
   readonly load: () => Promise<TaskFactory>;
   /** Paths that only this task answers. */
   readonly paths: readonly string[];
-  /** For requests that are not tensors: generated golden cases, and an example request. */
+  /** For a task whose requests are not tensors: generates golden cases, and makes an example request. */
   readonly asked?: {
     readonly cases: (model: string, made: { readonly seed: number; readonly count: number }) => readonly GoldenCase[];
     readonly example: (model: string) => { readonly path: string; readonly body: unknown };
   };
 };
 
-/** Only the Open Inference Protocol, which every task supports. */
+/** The task Tensor has no routes of its own: it only uses the Open Inference Protocol, which every task supports. */
 const tensor: TaskFactory = () => Promise.resolve({ routes: [] });
 
 export const tasks: { readonly [T in TaskName]: TaskRow } = {

@@ -29,7 +29,7 @@ export type TaskFactory = (deps: TaskDeps) => Promise<Task>;
 
 export interface Task {
   readonly routes: readonly TaskRoute[];
-  /** Longest sequence that a request may have; absent if the task has no such limit. */
+  /** Maximum tokens of one text in a request; absent if the task has no such limit. */
   readonly maxTokens?: number;
   /** Frees what the task holds (threads, files). Called once, after the last request was answered. */
   close?(): Promise<void>;

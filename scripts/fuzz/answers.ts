@@ -1,7 +1,8 @@
 /**
  * Compares an answer of the Open Inference Protocol with the expected outputs.
- * Owns: reading an answer in either form. Numbers are compared by their value; integers beyond 2^53 are compared digit
- * by digit. Pure.
+ * Owns: reading an answer as JSON or with binary data. Numbers are compared by their value; integers beyond 2^53 are
+ * compared digit by digit.
+ * Pure.
  */
 import { errorBody, statusIn, type Answer, type Check } from './cases.ts';
 import type { Values } from './models.ts';
@@ -10,17 +11,22 @@ import { valuesOfBytes } from './tensor-bytes.ts';
 
 const refusals = [400, 413];
 const largestFloat32 = (2 - 2 ** -23) * 2 ** 127;
-/** In a model with a tolerance, a sum is at most this many times the largest input. */
+/** In a model with a tolerance, the absolute value of a sum is at most this many times the largest input. */
 const mostAdded = 4;
 
-/** How far a number may be from the expected one. */
+/** How far a number may be from the expected number. */
 type Leeway = {
   readonly allowed: number;
-  /** The sum of these inputs, or a partial sum, may exceed the range of float32; the order of addition decides. */
+  /**
+   * True when a sum of the inputs may exceed the range of float32. The order of addition then decides whether it does.
+   */
   readonly mayOverflow: boolean;
 };
 
-/** @param tolerance of a float, relative to the largest input */
+/**
+ * The check for a judgement of the reference. @param tolerance the allowed error of a float, relative to the largest
+ * input
+ */
 export function checkOf(judgement: Judgement, tolerance: number): Check {
   if (judgement.kind === 'Unsure') return statusIn(200, ...refusals, 504);
   if (judgement.kind === 'Refused') {
@@ -113,7 +119,10 @@ function same(want: number | bigint | string, got: unknown, leeway: Leeway): boo
   return typeof value === 'number' && close(want, value, leeway);
 }
 
-/** -0 is printed as 0. A sum that overflows in one order of addition may be finite, or NaN, in another order. */
+/**
+ * Whether a number is close enough. -0 is printed as 0, so both are equal. A sum that overflows in one order of
+ * addition may be finite, or NaN, in another order.
+ */
 function close(want: number, value: number, { allowed, mayOverflow }: Leeway): boolean {
   if (value === want || Object.is(value, want) || Math.fround(value) === want) return true;
   if (mayOverflow && !(Number.isFinite(value) && Number.isFinite(want))) return true;
@@ -122,7 +131,7 @@ function close(want: number, value: number, { allowed, mayOverflow }: Leeway): b
 
 type Context = { readonly source?: string };
 
-/** @param wide whether integers become bigints, which keep every digit */
+/** @param wide true: integers become bigints, which keep every digit */
 function parse(text: string, wide: boolean): unknown {
   try {
     if (!wide) return JSON.parse(text);

@@ -1,6 +1,7 @@
 /**
- * A fuzz case: bytes for one connection and the expected answers.
- * Owns: the types, making HTTP requests from a body, and the checks that every answer must pass. Pure.
+ * A fuzz case: the bytes for one connection, and the expected answers.
+ * Owns: the types, making HTTP requests from a body, and the checks that every answer must pass.
+ * Pure.
  */
 import { deflateSync, gzipSync } from 'node:zlib';
 import type { Chance } from './chance.ts';
@@ -10,32 +11,38 @@ export type Target = (typeof targets)[number];
 
 export type Answer = { readonly status: number; readonly headers: ReadonlyMap<string, string>; readonly body: Buffer };
 
-/** @returns what is wrong with the answer; undefined when it is right */
+/** A check of one answer. @returns what is wrong with the answer; undefined when it is right */
 export type Check = (answer: Answer) => string | undefined;
 
-/** Bytes to write, a wait in milliseconds, closing the client's sending side, or destroying the connection. */
+/**
+ * One action of the client: write bytes, wait some milliseconds, close the client's sending side ('end'), or destroy
+ * the connection.
+ */
 export type Part = Buffer | { readonly pauseMs: number } | 'end' | 'destroy';
 
-export type Due = { readonly check: Check; /** The answer to HEAD has no body. */ readonly head?: boolean };
+export type Due = { readonly check: Check; /** True for HEAD: its answer has no body. */ readonly head?: boolean };
 
 export type Case = {
-  /** The kind of case, for the summary and for reports of faults. */
+  /** The kind of case, which the summary and reports of faults print. */
   readonly kind: string;
   readonly server: string;
   readonly parts: readonly Part[];
-  /** One check for each expected answer, in order. */
+  /** One check for each expected answer, in the order of the answers. */
   readonly due: readonly Due[];
   /**
-   * keep: every answer arrives and the connection stays usable. close: every answer arrives, then the connection may
-   * close. free: the bytes are truncated or are not valid HTTP. Fewer answers may arrive, and the connection must close
-   * after `end`. gone: the client disconnects; no answer is expected.
+   * keep: every answer arrives, and the connection stays usable. close: every answer arrives, then the connection may
+   * close. free: the bytes are truncated or are not valid HTTP, so some answers may be missing, and the connection must
+   * close after `end`. gone: the client disconnects, so no answer is expected.
    */
   readonly connection: 'keep' | 'close' | 'free' | 'gone';
 };
 
 export type Post = { readonly path: string; readonly body: Buffer; readonly headers?: readonly string[] };
 
-/** A request in one of the forms that HTTP/1.1 allows: length or chunks, compressed or not, in one piece or two. */
+/**
+ * A POST request in one of the forms that HTTP/1.1 allows: with a length or in chunks, compressed or not, in one write
+ * or in several.
+ */
 export function postParts(chance: Chance, { path, body, headers = [] }: Post): Part[] {
   const encoding = chance.weighted([
     [92, 'identity'],
@@ -63,7 +70,7 @@ export function postParts(chance: Chance, { path, body, headers = [] }: Post): P
   return split(chance, Buffer.concat([head, whole]));
 }
 
-/** Mostly in one write, otherwise in a few writes with short waits between them. */
+/** Splits the bytes at random: mostly into one write, otherwise into a few writes with short waits between them. */
 export function split(chance: Chance, bytes: Buffer): Part[] {
   if (bytes.length < 2 || chance.percent(93)) return [bytes];
   const at = chance.between(1, bytes.length - 1);
@@ -89,13 +96,15 @@ export function get(path: string, headers: readonly string[] = [], method = 'GET
   return Buffer.from(`${[`${method} ${path} HTTP/1.1`, 'Host: fuzz', ...headers].join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
-/** The answer must have one of the statuses. An error status must come with an error message. */
+/**
+ * A check that the answer has one of these statuses, and that an answer with an error status contains an error message.
+ */
 export function statusIn(...statuses: readonly number[]): Check {
   return (answer) =>
     statuses.includes(answer.status) ? errorBody(answer) : `status ${answer.status}, expected ${statuses.join(' or ')}`;
 }
 
-/** Every error is JSON with a message. */
+/** Checks that an answer with an error status is JSON with a message. */
 export function errorBody({ status, headers, body }: Answer): string | undefined {
   if (status < 400) return undefined;
   const type = headers.get('content-type') ?? '';
@@ -104,7 +113,7 @@ export function errorBody({ status, headers, body }: Answer): string | undefined
   return typeof words === 'string' && words !== '' ? undefined : 'an error without a message';
 }
 
-/** Under /v1 every error has the form of OpenAI's API. */
+/** Checks that an error under /v1 has the form of OpenAI's API. */
 export function openAiError(answer: Answer): string | undefined {
   const { error } = (parseOrUndefined(answer.body) ?? {}) as { readonly error?: unknown };
   if (typeof error !== 'object' || error === null || !['message', 'type', 'param', 'code'].every((key) => key in error))
@@ -112,7 +121,10 @@ export function openAiError(answer: Answer): string | undefined {
   return errorBody(answer);
 }
 
-/** The protocol has `{"error": message}`, OpenAI `{"error": {"message": message}}`. */
+/**
+ * The message of an error. The Open Inference Protocol has `{"error": message}`; OpenAI's API has `{"error":
+ * {"message": message}}`.
+ */
 function wordsOf(body: unknown): unknown {
   const { error } = (body ?? {}) as { readonly error?: unknown };
   return typeof error === 'object' && error !== null ? (error as { readonly message?: unknown }).message : error;

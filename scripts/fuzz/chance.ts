@@ -6,12 +6,12 @@
 export class Chance {
   #state: number;
 
-  /** @param index of the case: each case has a sequence of its own, so that it can be replayed alone */
+  /** @param index the index of the case; each case has a sequence of its own, so that it can be repeated alone */
   constructor(seed: number, index: number) {
     this.#state = mix(Math.imul(seed, 0x9e37_79b9) ^ mix(index + 0x7f4a_7c15));
   }
 
-  /** 0 to 2^32 - 1 */
+  /** A random integer from 0 to 2^32 - 1. */
   next(): number {
     this.#state = (this.#state + 0x9e37_79b9) | 0;
     return mix(this.#state);
@@ -22,7 +22,7 @@ export class Chance {
     return Math.floor((this.next() / 2 ** 32) * n);
   }
 
-  /** both ends included */
+  /** A random integer from `low` to `high`; both may be returned. */
   between(low: number, high: number): number {
     return low + this.below(high - low + 1);
   }
@@ -37,7 +37,7 @@ export class Chance {
     return found as T;
   }
 
-  /** Picks by weight: `[[3, a], [1, b]]` gives `a` three times out of four. */
+  /** Picks a value by weight: `[[3, a], [1, b]]` gives `a` three times out of four. */
   weighted<T>(list: readonly (readonly [number, T])[]): T {
     let at = this.below(list.reduce((sum, [weight]) => sum + weight, 0));
     for (const [weight, value] of list) {

@@ -1,5 +1,5 @@
 /**
- * One connection to a server: writes the bytes of a case and reads the answers with its own parser.
+ * One connection to a server: writes the bytes of a case, and reads the answers with the fuzzer's own parser.
  * Owns: the socket, and the framing rules of an answer: a status line, a length, no extra byte.
  * Limits: when an answer does not come within `patienceMs`, the case and the connection end.
  */
@@ -23,7 +23,8 @@ export class Channel {
 
   async run(fuzz: Case): Promise<Result> {
     const socket = await this.#open();
-    // A server that refuses early may close during the write; the answer that it sent still counts.
+    // Do not wait for the write before reading: a server that refuses early may close during the write, and its answer
+    // still counts.
     const written = this.#write(socket, fuzz.parts);
     const result = fuzz.connection === 'gone' ? { problem: undefined, statuses: [] } : await this.#read(fuzz);
     await written;
@@ -104,7 +105,8 @@ export class Channel {
   }
 
   /**
-   * The server may read extra bytes as requests. The answers to such requests must be complete, and none may be a 500.
+   * Reads until the server closes. The server may treat extra bytes as requests. Its answers to them must be complete,
+   * and only the server errors 501 and 505 are allowed.
    */
   async #untilClosed(deadline: number, statuses: number[]): Promise<string | undefined> {
     for (;;) {
@@ -117,14 +119,14 @@ export class Channel {
     }
   }
 
-  /** @returns an answer, or an error message */
+  /** @returns the next answer, or an error message */
   async #next({ head = false }: Due, deadline: number): Promise<Answer | string> {
     for (;;) {
       const found = parseAnswer(this.#pending, head, this.#closed);
       if (found.kind === 'Bad') return found.why;
       if (found.kind === 'Answer') {
         this.#pending = this.#pending.subarray(found.bytes);
-        // 100 Continue comes before the answer.
+        // Skip a `100 Continue`, which comes before the answer.
         if (found.answer.status >= 200) return found.answer;
         continue;
       }
@@ -134,7 +136,7 @@ export class Channel {
     }
   }
 
-  /** @returns false when the deadline has passed */
+  /** Waits for more bytes or for the end of the connection. @returns false when the deadline has passed */
   #more(deadline: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), Math.max(0, deadline - performance.now()));
@@ -154,7 +156,7 @@ type Parsed =
   | { readonly kind: 'Bad'; readonly why: string }
   | { readonly kind: 'More' };
 
-/** @param closed whether the connection has ended */
+/** Parses one answer. @param closed whether the connection has ended */
 export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Parsed {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return { kind: 'More' };
@@ -166,7 +168,7 @@ export function parseAnswer(bytes: Buffer, head: boolean, closed: boolean): Pars
     bytes: to,
   });
   const length = lengthOf(status, headers, head);
-  // Without a length the answer ends with the connection.
+  // When an answer has no length, its body ends with the connection.
   if (length === undefined) return closed ? body(bytes.length) : { kind: 'More' };
   const whole = end + 4 + length;
   if (!Number.isSafeInteger(whole))
@@ -195,7 +197,7 @@ function parseHead(text: string): {
   return { status: status === undefined ? undefined : Number(status), headers, line };
 }
 
-/** undefined: until the connection closes */
+/** The length of an answer's body; undefined when the body ends with the connection. */
 function lengthOf(status: number, headers: ReadonlyMap<string, string>, head: boolean): number | undefined {
   if (head || status < 200 || status === 204 || status === 304) return 0;
   const length = headers.get('content-length');

@@ -1,6 +1,7 @@
 /**
  * Cases of invalid or truncated HTTP: broken request lines and headers, wrong lengths, early ends.
- * Owns: which bytes must be refused or cut off. Pure.
+ * Owns: for which bytes the server must refuse or close the connection.
+ * Pure.
  */
 import { chunkedBody, get, postParts, split, statusIn, type Case } from './cases.ts';
 import type { Chance } from './chance.ts';
@@ -84,7 +85,7 @@ export function brokenHeaders(chance: Chance): Case {
   );
 }
 
-/** Content-Length and body differ. */
+/** A request whose Content-Length differs from the length of its body. */
 export function lyingLength(chance: Chance): Case {
   if (chance.percent(40)) {
     const announced = chance.pick([2 ** 31, 2 ** 40, 2 ** 53 - 1, 70 * 2 ** 20, 64 * 2 ** 20 + 1]);
@@ -104,7 +105,7 @@ export function lyingLength(chance: Chance): Case {
       408,
       413,
     );
-  // The server parses the rest of the body as the next request's line.
+  // The announced length is too short. The server parses the rest of the body as the first line of another request.
   const announced = body.length - chance.between(1, body.length - 1);
   return freeToClose('length-short', [get(inferPath, [`Content-Length: ${announced}`], 'POST'), body], 400, 413);
 }

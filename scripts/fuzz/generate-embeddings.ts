@@ -1,8 +1,8 @@
 /**
  * Cases of `POST /v1/embeddings`: texts from all of Unicode, token ids, and both formats. Requests are valid or
  * mutated.
- * Owns: the oracle. Words of the tiny vocabulary have known ids, a row has the same vector alone and in a batch, and
- * base64 has the same numbers as the list.
+ * Owns: what a correct answer is. Words of the tiny vocabulary have known ids. A row has the same vector alone and in a
+ * batch. Base64 has the same numbers as the list.
  */
 import { tinyVocabulary } from '../../test/support/tiny-encoder.ts';
 import { openAiError, parseOrUndefined, postParts, type Answer, type Case, type Check } from './cases.ts';
@@ -11,9 +11,12 @@ import { mutate, mutateBytes, object, oddValue, print, type Obj, type Tree } fro
 import { encoderName } from './models.ts';
 
 export const encoderLimits = { maxTokens: 16, width: 16 } as const;
-/** The tolerance: in a batch with padding and other rows, a sum's terms may be added in another order. */
+/**
+ * The allowed difference of a number. In a batch with padding and other rows, the terms of a sum may be added in
+ * another order.
+ */
 const allowed = 2e-4;
-/** For each row of ids, the vector of its first answer. Later answers are compared with it. */
+/** For each row of ids, the vector in the first answer. Later answers are compared with this vector. */
 const known = new Map<string, readonly number[]>();
 const knownLimit = 20_000;
 
@@ -48,7 +51,7 @@ export function embeddingsCase(chance: Chance): Case {
   };
 }
 
-/** @returns whether the request is still valid */
+/** Adds optional fields to the request. @returns whether the request is still valid */
 function options(request: Obj, chance: Chance): boolean {
   if (chance.percent(5)) request.set('user', chance.pick(['user-1', '', 'é']));
   if (chance.percent(5)) request.set('dimensions', encoderLimits.width);
@@ -135,7 +138,7 @@ function codePoint(chance: Chance): number {
   return chance.between(low, high);
 }
 
-/** The ids of a text of words of the vocabulary; undefined for any other text. */
+/** The ids of a text that consists of words of the vocabulary; undefined for any other text. */
 function idsOfWords(text: string): readonly number[] | undefined {
   if (!/^[A-Za-z\s]+$/.test(text)) return undefined;
   const ids = text
@@ -148,7 +151,7 @@ function idsOfWords(text: string): readonly number[] | undefined {
 
 type Entry = { readonly index?: unknown; readonly embedding?: unknown };
 
-/** For a request that may be invalid: an answer, or an error message in OpenAI's form. */
+/** The check for a request that may be invalid: the answer is a success, or an error message in OpenAI's form. */
 const noFault: Check = (answer) => {
   if (answer.status === 200) return undefined;
   return [400, 404, 413].includes(answer.status)

@@ -1,7 +1,8 @@
 /**
  * Cases of HTTP itself: routes, headers, encodings, chunks, pipelines, deadlines.
- * Owns: the frequency of each kind of case, and which bytes are a request with an expected answer. Invalid requests are
- * made in generate-broken-http.ts. Pure.
+ * Owns: the frequency of each kind of case, and which bytes are a request with an expected answer.
+ * generate-broken-http.ts makes the invalid requests.
+ * Pure.
  */
 import { chunkedBody, get, openAiError, split, statusIn, type Case, type Check, type Due } from './cases.ts';
 import type { Chance } from './chance.ts';
@@ -101,7 +102,8 @@ function pipeline(chance: Chance): Case {
   });
   const bytes = Buffer.concat(requests.map(({ part }) => part));
   if (!chance.percent(15)) return keepOpen('pipeline', split(chance, bytes), ...requests.map(({ due }) => due));
-  // The answers to the requests before the fault must arrive. The fault gets an answer or ends the connection.
+  // The requests before the fault must be answered. The fault is answered with an error, or the server closes the
+  // connection.
   const fault = Buffer.from(chance.pick(['\u0000\u0001\r\n\r\n', 'GET\r\n\r\n', 'XX / HTTP/9.9\r\n\r\n']), 'latin1');
   return {
     kind: 'http/pipeline-fault',

@@ -34,7 +34,7 @@ export function binaryCase(chance: Chance): Case {
   );
 }
 
-/** A blob whose announced or real length is sometimes wrong. */
+/** The bytes of a tensor and their announced size. Sometimes the bytes or the size are wrong. */
 function spoiledBlob(bytes: Buffer, chance: Chance): { readonly bytes: Buffer; readonly size: Tree } {
   if (chance.percent(88)) return { bytes, size: bytes.length };
   if (chance.percent(40)) return { bytes: mutateBytes(bytes, chance), size: bytes.length };
@@ -84,7 +84,7 @@ type Draft = {
   readonly binary: boolean;
 };
 
-/** Mutates the request at random, asks the reference, and makes the case. */
+/** Makes the case: mutates the request at random, and asks the reference for the expected answer. */
 function finish(model: TensorModel, { kind, request, blobs, binary }: Draft, chance: Chance): Case {
   const spoil = chance.weighted([
     [55, 'nothing'],
@@ -137,7 +137,7 @@ function pathOf({ name }: TensorModel): string {
 }
 
 export function tensorsOf(model: TensorModel, chance: Chance): RefTensor[] {
-  // Large cases are parsed and written on a separate thread, and run in pieces.
+  // Include a few large cases: the runtime parses and writes them on a separate thread, and runs them in pieces.
   const rows = chance.weighted([
     [700, 1],
     [250, chance.between(2, 4)],
@@ -222,7 +222,7 @@ function headOf({ name, datatype, dims }: RefTensor, more: Readonly<Record<strin
   return object({ name, datatype, shape: [...dims], ...more });
 }
 
-/** The values as JSON: one flat list, or lists nested like the shape. */
+/** The values of a tensor as JSON: one flat list, or lists that are nested like the shape. */
 function jsonData({ datatype, dims, values }: RefTensor, chance: Chance): Tree {
   const flat = values.map((value) => jsonValue(datatype, value, chance));
   if (dims.length < 2 || flat.length === 0 || chance.percent(60)) return flat;
@@ -237,7 +237,7 @@ function jsonValue(datatype: Datatype, value: number | bigint | string, chance: 
   return typeof value === 'number' && Object.is(value, -0) ? new Raw('-0') : value;
 }
 
-/** The fields id, outputs and parameters are mostly absent. FP16 results are requested as bytes. */
+/** Adds the optional fields id, outputs and parameters to some requests. FP16 results are requested as bytes. */
 function withOptions(model: TensorModel, request: Obj, chance: Chance): Obj {
   if (chance.percent(20)) request.set('id', chance.pick(['1', '', 'id "x"', 'é', 'x'.repeat(200)]));
   const parameters = parametersOf(model, chance);

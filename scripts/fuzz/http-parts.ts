@@ -7,7 +7,7 @@ import type { Chance } from './chance.ts';
 
 export type MakeCase = (chance: Chance) => Case;
 
-/** Raw HTTP goes to a model that returns its input [1,2,3,4]. */
+/** The model that gets raw HTTP. It returns its input [1,2,3,4]. */
 export const server = 'floats';
 export const inferPath = `/v2/models/${server}/infer`;
 export const body = Buffer.from('{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}');
@@ -26,7 +26,10 @@ export function keepOpen(kind: string, parts: readonly Part[], ...due: readonly 
   return { kind: `http/${kind}`, server, parts, due, connection: 'keep' };
 }
 
-/** The client closes its sending side, so that the server does not wait for more bytes. */
+/**
+ * A case with invalid or truncated HTTP. The client closes its sending side, so that the server does not wait for more
+ * bytes.
+ */
 export function freeToClose(kind: string, parts: readonly Part[], ...statuses: readonly number[]): Case {
   return {
     kind: `http/${kind}`,
@@ -37,7 +40,7 @@ export function freeToClose(kind: string, parts: readonly Part[], ...statuses: r
   };
 }
 
-/** Statuses for invalid or truncated HTTP. */
+/** The statuses with which the server may answer invalid or truncated HTTP. */
 export const refused = [400, 404, 405, 408, 411, 413, 414, 417, 426, 431, 501, 505];
 
 export function plainRequest(headers: readonly string[] = []): Buffer {

@@ -1,10 +1,12 @@
 /**
- * JSON as the fuzzer writes it: trees that can hold what a JavaScript object cannot (duplicate keys, numbers as text).
- * Owns: the tree, its printing (with random spaces, escapes and line breaks) and random changes of it. Pure.
+ * JSON as the fuzzer writes it: trees that can contain what a JavaScript object cannot (duplicate keys, numbers as
+ * text).
+ * Owns: the tree, its printing (with random spaces, escapes and line breaks) and random changes of it.
+ * Pure.
  */
 import type { Chance } from './chance.ts';
 
-/** Raw text that is printed unchanged: `1e999`, `-0`, `nul`. */
+/** Text that is printed as it is: `1e999`, `-0`, `nul`. */
 export class Raw {
   readonly text: string;
   constructor(text: string) {
@@ -34,7 +36,7 @@ export function object(fields: Readonly<Record<string, Tree>>): Obj {
   return new Obj(Object.entries(fields));
 }
 
-/** @param odd prints random spaces and escapes */
+/** Prints a tree as JSON. @param odd the source of random spaces and escapes; absent: there are none */
 export function print(tree: Tree, odd?: Chance): string {
   const gap = odd !== undefined && odd.percent(15) ? odd.pick([' ', '\n', '\t', '\r\n  ']) : '';
   if (tree instanceof Raw) return tree.text;
@@ -60,7 +62,7 @@ type Place = {
   readonly twice: (value: Tree) => void;
 };
 
-/** The positions in a tree, at most `max` of them. */
+/** The positions in a tree; at most `max` positions are returned. */
 function placesOf(tree: Tree, max = 200): Place[] {
   const places: Place[] = [];
   const visit = (node: Tree): void => {
@@ -199,7 +201,7 @@ export function oddValue(chance: Chance, depth = 0): Tree {
   }
 }
 
-/** Nested lists or objects. */
+/** A value of nested lists or objects. */
 function nest(chance: Chance): Tree {
   const depth = chance.weighted([
     [6, chance.between(2, 30)],
@@ -214,7 +216,7 @@ function nest(chance: Chance): Tree {
   return new Raw(`${open.repeat(depth)}1${close.repeat(depth)}`);
 }
 
-/** Changes the tree at one position. */
+/** Changes the tree at one random position. */
 export function mutate(tree: Tree, chance: Chance): void {
   const places = placesOf(tree);
   if (places.length === 0) return;
@@ -229,7 +231,10 @@ export function mutate(tree: Tree, chance: Chance): void {
   else place.set(oddValue(chance));
 }
 
-/** Changes the bytes of a text: a flipped bit, a deletion, a repetition, a truncation, bytes that are not UTF-8. */
+/**
+ * Changes the bytes of a text at random: flips a bit, deletes, repeats or truncates bytes, or inserts bytes that are
+ * not UTF-8.
+ */
 export function mutateBytes(bytes: Buffer, chance: Chance): Buffer {
   const at = chance.below(bytes.length + 1);
   const to = Math.min(bytes.length, at + chance.between(1, 12));

@@ -1,6 +1,7 @@
 /**
  * The reference's verdict on a request, and small JSON readers that end the parsing of the request with a verdict.
- * Owns: `Judgement`, and the exception that carries one out of nested parsing. Pure.
+ * Owns: `Judgement`, and the exception that ends nested parsing with a judgement.
+ * Pure.
  */
 import type { RefTensor } from './models.ts';
 
@@ -16,7 +17,7 @@ export type Judgement =
   | {
       readonly kind: 'Refused';
       readonly why: string;
-      /** The request's own timeout may expire before the refusal. */ readonly mayExpire?: boolean;
+      /** True when the request has a timeout that may expire before the refusal. */ readonly mayExpire?: boolean;
     }
   | { readonly kind: 'Unsure' };
 

@@ -1,5 +1,5 @@
 /**
- * The models that the fuzzer uses, and their expected answers, computed independently of the runtime.
+ * The models that the fuzzer uses, and their expected outputs, computed without code of the runtime.
  * Owns: the graphs, their signatures as clients see them, and `compute`.
  */
 import type { Model } from '../../runtime/onnx/build.ts';
@@ -20,9 +20,9 @@ export type Datatype =
   | 'FP32'
   | 'FP64'
   | 'BYTES';
-/** FP16 as its 16 bits, BOOL as 0 or 1. */
+/** The elements of a tensor. An FP16 element is an integer with its 16 bits; a BOOL element is 0 or 1. */
 export type Values = readonly (number | bigint | string)[];
-/** null: a free dimension. */
+/** An input or output of a model. In `dims`, null is a dimension of any size. */
 export type Spec = { readonly name: string; readonly datatype: Datatype; readonly dims: readonly (number | null)[] };
 export type RefTensor = {
   readonly name: string;
@@ -36,7 +36,7 @@ export type TensorModel = {
   readonly model: () => Model;
   readonly inputs: readonly Spec[];
   readonly outputs: readonly Spec[];
-  /** Allowed error of a float, relative to the largest input. */
+  /** The allowed error of a float, relative to the largest input. */
   readonly tolerance: number;
   readonly compute: (inputs: ReadonlyMap<string, RefTensor>) => readonly RefTensor[];
 };
@@ -115,7 +115,7 @@ const sum: TensorModel = {
   },
 };
 
-/** y = [x0 + x2 + 2·x3, x1 + x2 - x3]. ONNX Runtime chooses the order of addition, so there is a tolerance. */
+/** y = [x0 + x2 + 2·x3, x1 + x2 - x3]. ONNX Runtime chooses the order of addition, so the model needs a tolerance. */
 const product: TensorModel = {
   name: 'product',
   tolerance: 1e-5,

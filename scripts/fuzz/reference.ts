@@ -1,7 +1,8 @@
 /**
- * The expected result of an infer request of the Open Inference Protocol, computed independently of the runtime.
- * Owns: the oracle of tensor requests: the expected outputs, an expected refusal (status 400 or 413), or `Unsure` where
- * the protocol leaves it open. Pure.
+ * The expected result of an infer request of the Open Inference Protocol, computed without code of the runtime.
+ * Owns: what a correct answer to a tensor request is: the expected outputs, a refusal (status 400 or 413), or `Unsure`
+ * where the protocol allows several answers.
+ * Pure.
  */
 import type { Datatype, RefTensor, TensorModel, Values } from './models.ts';
 import {
@@ -21,7 +22,7 @@ import {
 } from './judgement.ts';
 import { textOf, valuesOfBytes, widths } from './tensor-bytes.ts';
 
-/** @param header the Inference-Header-Content-Length; undefined without one */
+/** @param header the value of Inference-Header-Content-Length; undefined when the header is absent */
 export function judge(model: TensorModel, body: Buffer, header: string | undefined): Judgement {
   try {
     return read(model, body, header);
@@ -46,7 +47,7 @@ function read(model: TensorModel, body: Buffer, header: string | undefined): Jud
   return mayExpire ? orExpired(read) : read();
 }
 
-/** The request may time out before it is refused. */
+/** Marks a refusal: the request may time out before it is refused. */
 function orExpired(read: () => Judgement): Judgement {
   try {
     return read();
@@ -88,7 +89,7 @@ function parse(bytes: Buffer): unknown {
   return value;
 }
 
-/** The reference's result for a body that is valid JSON. */
+/** The largest number of nested lists and objects in a JSON text. */
 function depthOf(text: string): number {
   let [depth, most] = [0, 0];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
@@ -118,7 +119,7 @@ function readRaw(model: TensorModel, body: Buffer): Judgement {
   return { ...answerOf(model, new Map([[spec.name, input]]), new Map(), true), id: undefined, mayExpire: false };
 }
 
-/** A raw body is one string. */
+/** A raw body for a string tensor is one string. */
 function readRawText(body: Buffer, fixed: number): Judgement {
   if (fixed !== 1 || textOf(body) === undefined) refuse('raw text');
   return unsure();
@@ -214,8 +215,8 @@ function valueOf(datatype: Datatype, value: unknown): number | bigint | string {
 }
 
 /**
- * True when the runtime can pass the string on unchanged. The binding ends a string at NUL, and a lone surrogate has no
- * UTF-8 form.
+ * True when the runtime can pass the string to ONNX Runtime without a change. Node's binding ends a string at NUL, and
+ * a lone surrogate has no UTF-8 form.
  */
 function isText(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0') && value.isWellFormed();
@@ -272,7 +273,8 @@ function answerOf(
   const names = asked.size === 0 ? model.outputs.map(({ name }) => name) : [...asked.keys()];
   if (names.some((name) => !model.outputs.some((output) => output.name === name))) refuse('unknown output');
   const firsts = new Set([...inputs.values()].map(({ dims }) => dims[0]));
-  // ONNX Runtime decides whether it accepts inputs with different numbers of rows (broadcasting) or with zero rows.
+  // ONNX Runtime decides whether it accepts inputs with different numbers of rows (broadcasting) or with zero rows, so
+  // the reference does not decide.
   if (firsts.size > 1 || [...inputs.values()].some(({ dims }) => dims.includes(0))) unsure();
   const computed = model.compute(inputs);
   const outputs = names.map((name) => {

@@ -1,8 +1,9 @@
 /**
- * The fuzz run: lanes that send cases, a prober that runs at the same time, and the results.
- * Owns: the order of cases (each index once, over all lanes), the bounds of the run, and what counts as a fault: a
- * wrong answer, a missing answer, a dead process, a failed liveness probe, memory over its limit.
- * Limits: ends after the given number of requests or seconds, or at the 20th fault.
+ * The fuzz run: lanes that send cases, a prober that runs at the same time, and the results. A lane sends one case
+ * after the other.
+ * Owns: the order of cases (each index is used once, by one of the lanes), the bounds of the run, and what counts as a
+ * fault: a wrong answer, a missing answer, a dead process, a failed liveness probe, memory over its limit.
+ * Limits: the run ends after the given number of requests or seconds, or at the 20th fault.
  */
 import { Channel, type Result } from './channel.ts';
 import { get, type Case, type Target } from './cases.ts';
@@ -18,7 +19,7 @@ export type RunOptions = {
   readonly seconds: number;
   readonly targets: readonly Target[];
   readonly lanes: number;
-  /** Resident memory of the servers, in MiB. */
+  /** The limit of the servers' resident memory, in MiB. */
   readonly memoryMib: number;
   /** The index of the only case to run; the case is run twice. */
   readonly only?: number;
@@ -99,7 +100,7 @@ class Run {
     );
   }
 
-  /** Keeps one connection to every server. */
+  /** Sends cases until the run is over. A lane has one connection to every server. */
   async #lane(): Promise<void> {
     const channels = new Map<string, Channel>();
     while (!this.#done) {
@@ -142,7 +143,7 @@ class Run {
     return new Channel({ host, port, patienceMs: patience });
   }
 
-  /** Each probe uses a new connection, like a kubelet's probe. */
+  /** Probes the servers until the run is over. Each probe uses a new connection, like a kubelet's probe. */
   async #probe(): Promise<void> {
     const names = [...this.#servers.ports.keys()];
     while (!this.#over && this.#servers.death === undefined) {
@@ -175,7 +176,7 @@ class Run {
     }
   }
 
-  /** Checks at the end that the process is alive and every server still answers correctly. */
+  /** The checks at the end: the process is alive, and every server still answers correctly. */
   async #last(): Promise<void> {
     const { death } = this.#servers;
     if (death !== undefined) return this.#fault(death);
@@ -234,7 +235,7 @@ const generators: Readonly<Record<Target, (chance: Chance) => Case>> = {
   embeddings: embeddingsCase,
 };
 
-/** @param chosen the targets; one of them is picked at random */
+/** The case with this index. @param chosen the targets; one of them is picked at random */
 export function caseOf(seed: number, index: number, chosen: readonly Target[]): Case {
   const chance = new Chance(seed, index);
   return generators[chance.pick(chosen)](chance);

@@ -1,6 +1,6 @@
 /**
  * The child process of the fuzzer: serves every model on its own port, and reports the ports to its parent.
- * Ends: with its parent; an uncaught error ends it, which the fuzzer counts as a fault.
+ * Ends: with its parent. An uncaught error also ends it; the fuzzer counts this as a fault.
  */
 import { rmSync } from 'node:fs';
 import { createLogger } from '../../lib/log.ts';
@@ -9,7 +9,7 @@ import { tinyEncoder, writeTinyEncoder } from '../../test/support/tiny-encoder.t
 import { encoderLimits } from './generate-embeddings.ts';
 import { encoderName, tensorModels } from './models.ts';
 
-/** Errors are printed, so that the user sees the cause of a 500. */
+/** Print errors, so that the user sees the cause of a 500. */
 const logger = createLogger('fuzzed', 'error');
 const options = { memoryLimitBytes: 2 ** 31, logger } as const;
 

@@ -1,6 +1,6 @@
 /**
- * The process under test: one model server for each model, in a child process.
- * Owns: the child's life, and its memory as the kernel counts it. The child runs `server-program.ts`.
+ * The process under test: a child process with one model server for each model.
+ * Owns: starting and ending the child, and its memory as the kernel counts it. The child runs `server-program.ts`.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 export type Ports = ReadonlyMap<string, number>;
 
 const program = fileURLToPath(new URL('./server-program.ts', import.meta.url));
-/** Limits the heap, so that a leak becomes a crash before the machine runs out of memory. */
+/** The limit of the child's heap: a leak then becomes a crash before the machine runs out of memory. */
 const heapMb = 512;
 
 export class Servers {
@@ -23,7 +23,7 @@ export class Servers {
     this.#said = said;
   }
 
-  /** @throws Error when the child ends before it is ready */
+  /** Starts the child. @throws Error when the child ends before it is ready */
   static async start(): Promise<Servers> {
     const child = fork(program, [], {
       execArgv: [`--max-old-space-size=${heapMb}`],
@@ -45,7 +45,7 @@ export class Servers {
     return new Servers(child, ports, () => text);
   }
 
-  /** undefined while the process lives */
+  /** How the child ended; undefined while it runs. */
   get death(): string | undefined {
     const { exitCode, signalCode } = this.#child;
     return exitCode === null && signalCode === null
@@ -53,18 +53,18 @@ export class Servers {
       : `the server process ended (${String(exitCode ?? signalCode)}):\n${this.#said()}`;
   }
 
-  /** The last output of the process. */
+  /** The last output of the child. */
   get said(): string {
     return this.#said();
   }
 
-  /** Resident memory in MiB; 0 once the process has ended. */
+  /** The child's resident memory in MiB; 0 when it has ended. */
   async memoryMib(): Promise<number> {
     const text = await readFile(`/proc/${this.#child.pid ?? 0}/status`, 'utf8').catch(() => '');
     return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024);
   }
 
-  /** The child ends by itself when its parent ends. It is killed when it does not end. */
+  /** Ends the child. It normally ends by itself when its parent closes the channel; otherwise it is killed. */
   async stop(): Promise<void> {
     if (this.death !== undefined) return;
     const gone = new Promise((resolve) => {

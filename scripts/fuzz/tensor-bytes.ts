@@ -1,7 +1,7 @@
 /**
  * Tensors as bytes and as JSON, written and read without any code of the runtime.
- * Owns: the fuzzer's own implementation of the binary extension. An oracle that shared code with the runtime would
- * share its bugs.
+ * Owns: the fuzzer's own implementation of the binary extension. If it shared code with the runtime, it would have the
+ * same bugs.
  * Pure.
  */
 import type { Datatype, RefTensor, Values } from './models.ts';
@@ -85,7 +85,7 @@ export function bytesOfValues({ datatype, values }: Pick<RefTensor, 'datatype' |
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** @returns undefined when the bytes are not `count` elements of that datatype */
+/** @returns undefined when the bytes are not `count` elements of this datatype */
 export function valuesOfBytes(datatype: Datatype, bytes: Buffer, count: number): Values | undefined {
   if (datatype === 'BYTES') return textsOf(bytes, count);
   const { width, get } = widths[datatype];
@@ -110,7 +110,10 @@ function textsOf(bytes: Buffer, count: number): Values | undefined {
   return texts.length === count ? texts : undefined;
 }
 
-/** @returns undefined for bytes that are not UTF-8 or contain NUL, at which the binding ends a string */
+/**
+ * The text of some bytes. @returns undefined when the bytes are not UTF-8 or contain NUL, at which the binding ends a
+ * string
+ */
 export function textOf(bytes: Buffer): string | undefined {
   try {
     const text = strict.decode(bytes);

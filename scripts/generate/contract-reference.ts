@@ -1,6 +1,6 @@
 /**
- * docs/reference/runtime-config.md and docs/reference/report.md: every field of the contracts between our own
- * processes, from their schemas.
+ * docs/reference/runtime-config.md and docs/reference/report.md: every field of the documents that our processes
+ * exchange, from the schemas of these documents.
  */
 import { runtimeConfigSchema } from '../../api/runtime-config.ts';
 import { reportSchema } from '../../api/report.ts';

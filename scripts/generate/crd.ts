@@ -1,9 +1,9 @@
-/** The CustomResourceDefinition as YAML: the published stage of api/onnxmodel.ts. */
+/** The CustomResourceDefinition as YAML, with the published fields of api/onnxmodel.ts. */
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '../../api/onnxmodel.ts';
 
 export function crdYaml(): string {
-  // Kubernetes reads YAML 1.1, in which On and Off are booleans unless quoted.
+  // Kubernetes reads YAML 1.1, in which On and Off are booleans unless they are quoted.
   const yaml = stringify(customResourceDefinition('published'), {
     aliasDuplicateObjects: false,
     lineWidth: 0,

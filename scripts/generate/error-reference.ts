@@ -28,7 +28,7 @@ function reasonOf(code: ErrorCode): string {
   return 'reason' in row ? `\`${row.reason}\` ` : '';
 }
 
-/** Every parameter is shown as its name in angle brackets. */
+/** The message of an error. Each parameter is replaced by its name in angle brackets. */
 function sentenceOf(code: ErrorCode): string {
   const params = new Proxy({}, { get: (_target, name) => placeholder(String(name)) });
   const say = codes[code].say as (params: unknown) => string;

@@ -20,10 +20,7 @@ export function fieldReference(): string {
   return lines.join('\n');
 }
 
-/**
- * A row for each field below a schema.
- * @param path the prefix of the fields' names
- */
+/** A table with a row for each field below a schema. @param path the prefix of the fields' names */
 export function fieldTable(schema: JsonSchema, path = ''): readonly string[] {
   return ['| field | type | what |', '|---|---|---|', ...rows(schema, path)];
 }
@@ -54,7 +51,7 @@ function typeOf(field: JsonSchema): string {
   return field.contract?.orNull === true ? `${plain} or null` : plain;
 }
 
-/** The allowed values of a field that has a list of them. */
+/** The allowed values of a field, if the schema lists them. */
 function wordsOf({ enum: words, contract: { only, variants } = {} }: JsonSchema): string | undefined {
   const ticked = (values: readonly (string | number)[]): string => values.map((value) => `\`${value}\``).join(', ');
   if (only !== undefined) return ticked([only]);

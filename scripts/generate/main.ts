@@ -1,6 +1,6 @@
 /**
- * Writes every generated file; with --check, reports which ones differ instead.
- * Owns: the list of generated files. They are checked in; CI runs --check, which exits 1 on a difference.
+ * Writes every generated file. With --check, it only reports which files differ.
+ * Owns: the list of generated files. They are committed; CI runs --check, which exits 1 when a file differs.
  */
 
 import '../node-guard.cjs';

@@ -1,7 +1,9 @@
-/** docs/reference/reasons.md: every reason with its meaning and what to do, in one section per source. */
+/**
+ * docs/reference/reasons.md: every reason with its meaning and what to do, with one section for each source of reasons.
+ */
 import { decisionConditions, reasons, sources, type Reason, type ReasonSource } from '../../api/reasons.ts';
 
-/** A row with all its columns; absent ones are undefined. */
+/** A reason with all columns of the table; an absent column is undefined. */
 type Row = {
   readonly from: readonly ReasonSource[];
   readonly event?: string;
@@ -32,7 +34,7 @@ export function reasonReference(): string {
   ].join('\n');
 }
 
-/** A reason with several sources is listed with the first one. */
+/** The section of one source. A reason with several sources is only in the section of its first source. */
 function sectionOf(source: ReasonSource): readonly string[] {
   const own = (Object.keys(rows) as Reason[]).filter((reason) => rows[reason].from[0] === source);
   return [

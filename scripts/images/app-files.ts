@@ -1,7 +1,7 @@
 /**
  * Copies the program into an image's root: emitted JavaScript, its packages, Node itself.
- * Owns: which parts of the repository are in /app. Node does not strip types in an image: all code in it is JavaScript,
- * and a remaining path to a `.ts` file fails the build.
+ * Owns: which parts of the repository are in /app. In an image, Node cannot run TypeScript, so all code is JavaScript.
+ * If a path to a `.ts` file remains, the build fails.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -9,19 +9,16 @@ import { closureOf, importedPackages, specifiersIn, type Lock } from './dependen
 import { BuildError, runProgram } from './run-program.ts';
 
 export type AppOptions = {
-  /** The repository's root. */
+  /** The root of the repository. */
   readonly repository: string;
-  /** The folder that becomes `/`. */
+  /** The folder that becomes `/` in the image. */
   readonly root: string;
 };
 
-/** Folders of packages with other platforms' binaries or files for developers. */
+/** Folders of packages that are left out: binaries for other platforms, and files for developers. */
 const unwantedInPackages = ['bin/napi-v6/darwin', 'bin/napi-v6/win32', 'bin/napi-v6/linux/arm64', 'script'];
 
-/**
- * @returns names of the copied packages
- * @throws BuildError
- */
+/** Copies the program. @returns names of the copied packages @throws BuildError */
 export function installApp({ repository, root }: AppOptions): readonly string[] {
   const app = join(root, 'app');
   mkdirSync(app, { recursive: true });
@@ -49,7 +46,7 @@ export function installApp({ repository, root }: AppOptions): readonly string[] 
   return folders.map((folder) => folder.slice('node_modules/'.length));
 }
 
-/** The compiler rewrites imports, but not the URL of a worker's file. */
+/** Replaces `.ts` in the URLs of workers' files. The compiler rewrites imports, but not these URLs. */
 function pointUrlsAtJavaScript(app: string): void {
   for (const file of javaScriptIn(app)) {
     const before = readFileSync(file, 'utf8');
@@ -64,7 +61,7 @@ function pointUrlsAtJavaScript(app: string): void {
 }
 
 /**
- * Plain JavaScript and JSON files of the repository that emitted files import. The compiler does not copy these files.
+ * Copies JavaScript and JSON files of the repository that emitted files import. The compiler does not copy these files.
  */
 function copyImportedFiles(repository: string, app: string): void {
   for (const file of javaScriptIn(app)) {
@@ -85,7 +82,8 @@ function installPackage(repository: string, app: string, folder: string): void {
   const source = join(repository, folder);
   if (!existsSync(source)) throw new BuildError(`${folder} is not installed: npm ci`);
   const target = join(app, folder);
-  // Leave out packages nested in this one: the list has a separate entry for each nested package that is needed.
+  // Leave out packages that are nested in this package: the list has a separate entry for each nested package that is
+  // needed.
   cpSync(source, target, {
     recursive: true,
     dereference: true,
@@ -98,7 +96,9 @@ function installPackage(repository: string, app: string, folder: string): void {
   }
 }
 
-/** The Node that runs this script. When npm started the script, it is the version that the lock file pins. */
+/**
+ * Copies the Node that runs this script. When npm started the script, its version is the one that the lock file pins.
+ */
 function installNode(root: string): void {
   const target = join(root, 'usr/local/bin/node');
   mkdirSync(dirname(target), { recursive: true });

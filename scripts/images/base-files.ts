@@ -2,9 +2,9 @@
  * Copies the operating system into an image's root: a C library, the libraries of Node and ONNX Runtime, certificates,
  * time zones.
  * Owns: the list of Debian packages. The image has no shell and no package manager, so only these packages need
- * patches.
- * Why: packages are unpacked with dpkg -x instead of using a base image, because that needs the machine's own package
- * sources and no registry.
+ * security updates.
+ * Why: a base image would need access to a registry. Unpacking packages with dpkg -x only needs the package sources of
+ * this machine.
  */
 import {
   chmodSync,
@@ -19,10 +19,10 @@ import {
 import { join } from 'node:path';
 import { BuildError, isInstalled, runProgram } from './run-program.ts';
 
-/** Node 26 links to libatomic. */
+/** The Debian packages of the image. libatomic1 is needed because Node 26 links to it. */
 export const debianPackages = ['libc6', 'libstdc++6', 'libgcc-s1', 'libatomic1', 'ca-certificates', 'tzdata'] as const;
 
-/** Files that a model server never opens: character sets beyond UTF-8, manuals, lint, translations. */
+/** Files that a model server never opens: character sets other than UTF-8, manuals, lint, translations. */
 const unwanted = [
   'usr/lib/x86_64-linux-gnu/gconv',
   'usr/share/man',
@@ -34,11 +34,11 @@ const unwanted = [
   'usr/share/zoneinfo/right',
 ];
 
-/** The user that containers run as. */
+/** The user id that containers run with. */
 export const userId = 65534;
 
 /**
- * @returns `package version` lines
+ * @returns a line `package version` for each package
  * @throws BuildError when Debian's tools or lists are missing
  */
 export function installBase(root: string, work: string): readonly string[] {
@@ -51,7 +51,7 @@ export function installBase(root: string, work: string): readonly string[] {
   const downloads = join(work, 'debian');
   mkdirSync(downloads);
   try {
-    // The sandbox user of apt cannot write into a temporary folder of this user.
+    // Turn off apt's sandbox: its user cannot write into a temporary folder of this user.
     runProgram('apt-get', ['-o', 'APT::Sandbox::User=', 'download', '-qq', ...debianPackages], downloads);
   } catch (error) {
     throw new BuildError(
@@ -69,8 +69,7 @@ export function installBase(root: string, work: string): readonly string[] {
 }
 
 /**
- * Links /lib and /lib64 to /usr: Debian 13 packages have their libraries only there, but every program has /lib64 as
- * the path of its loader.
+ * Links /lib and /lib64 to /usr. Debian 13 has its libraries only in /usr, but every program names a loader in /lib64.
  */
 function linkLibraries(root: string): void {
   for (const name of ['lib', 'lib64']) {
@@ -88,7 +87,7 @@ function writeSystemFiles(root: string): void {
   );
   writeFileSync(join(etc, 'group'), `root:x:0:\nnogroup:x:${userId}:\n`);
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
-  // Write the file that update-ca-certificates would write; that program cannot run here.
+  // Write the file that update-ca-certificates would write. That program cannot run here.
   const folder = join(root, 'usr/share/ca-certificates/mozilla');
   const certificates = readdirSync(folder)
     .sort()

@@ -1,7 +1,7 @@
 /**
  * `npm run image -- --out FILE.tar [--tag TAG]`: the runtime's image as an OCI archive.
- * Owns: flags, the order of the steps and the output. One image for prepare, runtime and sidecar: a node pulls it once
- * for all three.
+ * Owns: flags, the order of the steps and the output. The containers prepare, runtime and sidecar use the same image,
+ * so a node pulls it only once.
  * Ends: 0, or 2 with a message when a flag is wrong or a prerequisite is missing.
  */
 import '../node-guard.cjs';
@@ -88,11 +88,11 @@ function imageConfig(tag: string): ImageConfig {
   };
 }
 
-/** The commit that is checked out; undefined in a source archive without a history. */
+/** The commit that is checked out. In a source archive without a history, the id is `unknown` and the time is 0. */
 function commitOf(): { readonly id: string; readonly timeSeconds: number } {
   try {
     const [id = 'unknown', time = '0'] = runProgram('git', ['log', '-1', '--format=%H %ct'], repository).split(' ');
-    // An image with uncommitted changes must not be labelled with the commit.
+    // Mark the id when the tree has uncommitted changes: the commit alone does not describe such an image.
     const changed = runProgram('git', ['status', '--porcelain'], repository) !== '';
     return { id: changed ? `${id}-modified` : id, timeSeconds: Number(time) };
   } catch {

@@ -1,4 +1,5 @@
 /**
- * The default name of an image that `npm run image` builds. The end-to-end stories look for it on a cluster's nodes.
+ * The default name of an image that `npm run image` builds. The end-to-end tests look for an image with this name on
+ * the nodes of a cluster.
  */
 export const defaultTag = 'localhost/onnx-runtime:dev';

@@ -1,7 +1,7 @@
 /**
  * Which packages of node_modules an image needs: the packages that its program imports, and their dependencies.
  * Owns: following the imports of emitted JavaScript to packages, and the lock file from packages to their dependencies.
- * An image therefore contains only packages that it uses, without a list that people must maintain.
+ * An image therefore contains only packages that it uses, and people do not have to maintain a list.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -16,12 +16,13 @@ type LockedPackage = {
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
 /**
- * Dependencies that Node never loads. Some are used by onnxruntime-node's install script, which is not run here because
- * it would download CUDA. The others are imported by tar-stream and its streams under another runtime, Bare.
+ * Dependencies that Node never loads. adm-zip and global-agent are for the install script of onnxruntime-node, which is
+ * not run here because it would download CUDA. tar-stream and its streams import the other two only under another
+ * runtime, Bare.
  */
 const neverLoaded: ReadonlySet<string> = new Set(['adm-zip', 'global-agent', 'bare-fs', 'bare-events']);
 
-/** Package names that the JavaScript under `dir` imports, sorted. */
+/** The names of the packages that the JavaScript under `dir` imports, sorted. */
 export function importedPackages(dir: string): readonly string[] {
   const found = new Set<string>();
   for (const file of readdirSync(dir, { recursive: true, encoding: 'utf8' })) {
@@ -35,15 +36,16 @@ export function importedPackages(dir: string): readonly string[] {
 }
 
 /**
- * Every specifier that a module imports: static, dynamic and side-effect imports. Strings and comments are ignored.
+ * Every specifier that a module imports: static, dynamic and side-effect imports. Strings and comments are ignored. An
+ * import() of a computed specifier is not found.
  *
- * @param source JavaScript of a module, as the compiler emits it; a dynamic import of a computed specifier is not found
+ * @param source JavaScript of a module, as the compiler emits it
  */
 export function specifiersIn(source: string): readonly string[] {
   return parse(source)[0].flatMap(({ specifier }) => (typeof specifier === 'string' ? [specifier] : []));
 }
 
-/** @returns undefined for a relative path or a module of Node */
+/** The package that a specifier names. @returns undefined for a relative path or a module of Node */
 function packageOf(specifier: string): string | undefined {
   if (
     specifier.startsWith('.') ||
@@ -57,7 +59,7 @@ function packageOf(specifier: string): string | undefined {
 }
 
 /**
- * The folders of node_modules that `names` and their dependencies need.
+ * The folders of node_modules that the packages `names` and their dependencies need.
  *
  * @param lock `packages` of package-lock.json: folder → package
  * @returns folders such as `node_modules/express`, sorted
@@ -77,7 +79,10 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
   return [...folders].sort();
 }
 
-/** An optional package for another platform is missing from the lock file. */
+/**
+ * The folders of a package's dependencies. An optional dependency for another platform is not in the lock file, so it
+ * is left out.
+ */
 function neededBy(folder: string, lock: Lock): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};
   const optional = Object.keys(optionalDependencies).filter((name) => nearest(name, folder, lock) !== undefined);

@@ -1,8 +1,8 @@
 /**
  * Makes an OCI archive of a folder.
  * Owns: the image's configuration (user, entry point, environment, labels) and the calls of buildah.
- * Why: the image has one uncompressed layer with one timestamp for every file, so the same commit gives the same layer,
- * and a node does not have to decompress it.
+ * Why: the image has one uncompressed layer, in which all files have the same timestamp. The same commit therefore
+ * gives the same layer, and a node does not have to decompress it.
  */
 import { BuildError, isInstalled, runProgram } from './run-program.ts';
 
@@ -12,7 +12,7 @@ export type ImageConfig = {
   readonly user: string;
   readonly env: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** Timestamp of the image and all its files, seconds since the epoch. */
+  /** The timestamp of the image and of all its files, in seconds since the epoch. */
   readonly timestampSeconds: number;
 };
 
@@ -25,8 +25,9 @@ export function requireBuildah(): void {
 }
 
 /**
- * @param root becomes `/`
- * @param file the archive; replaced when it exists
+ * Writes the archive.
+ * @param root the folder that becomes `/`
+ * @param file the path of the archive; an existing file is replaced
  */
 export function writeOciArchive(root: string, file: string, config: ImageConfig): void {
   const container = runProgram('buildah', ['from', 'scratch']);

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 
-/** An error of a build step, with what to do about it. */
+/** An error of a build step. Its message says what to do. */
 export class BuildError extends Error {
   override readonly name = 'BuildError';
 }

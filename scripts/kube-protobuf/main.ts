@@ -1,14 +1,17 @@
 /**
  * Rewrites local/api-server/builtin/messages.json, the field numbers of Kubernetes' Go types.
- * Owns: which types local mode reads as protobuf, and what is kept of each field: number, name, type, and whether zero
- * differs from unset.
+ * Owns: which types local mode reads as protobuf, and which facts of each field are stored: number, name, type, and
+ * whether zero differs from unset.
  * Run: by hand for a newer Kubernetes, with the project's Node and the folder of the Go modules:
  * `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Name in the tables → file in the modules, and the name under which other files import it. */
+/**
+ * The files with Go types. `name` is the group and version in messages.json, `file` is a path in the Go module, and
+ * `aliases` are the names under which other Go files import it.
+ */
 const sources: readonly {
   readonly name: string;
   readonly module: string;
@@ -51,7 +54,7 @@ const roots = [
   'meta/v1.DeleteOptions',
 ];
 
-/** Go types with a special form on the wire or in JSON. */
+/** The types in messages.json for Go types that have a special form in protobuf or in JSON. */
 const special: Readonly<Record<string, string>> = {
   string: 'string',
   bool: 'boolean',
@@ -82,7 +85,10 @@ function parseGo(text: string): GoFile {
   return { structs, others };
 }
 
-/** An inlined message has no name: its fields are its parent's in JSON. */
+/**
+ * The field on a line of Go. A field with an inlined message has no name: in JSON, the fields of the message belong to
+ * the parent.
+ */
 function fieldOf(line: string): GoField[] {
   const [, , type = '', tags = ''] = /^\t(\w+ +)?([^\s`]+)\s+`([^`]*)`/.exec(line) ?? [];
   const [, json = ''] = /json:"([^",]*)/.exec(tags) ?? [];
@@ -101,8 +107,8 @@ const files = new Map(
 const homes = new Map(sources.flatMap(({ name, aliases }) => aliases.map((alias) => [alias, name] as const)));
 
 /**
- * @returns a scalar's name, or `group/version.Type`; a list begins with `*`, a map with `%`; a trailing `?` means that
- * zero differs from unset
+ * @returns the name of a scalar, or `group/version.Type`. A list begins with `*`, a map with `%`. A trailing `?` means
+ * that zero differs from unset
  */
 function typeOf(go: string, home: string): string {
   if (go.startsWith('*')) return `${typeOf(go.slice(1), home)}?`;
@@ -113,7 +119,10 @@ function typeOf(go: string, home: string): string {
   return nameOf(go, home);
 }
 
-/** Resolves a type name in a file: to a message, or to the type of an alias. */
+/**
+ * Resolves the name of a type in a Go file. The result is a message; for an alias, it is the type that the alias stands
+ * for.
+ */
 function nameOf(go: string, home: string): string {
   const cut = go.indexOf('.');
   const [place, bare] = cut < 0 ? [home, go] : [homes.get(go.slice(0, cut)) ?? '', go.slice(cut + 1)];

@@ -1,7 +1,7 @@
 /**
  * Rewrites local/api-server/builtin/schemas.json from the OpenAPI documents of a real API server.
- * Owns: which built-in types local mode has, and what is kept of their schemas: structure, list types and keys, and
- * meaningful defaults, but not descriptions.
+ * Owns: which built-in types local mode has, and which parts of their schemas are stored: structure, list types and
+ * keys, and meaningful defaults, but not descriptions.
  * Run: by hand for a newer Kubernetes, with the project's Node: `kubectl proxy --port 8001`, then
  * `scripts/kube-schemas/main.ts http://127.0.0.1:8001`.
  */
@@ -56,7 +56,10 @@ function isMeaningless(value: unknown): boolean {
   return value === '' || value === 0 || value === false || (isJson(value) && Object.keys(value).length === 0);
 }
 
-/** Keeps the structure. A reference that was wrapped only to add a default becomes a plain reference. */
+/**
+ * A schema with only the parts that are stored. When a reference is wrapped only to add a default, it becomes a plain
+ * reference.
+ */
 function trim(schema: unknown): unknown {
   if (!isJson(schema)) return schema;
   const [wrapped] = Array.isArray(schema['allOf']) ? (schema['allOf'] as unknown[]) : [];

@@ -1,7 +1,7 @@
 /**
- * A copy of the working tree in a temporary folder, in which a mutant may change files.
- * Owns: the folder. Files are hard links where the file system allows it, node_modules is a link. A changed file is
- * replaced by a new one, so the working tree never changes.
+ * A copy of the working tree in a temporary folder. A mutant may change files in it.
+ * Owns: the folder. Its files are hard links where the file system allows them, and node_modules is a symbolic link. A
+ * file is changed by replacing it with a new file, so the working tree never changes.
  */
 import { spawn } from 'node:child_process';
 import {
@@ -24,7 +24,7 @@ export type TestRun = { readonly kind: 'Passed' | 'Failed' | 'Late'; readonly ou
 export class TreeCopy {
   readonly root: string;
   readonly #from: string;
-  /** Kills the running tests. */
+  /** Kills the tests that currently run. */
   #kill: () => void = () => {};
 
   private constructor(from: string, root: string) {
@@ -32,7 +32,7 @@ export class TreeCopy {
     this.root = root;
   }
 
-  /** @param files paths from the root of the tree */
+  /** @param files the paths of the files, relative to the root of the tree */
   static make(from: string, files: readonly string[]): TreeCopy {
     const root = mkdtempSync(join(tmpdir(), 'mutation-'));
     for (const file of files) {
@@ -43,10 +43,7 @@ export class TreeCopy {
     return new TreeCopy(from, root);
   }
 
-  /**
-   * Writes the file with another text.
-   * @returns a function that restores it
-   */
+  /** Replaces the text of a file. @returns a function that restores the old text */
   change(path: string, text: string): () => void {
     const target = join(this.root, path);
     unlinkSync(target);
@@ -80,7 +77,7 @@ export class TreeCopy {
     };
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
-    // mocha gets its own process group, so that the processes that tests started can be killed, too.
+    // Give mocha its own process group, so that processes that the tests started can be killed, too.
     this.#kill = (): void => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };

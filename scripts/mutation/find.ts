@@ -1,9 +1,10 @@
 /**
- * Finds the text that a mutant changes: first the file, by an exported name, then the declaration, then the text in it.
+ * Finds the text that a mutant changes: first the file, by an exported name, then the declaration, then the text in the
+ * declaration.
  * Pure.
- * Owns: parsing this repository's layout: a top-level declaration begins in the first column and ends at the next
- * closing bracket there, or before the next declaration. White space and trailing commas in a mutant's text do not
- * matter.
+ * Owns: parsing this repository's layout. A top-level declaration begins in the first column. It ends at the next
+ * closing bracket in the first column, or before the next declaration. White space and trailing commas in a mutant's
+ * text do not matter.
  * Throws: MutantError, for the maintainers of the list.
  */
 import type { Mutant } from './mutant.ts';
@@ -15,7 +16,10 @@ export class MutantError extends Error {
 export type Source = { readonly path: string; readonly text: string };
 export type Mutated = { readonly path: string; readonly text: string };
 
-/** @throws MutantError when the name, or the text in it, is not found or found more than once */
+/**
+ * Applies a mutant. @throws MutantError when the name, or the text in its declaration, is not found or is found more
+ * than once
+ */
 export function mutated(sources: readonly Source[], { name, of, home = '', within, from, to }: Mutant): Mutated {
   const refuse = (problem: string): MutantError => new MutantError(`mutant "${name}": ${problem}`);
   const found = sources.filter(({ path, text }) => path.startsWith(home) && extentOf(text, of, true) !== undefined);
@@ -37,7 +41,8 @@ export function mutated(sources: readonly Source[], { name, of, home = '', withi
 type Place = readonly [begin: number, end: number];
 
 /**
- * The position of one text in another, ignoring layout. White space at the ends of the text matches any white space.
+ * The positions of one text in another. The layout does not matter. White space at the beginning or end of the wanted
+ * text matches any white space.
  */
 function placesOf(body: string, wanted: string): readonly Place[] {
   const all = characters(body);
@@ -56,7 +61,10 @@ function placesOf(body: string, wanted: string): readonly Place[] {
   return places;
 }
 
-/** A text without its layout: one space between words, no other space, no trailing comma in a list. */
+/**
+ * The characters of a text without its layout: one space between words, no other white space, and no trailing comma in
+ * a list.
+ */
 function characters(text: string): readonly { readonly character: string; readonly at: number }[] {
   const left = text.matchAll(/(?<space>(?<=\w)\s+(?=\w))|(?:\s+)|(?:,(?=\s*[)\]}]))|(?<other>[^])/g);
   return [...left].flatMap(({ groups, index }) => {
@@ -65,7 +73,7 @@ function characters(text: string): readonly { readonly character: string; readon
   });
 }
 
-/** @returns where the declaration begins and ends; undefined without one */
+/** @returns where the declaration begins and ends; undefined when there is no declaration of this name */
 export function extentOf(
   text: string,
   name: string,
@@ -79,14 +87,14 @@ export function extentOf(
   if (head === null) return undefined;
   const begin = head.index;
   const line = endOfLine(text, begin);
-  // A single-line declaration; when the first line leaves a bracket open, the declaration continues.
+  // A declaration on a single line. When the line leaves a bracket open, the declaration continues.
   if (/(?:;|\}|\))$/.test(text.slice(begin, line)) && isClosed(text.slice(begin, line))) return [begin, line];
   const close = /^[}\])]|^(?=\w|\/[/*])/gm;
   close.lastIndex = line;
   const found = close.exec(text);
-  // `): Type {` closes the parameters, not the declaration.
+  // A line such as `): Type {` closes the parameters, but not the declaration.
   for (let at = found; at !== null; at = close.exec(text)) {
-    // The next declaration, or its comment.
+    // The next declaration begins here, or the comment above it.
     if (at[0] === '') return [begin, text.slice(0, at.index).trimEnd().length];
     const end = endOfLine(text, at.index);
     if (!text.slice(at.index, end).trimEnd().endsWith('{')) return [begin, end];
@@ -109,17 +117,14 @@ function endOfLine(text: string, from: number): number {
   return end < 0 ? text.length : end;
 }
 
-/**
- * The mutants of part K of N: every mutant is in exactly one part.
- * @param part 1 to parts
- */
+/** The mutants of part K of N. Every mutant is in exactly one part. @param part 1 to `parts` */
 export function partOf<T>(list: readonly T[], part: number, parts: number): readonly T[] {
   return list.filter((_, index) => index % parts === part - 1);
 }
 
 /**
- * The part for a commit: a hash always gives the same part, and all parts are equally likely.
- * @param hash hex digits
+ * The part for a commit. The same hash always gives the same part, and all parts are equally likely. @param hash hex
+ * digits
  */
 export function partForCommit(hash: string, parts: number): number {
   return 1 + Number(BigInt(`0x${hash}`) % BigInt(parts));

@@ -1,8 +1,8 @@
 /**
  * `npm run test:mutation`: changes the program in one place after another, and checks that a test fails each time.
- * Owns: the flags, the order, and the closing line. The list of mutants is in `mutants/`.
- * Ends: with `N passed, N failed` alone on the last line (killed counts as passed); 0 when every mutant was killed, 1
- * when one survived, 2 when the list or a flag is wrong.
+ * Owns: the flags, the order, and the last line of the output. The list of mutants is in `mutants/`.
+ * Ends: the last line is only `N passed, N failed`, where a killed mutant counts as passed. Exits with 0 when every
+ * mutant was killed, 1 when one survived, 2 when the list or a flag is wrong.
  */
 import '../node-guard.cjs';
 import { execFileSync } from 'node:child_process';
@@ -54,7 +54,8 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  // Checks all mutants, so that a mutant that no longer matches the sources is reported in every part.
+  // Prepare all mutants before a part is chosen. A mutant that no longer matches the sources is then reported in every
+  // part.
   const prepared = chosen(prepare(repository, sourceFiles(repository), mutants), values.part, values.only);
   if (values.list) {
     for (const { mutant, path, tests } of prepared)

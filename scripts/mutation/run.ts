@@ -1,6 +1,7 @@
 /**
- * The mutation run: finds the files and tests of each mutant, then runs one test process for each.
- * Owns: the copies (one for each parallel process), the first run without a mutant, which must pass, and the verdict.
+ * The mutation run: finds the files and tests of each mutant, then runs one test process for each mutant.
+ * Owns: the copies of the tree (one for each parallel process), the first run without a mutant, which must pass, and
+ * the verdict.
  * Limits: a mutant's tests may take one minute, or five times the longest run without a mutant if that is longer. A run
  * that takes more time is stopped, and its mutant counts as killed.
  */
@@ -23,7 +24,7 @@ export type Outcome = { readonly killed: number; readonly survived: readonly str
 export type RunOptions = { readonly atATime: number; readonly tell: (line: string) => void };
 
 const leastMs = 60_000;
-/** Folders outside of the program: their exports do not belong to mutants. */
+/** Folders that do not belong to the program, so their exports cannot be mutated. */
 const notProgram = /^(?:test|scripts|docs|node_modules|examples|bench)\//;
 
 /** Files that git tracks, and new files that it does not ignore. */
@@ -39,7 +40,10 @@ export function sourceFiles(root: string): readonly string[] {
   return list.split('\0').filter((path) => path !== '' && !deleted.has(path));
 }
 
-/** @throws MutantError naming every mutant that does not match the sources */
+/**
+ * Finds the file and the tests of each mutant. @throws MutantError that names every mutant that does not match the
+ * sources
+ */
 export function prepare(root: string, files: readonly string[], mutants: readonly Mutant[]): readonly Prepared[] {
   const names = new Set(mutants.map(({ name }) => name));
   if (names.size !== mutants.length)
@@ -65,7 +69,7 @@ export function prepare(root: string, files: readonly string[], mutants: readonl
   return prepared;
 }
 
-/** @throws MutantError when the tests fail without a mutant */
+/** Runs the tests of each mutant. @throws MutantError when the tests fail without a mutant */
 export async function runMutants(
   root: string,
   prepared: readonly Prepared[],
@@ -89,7 +93,7 @@ export async function runMutants(
     const limitMs = await baseline(copies, prepared, tell);
     const waiting = prepared.values();
     const survived: string[] = [];
-    // The lanes share one iterator: each takes the next mutant when its last is done.
+    // All copies of the tree share one iterator: each copy takes the next mutant when its previous mutant is done.
     const lane = async (copy: TreeCopy): Promise<void> => {
       for (const next of waiting) if (!(await kill(copy, next, limitMs, tell))) survived.push(next.mutant.name);
     };

@@ -1,8 +1,8 @@
 /**
  * Chooses the tests for a mutant of a file.
- * Owns: the choice. It is the mutant's globs or, when the mutant has no globs, the test files that import the file
- * directly or through few others.
- * Limits: `mostTests` files, the nearest first, to keep a mutant cheap.
+ * Owns: the choice. A mutant's globs are used if it has any. Otherwise, the test files are used that import the file
+ * directly or through at most two other files.
+ * Limits: `mostTests` files, the nearest first, so that a mutant does not take too long.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -19,12 +19,15 @@ export class TestFinder {
   readonly #imports = new Map<string, readonly string[]>();
   #distances: readonly (readonly [string, ReadonlyMap<string, number>])[] | undefined;
 
-  /** @param root of the repository */
+  /** @param root the root of the repository */
   constructor(root: string) {
     this.#root = root;
   }
 
-  /** @throws MutantError when no test file is found, or one of the mutant's globs does not match a file */
+  /**
+   * The test files for a mutant. @throws MutantError when no test file is found, or when one of the mutant's globs does
+   * not match a file
+   */
   testsOf(mutant: Mutant, path: string): readonly string[] {
     const found = mutant.tests === undefined ? this.#importing(path) : this.#named(mutant.tests, mutant.name);
     if (found.length === 0) throw new MutantError(`mutant "${mutant.name}": no test file imports ${path}`);
@@ -70,7 +73,7 @@ export class TestFinder {
       const specifiers = importsOf(readFileSync(join(this.#root, path), 'utf8')).filter(
         (specifier) => specifier.startsWith('.') && specifier.endsWith('.ts'),
       );
-      // An import statement in a string counts too: the search does not distinguish strings from code.
+      // An import statement in a string counts, too: the search does not distinguish strings from code.
       found = specifiers
         .map((specifier) => normalize(join(dirname(path), specifier)))
         .filter((file) => existsSync(join(this.#root, file)));

@@ -1,8 +1,8 @@
 /**
- * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from its onnx.proto.
- * Owns: the calls of protoc and its plugin. The code is checked in, so that tests need no protoc.
+ * `npm run generate:onnx`: writes the generated code in runtime/onnx/proto from onnx.proto in that folder.
+ * Owns: the calls of protoc and its plugin. The generated code is committed, so that tests do not need protoc.
  * Needs: protoc on the PATH (Debian: protobuf-compiler). The plugin is installed next to this file on first use,
- * because it brings its own TypeScript.
+ * because it depends on a TypeScript of its own.
  * Ends: 0, or 1 when protoc is missing or refuses the file.
  */
 import '../node-guard.cjs';
@@ -26,7 +26,7 @@ run('protoc', [
   `--plugin=protoc-gen-es=${plugin}`,
   `--proto_path=${proto}`,
   `--es_out=${proto}`,
-  // Node runs TypeScript by erasing types, and an enum cannot be erased.
+  // Generate no enums: Node runs TypeScript by erasing types, and an enum cannot be erased.
   '--es_opt=target=ts,import_extension=ts,erasable_syntax=true',
   join(proto, 'onnx.proto'),
 ]);

@@ -1,8 +1,8 @@
 /**
- * `npm run test:conformance`: checks on a real API server what the operator relies on.
- * Owns: the choice of the server. It is the server in KUBECONFIG; otherwise etcd and kube-apiserver are started from
- * the folder in KUBEBUILDER_ASSETS and ended afterwards, as envtest does. When neither variable is set, the suite
- * reports that it is skipped.
+ * `npm run test:conformance`: checks on a real API server the behaviour that the operator relies on.
+ * Owns: the choice of the server. It is the server in KUBECONFIG. Without KUBECONFIG, etcd and kube-apiserver are
+ * started from the folder in KUBEBUILDER_ASSETS and ended afterwards, as envtest does. When neither variable is set,
+ * the suite reports that it is skipped.
  * Ends: 0 when every test passed or all were skipped, 1 when one failed, 2 when the set-up is wrong.
  */
 import '../node-guard.cjs';
@@ -16,7 +16,10 @@ import { messageOf } from '../../api/errors.ts';
 import { RealApiServer } from '../../test/support/real-api-server.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** Garbage collection and the end of a namespace are slow on a real cluster. */
+/**
+ * The timeout of a test. It is long because a real cluster takes time for garbage collection and for the end of a
+ * namespace.
+ */
 const testTimeoutMs = 120_000;
 
 const usage = `usage: npm run test:conformance -- [--grep PATTERN]

@@ -1,7 +1,8 @@
 /**
- * `npm run test:e2e`: the end-to-end stories, in local mode and on the cluster in KUBECONFIG.
- * Owns: which targets this machine has, the message about a missing one, and the exit code. A missing target is skipped
- * with its reason; a target with a wrong set-up is an error.
+ * `npm run test:e2e`: the end-to-end stories, in local mode and on the cluster in KUBECONFIG. A story is a test of one
+ * task of a user.
+ * Owns: which targets this machine has, the message about a missing target, and the exit code. A missing target is
+ * skipped with the reason; a target with a wrong set-up is an error.
  * Ends: 0 when every story passed, 1 when one failed, 2 when the set-up is wrong.
  */
 import '../node-guard.cjs';
@@ -16,7 +17,10 @@ import { defaultTag } from '../images/default-tag.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const image = process.env['ONNX_E2E_IMAGE'] ?? defaultTag;
-/** Loading a model, a rollout and its settling take seconds each; a story contains several of these. */
+/**
+ * The timeout of a story. Loading a model, a rollout and its settling take some seconds each, and a story contains
+ * several of these steps.
+ */
 const storyTimeoutMs = 600_000;
 
 const usage = `usage: npm run test:e2e -- [--only local|cluster] [--grep PATTERN]
@@ -64,7 +68,7 @@ async function tellAll(only: TargetName | undefined, grep: string | undefined): 
   return passed.every(Boolean) ? 0 : 1;
 }
 
-/** @returns whether every story passed */
+/** Runs the stories on one target. @returns whether every story passed */
 async function tell(target: TargetName, grep: string | undefined): Promise<boolean> {
   console.log(target === 'local' ? 'stories in local mode' : 'stories on a real cluster');
   const filter = grep === undefined ? [] : ['--grep', grep];
@@ -102,7 +106,7 @@ type Cluster =
 async function lookForCluster(): Promise<Cluster> {
   const file = process.env['KUBECONFIG'];
   if (file === undefined || file === '') return { kind: 'absent', why: 'KUBECONFIG is not set' };
-  // Try again for a while: a kubelet reports a newly imported image only with its next status update.
+  // Try for a while: a kubelet reports a newly imported image only in its next status update.
   for (let tries = 0; tries < 8; tries += 1) {
     const found = await lookAtNodes(file);
     if (found !== 'no image') return found;
@@ -121,7 +125,7 @@ async function lookAtNodes(file: string): Promise<Cluster | 'no image'> {
     return { kind: 'broken', why: `the cluster of ${file} cannot be used: ${messageOf(error)}` };
   }
   if (nodes.length === 0) return { kind: 'absent', why: `the cluster of ${file} has no node to run pods on` };
-  // An image name without a registry cannot be pulled: the image must exist on the node.
+  // An image name without a registry cannot be pulled, so the image must already be on a node.
   const there =
     !image.startsWith('localhost/') ||
     nodes.some((node) => node.status?.images?.some((held) => held.names?.includes(image)));

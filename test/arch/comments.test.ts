@@ -36,7 +36,7 @@ function filesOfRepository(): Files {
   return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
 }
 
-/** Comments, each on one line. */
+/** The comments of a source, each joined to one line. */
 function commentsIn(source: string): readonly string[] {
   return [...source.matchAll(/\/\*[\s\S]*?\*\/|(?:^|\s)\/\/.*$/gm)].map(([text]) =>
     text.replaceAll(/\s*\n\s*\*?/g, ' '),
@@ -51,14 +51,14 @@ const callName = /(?<![\w.])([A-Za-z_]\w*)\(\)/g;
 /** For example `(constants.ts, tuning)`. */
 const nameInFile = /\(([\w./-]+\.ts), ([A-Za-z_]\w*)\)/g;
 
-/** The files that a name in a comment may mean, in any folder. */
+/** The files that a name in a comment may refer to: the file with this path, and files of this name in any folder. */
 function meant(name: string, files: Files): readonly string[] {
   return [...files.keys()].filter((path) => path === name || path.endsWith(`/${name}`));
 }
 
 /** One sentence for each file, page or function that a comment names and that does not exist. */
 function staleNames(files: Files): readonly string[] {
-  // The tests in test/arch contain invented sources.
+  // Leave out test/arch, because its tests contain invented sources.
   const sources = [...files].filter(([path]) => !path.endsWith('.md') && !path.startsWith('test/arch/'));
   const words = new Set(sources.flatMap(([, text]) => withoutComments(text).match(/[A-Za-z_]\w*/g) ?? []));
   return sources.flatMap(([path, text]) =>

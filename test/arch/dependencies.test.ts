@@ -9,7 +9,7 @@ import { importsOf, withoutComments } from '../support/imports.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
-/** Folders that every folder of kube, operator, runtime, local and cli may import. */
+/** Folders that may be imported by every folder below kube/, operator/, runtime/, local/ and cli/. */
 const anywhere = ['lib', 'api'];
 /**
  * The folders of kube/ that connect to an API server. kube/schema only validates objects, so it is not in this list.
@@ -23,8 +23,8 @@ const runtimeFolders = [
 ].map((folder) => `runtime/${folder}`);
 
 /**
- * Each folder with the folders that it may import in addition to itself and packages. A file belongs to the longest
- * folder name that its path begins with.
+ * For each folder, the other folders that it may import. A folder may always import itself and packages. A file belongs
+ * to the listed folder with the longest name that its path begins with.
  */
 // prettier-ignore
 const mayImport: Readonly<Record<string, readonly string[]>> = {

@@ -1,6 +1,7 @@
 /**
  * Checks that the dependencies of a constructor, factory or function have one name: a parameter `deps` of a type
- * `…Deps`. A type with a clock, a logger or a registry of metrics is such a type; settings and data have other names.
+ * `…Deps`. Every type with a clock, a logger or a registry of metrics must be named `…Deps`; types of settings and data
+ * have other names.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -22,28 +23,28 @@ function objectTypesIn(text: string): readonly Declared[] {
   return [...long, ...short].map(([, name = '', body = '']) => ({ name, body }));
 }
 
-/** Fields with a clock, a logger or a registry. Fields of a nested type do not count. */
+/** Matches a field whose type is a clock, a logger or a registry. Fields of a nested type do not match. */
 const worldly = /^ {2}(?:readonly )?\w+\??: (?:Clock|Logger|Registry)\b/m;
 
-/** Types with a clock, a logger or a registry. */
+/** The names of types that have a clock, a logger or a registry as a field. */
 function bagsIn(text: string): readonly string[] {
   return objectTypesIn(withoutComments(text))
     .filter(({ body }) => worldly.test(body))
     .map(({ name }) => name);
 }
 
-/** Parameters whose type is written in place and has a clock, a logger or a registry. */
+/** Parameters with an inline object type that has a clock, a logger or a registry as a field. */
 function namelessBags(text: string): readonly string[] {
   return [...withoutComments(text).matchAll(/[(,]\s*(\w+|\{[^{}]*\})\??: \{([^{}]*)\}/g)]
     .filter(([, , body = '']) => /\b\w+\??: (?:Clock|Logger|Registry)\b/.test(body))
     .map(([, name = '']) => name);
 }
 
-/** Fields of classes, and parameters, that have a type `…Deps` and a name other than `deps`. */
+/** Class fields and parameters whose type is named `…Deps` and whose own name is not `deps`. */
 function misnamedHolders(text: string): readonly string[] {
   const plain = withoutComments(text);
   const fields = plain.matchAll(/^ {2}readonly #(\w+): \w+Deps\b/gm);
-  // A field of a type does not match, because it ends in a semicolon.
+  // A field of an object type does not match this pattern, because the field ends in a semicolon.
   const parameters = plain.matchAll(/[(,]\s*(\w+)\??: \w+Deps\b(?:<[^<>]*>)?(?=\s*[,)=])/g);
   return [...fields, ...parameters].map(([, name = '']) => name).filter((name) => name !== 'deps');
 }
@@ -54,7 +55,7 @@ describe('what a constructor, a factory or a call is given', () => {
       .filter((name) => name.endsWith('.ts'))
       .map((name) => [join(folder, name), readFileSync(join(root, folder, name), 'utf8')] as const),
   );
-  /** `path: name` for each name that one of the files has. */
+  /** `path: name` for each name that `namesIn` finds in one of the files. */
   const found = (namesIn: (text: string) => readonly string[]): readonly string[] =>
     texts.flatMap(([path, text]) => namesIn(text).map((name) => `${path}: ${name}`));
 

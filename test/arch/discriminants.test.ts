@@ -1,4 +1,4 @@
-/** Checks that the discriminant of our unions is `kind`. */
+/** Checks that unions in our code use `kind` as the discriminant. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,14 +7,16 @@ import { withoutComments } from '../support/imports.ts';
 const root = join(import.meta.dirname, '..', '..');
 const folders = ['api', 'lib', 'kube', 'operator', 'runtime', 'local', 'cli', 'bench', 'scripts', 'examples'];
 
-/** `file: field` of unions whose discriminant is part of a foreign format, with the reason. */
+/**
+ * Exceptions: unions whose discriminant is part of a foreign format. The key is `file: field`, the value is the reason.
+ */
 const others: Readonly<Record<string, string>> = {
   'kube/client/kube-client.ts: type': 'the events of a Kubernetes watch',
 };
 
 type Member = { readonly text: string; readonly end: number };
 
-/** The `{ … }` that begins at this position; undefined when other text begins there. */
+/** The object type `{ … }` that begins at this position; undefined when there is no `{` at the position. */
 function memberAt(text: string, at: number): Member | undefined {
   if (text[at] !== '{') return undefined;
   let depth = 0;

@@ -23,7 +23,7 @@ const riddles: readonly { readonly pattern: RegExp; readonly instead: string }[]
   },
 ];
 
-/** Words that only comments must not have, because code may use them in names. */
+/** Words that are forbidden in comments only, because code may use them in names. */
 const commentRiddles: typeof riddles = [
   { pattern: /\banew\b/i, instead: '"again", or "a new …"' },
   { pattern: /\bhappenings\b|\b(?:an?|the|each|every|one|first|next) happening\b/i, instead: 'occurrence, or Event' },

@@ -19,7 +19,7 @@ function sourcesBelow(folder: string): readonly string[] {
     .filter((name) => /\.(ts|cjs|mjs)$/.test(name) && !name.includes('node_modules'));
 }
 
-/** For each of the given files, the given files that it imports. */
+/** Maps each file of `sources` to the files of `sources` that it imports. */
 function arrowsOf(sources: Sources): ReadonlyMap<string, readonly string[]> {
   return new Map(
     [...sources].map(([path, text]) => [

@@ -1,6 +1,6 @@
 /**
- * Checks that only the modules of a router, and the table that chooses it, use the router's name. Other code uses the
- * port.
+ * Checks that a router's name occurs only in the modules of that router and in the table that chooses a router. Other
+ * code uses the port.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -13,10 +13,10 @@ const modules = ['traffic/router.ts', 'traffic/by-pods.ts', 'traffic/http-route.
   (name) => `operator/${name}`,
 );
 
-/** Kinds of built-in objects with the name of a router. The name alone then does not mean the router. */
+/** Router names that are also kinds of built-in objects. Such a name alone does not show that the router is meant. */
 const alsoKinds = ['Service'];
 
-/** Lines that name a router, or compare with a router's name. */
+/** Lines that contain a router's name, or compare a value with it. */
 function namingsIn(source: string): readonly string[] {
   const own = routerNames.filter((name) => !alsoKinds.includes(name)).join('|');
   const patterns = [

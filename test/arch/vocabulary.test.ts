@@ -1,6 +1,6 @@
 /**
- * Checks that docs/vocabulary.md has every word once, with one home that exists and uses the word, and that the paths
- * and names in CONTRIBUTING.md exist.
+ * Checks that docs/vocabulary.md lists every word once and names one existing file, its home, that uses the word.
+ * Checks that the paths and names in CONTRIBUTING.md exist.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '..', '..');
 
 type Row = { readonly word: string; readonly homes: readonly string[] };
 
-/** The rows of every table whose last column is the home. */
+/** The rows of all tables. The last column of each table is the home: the file that defines the word. */
 function rowsIn(text: string): readonly Row[] {
   return text
     .split('\n')
@@ -24,7 +24,7 @@ function ticked(text: string): readonly string[] {
   return [...text.matchAll(/`([^`]+)`/g)].map(([, inside = '']) => inside);
 }
 
-/** The letters of a text in lower case, so that "warm-up" and "Warm up" are equal. */
+/** Only the letters of a text, in lower case: "warm-up" and "Warm up" give the same result. */
 function letters(text: string): string {
   return text.toLowerCase().replaceAll(/[^a-z]/g, '');
 }
@@ -118,8 +118,8 @@ describe('the paths in CONTRIBUTING.md', () => {
 describe('the recipes of CONTRIBUTING.md', () => {
   const recipes = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8').split(/^### /m).slice(1);
   /**
-   * A name in code consists of two or more words, such as `uriPattern` or `TaskName`. A field of the spec looks the
-   * same; it is found in the schema's file.
+   * Whether a text looks like a name in code, which consists of two or more words, such as `uriPattern` or `TaskName`.
+   * A field of the spec looks like a name, too; its name occurs in the schema's file.
    */
   const isName = (inside: string): boolean => /^[A-Za-z]+[a-z][A-Z]\w*$/.test(inside);
 

@@ -1,4 +1,7 @@
-/** The whole drift walk against the API server in KUBECONFIG, and a minute without writes after it. */
+/**
+ * Runs the complete drift walk against the API server in KUBECONFIG, then checks that the operator writes nothing for a
+ * minute.
+ */
 import { readFileSync } from 'node:fs';
 import { driftSuite } from '../conformance/drift/suite.ts';
 

@@ -1,4 +1,4 @@
-/** The OnnxModel suite against the API server in KUBECONFIG. */
+/** Runs the OnnxModel suite against the API server in KUBECONFIG. */
 import { onnxModelSuite } from '../conformance/onnxmodel/suite.ts';
 import { openApi } from '../support/kube-api.ts';
 

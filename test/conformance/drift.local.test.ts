@@ -1,4 +1,7 @@
-/** The drift walk against local mode's API server, in its short form: all additions, and a part of the changes. */
+/**
+ * Runs a short drift walk against local mode's API server: it makes all additions, and only some of the changes and
+ * removals.
+ */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer } from '../../local/api-server/server.ts';

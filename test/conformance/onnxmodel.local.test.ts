@@ -1,4 +1,4 @@
-/** The OnnxModel suite against local mode's API server. */
+/** Runs the OnnxModel suite against local mode's API server. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The upgrade suite on local mode's API server. */
+/** Runs the upgrade suite against local mode's API server. */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startApiServer } from '../../local/api-server/server.ts';

@@ -1,4 +1,4 @@
-/** Candidates are promoted or rejected by evidence while clients keep sending. */
+/** Candidates are promoted or rejected by what the gates measure, while clients send requests. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { smallSpec } from './given.ts';
 import { story } from './story.ts';
@@ -10,10 +10,11 @@ const judgedWithinMs = 420_000;
 
 const canary: NonNullable<OnnxModelSpec['rollout']> = {
   strategy: 'Canary',
-  // A step must not end undecided. NoFail would end after two minutes, and there may be too few requests by then to
-  // find a slow candidate.
+  // Require Pass, so that the step does not end undecided. NoFail would end the step after two minutes, when there may
+  // be too few requests to find a slow candidate.
   steps: [{ weight: 50 }, { analyze: { require: 'Pass', maxDuration: '5m' } }, { weight: 100 }],
-  // Two pods on two busy cores differ more than pods on separate nodes.
+  // The limits are wide, because the latencies of two pods on two busy cores differ more than those of pods on separate
+  // nodes.
   gates: {
     golden: { metric: 'Cosine', min: '0.999' },
     latency: [{ name: 'p95', quantile: '0.95', maxIncrease: '100%' }],
@@ -35,8 +36,8 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
 };
 
 /**
- * This takes four minutes of probes. Local mode is enough, because the sidecars and the operator are the same on a
- * cluster.
+ * Skips a story on a cluster: it needs four minutes of probes, and the sidecars and the operator are the same in local
+ * mode.
  */
 const inLocalModeAlone = ({ target }: World): string | undefined =>
   target.name === 'local mode' ? undefined : 'runs in local mode only';
@@ -63,7 +64,7 @@ describe('a canary', () => {
     async (given, when, then) => {
       await given.servingModel('linear', smallSpec({ rollout: canary }));
       await when.clientsSend('linear');
-      // The same model with another warm-up, which makes another revision that is as good.
+      // Another warm-up of the same model makes a new revision that is as good as the previous one.
       await when.specChanges('linear', { warmup: { requests: 3 } });
       await then.newRevisionServes('linear', judgedWithinMs);
       await then.historySays('linear', 'Promoted', {});

@@ -41,7 +41,7 @@ export class ChildProgram {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** Waits until it has printed text that matches. */
+  /** Waits until the program has printed text that matches. */
   async says(pattern: RegExp, withinMs: number): Promise<void> {
     const end = AbortSignal.timeout(withinMs);
     while (!pattern.test(this.#said)) {

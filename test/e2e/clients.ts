@@ -8,7 +8,7 @@ import { messageOf } from '../../api/errors.ts';
 
 export type Answer = { readonly status: number; readonly body: string };
 
-/** The request, and how to find out from the answer which revision gave it. */
+/** A request, and a check that finds the revision which answered it. */
 export type Conversation = {
   readonly path: string;
   readonly body: string;
@@ -54,8 +54,8 @@ export function send(entry: string, conversation: Conversation, agent?: Agent): 
 }
 
 /**
- * Whether the entry answers on a new connection. A cluster's nodes learn of a new Service a moment after its status
- * says that it serves; a connection that begins before that may hang for long.
+ * Whether the entry answers on a new connection. The nodes of a cluster learn of a new Service a moment after the
+ * model's status is Ready; a connection that a client opens in that moment may hang for long.
  */
 export function isReachable(entry: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -102,7 +102,7 @@ export class Clients {
     const agent = keepsConnection ? new Agent({ keepAlive: true, maxSockets: 1 }) : undefined;
     while (!this.#stopped) {
       await this.#once(keepsConnection, agent);
-      // A short pause, because the same two cores also serve, start pods and run the API server.
+      // Pause briefly, because the two cores of the test machine also run the pods and the API server.
       await new Promise((resolve) => setTimeout(resolve, 4));
     }
     agent?.destroy();

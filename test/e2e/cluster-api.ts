@@ -1,6 +1,6 @@
 /**
- * The Kubernetes API for the stories, through client-node, which is independent of our own client.
- * Owns: the few calls, on plain objects. Waiting is polling with a deadline, as a user does with kubectl.
+ * The Kubernetes API for the stories, through client-node, which is independent of our own client. Owns: a few calls on
+ * plain objects. To wait for something, it polls until a deadline.
  */
 import { request, type RequestOptions } from 'node:https';
 import {
@@ -38,8 +38,8 @@ export class ClusterApi {
   }
 
   /**
-   * Server-side apply of a definition's raw JSON: client-node would omit its defaults and enums, whose names are words
-   * of JavaScript.
+   * Server-side apply of a definition as raw JSON. client-node would omit the fields `default` and `enum`, because
+   * these names are reserved words of JavaScript.
    */
   async applyDefinition(yaml: string, name: string): Promise<void> {
     const server = this.#config.getCurrentCluster()?.server;
@@ -120,7 +120,7 @@ export function isTrue(object: Manifest | undefined, type: string): boolean {
 }
 
 /**
- * Polls until `look` returns a value.
+ * Polls until `look` returns a value other than undefined.
  * @throws Error with the result of `otherwise` when the time is over
  */
 export async function eventually<T>(

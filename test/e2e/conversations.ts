@@ -12,7 +12,9 @@ type InferAnswer = {
   readonly outputs: readonly { readonly data: readonly number[] }[];
 };
 
-/** A tensor request of the Open Inference Protocol; the answer must be the answer of `linear` or of `doubled`. */
+/**
+ * A tensor request of the Open Inference Protocol. The answer must equal what the model `linear` or `doubled` computes.
+ */
 export function tensors(name: string): Conversation {
   return {
     path: `/v2/models/${name}/infer`,
@@ -32,7 +34,10 @@ export function tensors(name: string): Conversation {
 
 type EmbeddingAnswer = { readonly data: readonly { readonly embedding: readonly number[] }[]; readonly model: string };
 
-/** Two texts with the same meaning and one with another; a sentence encoder must put the first two closer together. */
+/**
+ * Two texts with the same meaning and a third text with another meaning. The embeddings of the first two must be the
+ * closest.
+ */
 export function embeddings(name: string): Conversation {
   const input = [
     'How do I centre a box on a page?',

@@ -1,4 +1,4 @@
-/** The start of a story. */
+/** The steps that set up a story. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
@@ -8,7 +8,7 @@ import { eventually, isTrue } from './cluster-api.ts';
 import { patienceMs, type Stage } from './stage.ts';
 import { Then } from './then.ts';
 
-/** A small tensor model that every machine can serve, with the fields of `change` replaced. */
+/** The spec of a small tensor model that every machine can serve; the fields of `change` replace the defaults. */
 export function smallSpec(change: Partial<OnnxModelSpec> = {}): OnnxModelSpec {
   return {
     model: { uri: `pvc://${claimName}/linear/` },
@@ -35,7 +35,7 @@ export class Given {
     this.#stage = stage;
   }
 
-  /** A Gateway that accepts requests: HTTP on port 8080. */
+  /** Creates a Gateway for HTTP on port 8080 and waits until it accepts requests. */
   async gateway(name: string): Promise<void> {
     const { world, namespace } = this.#stage;
     const named = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace, name };
@@ -53,7 +53,7 @@ export class Given {
     );
   }
 
-  /** A model that is ready. */
+  /** Applies a model and waits until it is ready. */
   async servingModel(name: string, spec: OnnxModelSpec = smallSpec()): Promise<void> {
     await this.#stage.apply(name, spec);
     await new Then(this.#stage).isReady(name);

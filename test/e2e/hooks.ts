@@ -1,4 +1,4 @@
-/** Ends what the stories started, after the last one or on a signal. Loaded by mocha's `--require`. */
+/** Ends everything that the stories started, after the last story or on a signal. Loaded by mocha's `--require`. */
 import { systemClock } from '../../lib/clock.ts';
 import { exitCodes, signalHandler } from '../../lib/lifecycle.ts';
 import { closeWorld } from './story.ts';

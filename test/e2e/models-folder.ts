@@ -1,6 +1,6 @@
 /**
- * The folder behind the stories' claim: one model per folder, good ones and bad ones.
- * Owns: its content. `linear` and `doubled` give different answers, so that a client can tell which one answered.
+ * The folder that the stories' claim contains. Each of its folders has one good or bad model. Owns: the content.
+ * `linear` and `doubled` give different answers, so that a client can tell which one answered.
  */
 import { chmod, cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
@@ -35,8 +35,8 @@ export async function fillModelsFolder(
 }
 
 /**
- * Gives the same answers as `linear`, but tens of milliseconds later, because it multiplies large matrices and ignores
- * the result.
+ * Gives the same answers as `linear`, but takes tens of milliseconds longer: it also multiplies large matrices, whose
+ * product is not part of the answer.
  */
 function sluggish(): Model {
   const { graph, ...model } = matmul(1);
@@ -110,7 +110,7 @@ function greedy(): Model {
   };
 }
 
-/** Everyone may read the files, because pods run as another user than the stories. */
+/** Makes the files readable for every user, because the pods and the stories run as different users. */
 async function makeReadable(path: string): Promise<void> {
   if (!(await stat(path)).isDirectory()) return chmod(path, 0o644);
   await chmod(path, 0o755);

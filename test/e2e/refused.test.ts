@@ -1,4 +1,7 @@
-/** A revision that cannot serve is given up; the serving one is not affected, and the status gives the reason. */
+/**
+ * The operator gives up a revision that cannot serve. The serving revision is not affected, and the status gives the
+ * reason.
+ */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { story } from './story.ts';
 import { claimName } from './target.ts';
@@ -10,7 +13,7 @@ type Row = {
   readonly words: RegExp;
 };
 
-/** How long the operator waits before it gives up because of trouble that may be temporary. */
+/** A short time after which the operator gives up a revision because of trouble that may be temporary. */
 const soon = { progressDeadline: '15s' };
 
 // prettier-ignore
@@ -22,10 +25,11 @@ const rows: readonly Row[] = [
     reason: 'InvalidModel', words: /model\.onnx/ },
   { name: 'whose file is missing', change: { model: { uri: `pvc://${claimName}/nowhere/` },
       rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
-  // `prepare` measures a trial and reports it; the kernel's limit may kill the trial first.
+  // `prepare` measures the memory of a trial run and reports ModelTooLarge, unless the kernel kills the trial run
+  // first.
   { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
     reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
-  // Each worker has its own heap and session. The checks before the start do not count them, so the kernel kills the
+  // The checks before the start do not count the heap and the session of each worker, so the kernel kills the
   // container.
   { name: 'that is killed for its memory', change: { execution: { workers: 64 },
       memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },

@@ -8,14 +8,14 @@ import type { Clients } from './clients.ts';
 import { eventually, type Manifest } from './cluster-api.ts';
 import type { World } from './world.ts';
 
-/** Enough time for loading, warm-up and a rollout's settling on a machine with two busy cores. */
+/** Enough time to load a model, warm it up and finish a rollout on a machine with two busy cores. */
 export const patienceMs = 120_000;
 
 export class Stage {
   readonly world: World;
   readonly namespace: string;
   readonly specs = new Map<string, OnnxModelSpec>();
-  /** The revision that served a model at the story's last look. */
+  /** For each model, the revision that was stable when the story last read the status. */
   readonly stable = new Map<string, string>();
   clients: Clients | undefined;
 
@@ -34,7 +34,7 @@ export class Stage {
     return found as OnnxModel | undefined;
   }
 
-  /** Waits until the model, at its latest generation, satisfies `look`. */
+  /** Waits until the status is for the model's latest generation and `look` returns a value. */
   async until<T>(
     what: string,
     name: string,
@@ -75,7 +75,7 @@ export class Stage {
     return this.world.api.list({ apiVersion: 'v1', kind: 'Pod' }, this.namespace, `${labels.model}=${name}`);
   }
 
-  /** The current models and pods as text, for the message of a failure. */
+  /** The current models and pods as text, for the message of a failed story. */
   async describe(): Promise<string> {
     const lines: string[] = [];
     for (const name of this.specs.keys()) {

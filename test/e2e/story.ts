@@ -1,7 +1,6 @@
 /**
- * The language of the stories: given, when, then.
- * Owns: the words. The steps of each word are in the word's own file. Every story runs in a namespace of its own, which
- * is removed at the end, also after a failure.
+ * The functions with which stories are written: given, when, then. The steps of each are in given.ts, when.ts and
+ * then.ts. Every story runs in a namespace of its own, which is removed at the end, also after a failure.
  */
 import { World } from './world.ts';
 import { Given } from './given.ts';
@@ -36,7 +35,7 @@ export function story(name: string, tell: Tale, needs?: (world: World) => string
       process.stdout.write(`      (skipped: ${lacking})\n`);
       this.skip();
     }
-    // Start the operator again, because a failed story may have stopped it.
+    // Start the operator, because an earlier story may have stopped it and then failed.
     here.startOperator();
     const stage = new Stage(here, await here.makeNamespace());
     try {

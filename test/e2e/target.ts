@@ -1,7 +1,6 @@
 /**
- * The target of the end-to-end stories: local mode or a real cluster. The stories do not depend on which.
- * Owns: the port. All differences between the two are behind it: how the control plane starts and how a folder becomes
- * a claim.
+ * The target of the end-to-end stories: local mode or a real cluster. Owns: the port, which hides the differences from
+ * the stories: how the control plane starts, and how a folder becomes a claim.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
 
@@ -17,7 +16,7 @@ export interface Target {
   offerModels(namespace: string): Promise<void>;
   /** Removes what `offerModels` made outside the namespace. */
   withdrawModels(namespace: string): Promise<void>;
-  /** The last output of its processes, shown when a story fails. */
+  /** The last lines of output of the target's processes, printed when a story fails. */
   lastLines(): string;
   close(): Promise<void>;
 }

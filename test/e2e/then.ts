@@ -1,4 +1,4 @@
-/** The observations of a story. Each waits, because a cluster needs time. */
+/** The checks of a story. Each check waits until it holds, because a cluster needs time. */
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -24,7 +24,7 @@ export class Then {
     this.#stage = stage;
   }
 
-  /** Ready at the latest generation, with all desired pods and an address. */
+  /** The model is ready at its latest generation, with all desired pods and an address. */
   async isReady(name: string): Promise<void> {
     const stable = await this.#stage.until('ready', name, (model) => {
       const { status } = model;
@@ -52,7 +52,7 @@ export class Then {
     });
   }
 
-  /** The rollout rests at the candidate's share, and from then on that share of answers comes from it. */
+  /** The rollout is paused at this weight, and from then on the candidate gives `weight` percent of the answers. */
   async candidateGets(name: string, weight: number, { requests = 1_500 } = {}): Promise<void> {
     const candidate = await this.#stage.until(`${weight}% for the candidate`, name, (model) => {
       const { status } = model;
@@ -65,7 +65,10 @@ export class Then {
     await this.#sharesAre(new Map([[candidate, weight]]), requests);
   }
 
-  /** The rollout rests while both revisions answer; kept connections stay with their pod. */
+  /**
+   * The rollout is paused, and both revisions answer. It does not check shares, because a client that keeps its
+   * connection keeps its pod.
+   */
   async bothRevisionsAnswer(name: string): Promise<void> {
     const candidate = await this.#stage.until('a share for the candidate', name, (model) => {
       const { status } = model;
@@ -97,8 +100,8 @@ export class Then {
   }
 
   /**
-   * Proxies apply new weights a moment after their controller accepted them. After that only random variation remains;
-   * five standard deviations are allowed.
+   * Proxies apply new weights a moment after the gateway controller has accepted the route. After that only random
+   * variation remains; five standard deviations are allowed.
    */
   async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
     const { clients } = this.#stage;
@@ -125,7 +128,7 @@ export class Then {
     }
   }
 
-  /** The route has these weights again, and an Event reports that they were restored. */
+  /** The route has these weights again, and an Event reports that the operator restored them. */
   async driftIsPutBack(name: string, weights: readonly number[]): Promise<void> {
     const { namespace, world } = this.#stage;
     await eventually('the weights to be restored', patienceMs, async () => {
@@ -143,8 +146,8 @@ export class Then {
   }
 
   /**
-   * The new revision was given up for `reason`, with a matching message, and the previous one keeps serving. Several
-   * reasons may be given when two checks compete.
+   * The new revision was given up for `reason`, with a matching message, and the previous one keeps serving. The caller
+   * gives several reasons if either of two checks may fail first.
    */
   async changeWasRefused(
     name: string,
@@ -168,7 +171,7 @@ export class Then {
     assert.notEqual(model.status?.candidate?.revision, this.#stage.stable.get(name));
   }
 
-  /** The latest line of the history: how the last rollout ended, and its verdicts. */
+  /** The latest entry of the history has this outcome and these verdicts of gates. */
   async historySays(name: string, outcome: string, gates: Readonly<Record<string, string>>): Promise<void> {
     const latest = (await this.#stage.model(name))?.status?.history?.[0];
     assert.equal(latest?.outcome, outcome);
@@ -209,7 +212,7 @@ export class Then {
     );
   }
 
-  /** The status shows what the pods run, as their sidecars report it. */
+  /** The status has the provider, precision and digest that the pods' sidecars report. */
   async statusShowsWhatRuns(
     name: string,
     want: { readonly provider: string; readonly precision: string },
@@ -222,7 +225,7 @@ export class Then {
     assert.match(stable.digest ?? '', /^sha256:[0-9a-f]{64}$/);
   }
 
-  /** The model has at least as many new ready pods as the given ones. */
+  /** The model has at least as many new ready pods as there are names in `predecessors`. */
   async successorsAreReady(name: string, predecessors: readonly string[]): Promise<void> {
     await eventually(`successors of ${predecessors.join(', ')}`, patienceMs, async () => {
       const ready = (await this.#stage.pods(name)).filter(

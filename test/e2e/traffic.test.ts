@@ -1,10 +1,10 @@
-/** Two revisions share the traffic: by the exact weights of a route, or by their pods. */
+/** Two revisions share the traffic by the exact weights of a route, or by their numbers of pods. */
 import { smallSpec } from './given.ts';
 import { story } from './story.ts';
 import type { World } from './world.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 
-/** The answers do not change, so that only the traffic is tested. */
+/** A change that makes a new revision with the same answers, so that only the traffic is tested. */
 const otherRevision = { batching: { maxBatchSize: 2 } };
 const stepping: OnnxModelSpec['rollout'] = {
   strategy: 'Canary',

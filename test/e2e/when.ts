@@ -16,7 +16,7 @@ export class When {
     this.#stage = stage;
   }
 
-  /** A user applies a changed spec: the fields of `change` replace the old ones. */
+  /** A user applies a changed spec: the fields of `change` replace the fields of the current spec. */
   async specChanges(name: string, change: Partial<OnnxModelSpec>): Promise<void> {
     const before = this.#stage.specs.get(name);
     assert.ok(before, `${name} was not applied`);
@@ -31,7 +31,7 @@ export class When {
     await this.requestsWereAnswered(20);
   }
 
-  /** Waits until clients have this many results, including failed requests. */
+  /** Waits until clients have `count` results, including failed requests. */
   async requestsWereAnswered(count: number): Promise<void> {
     const { clients } = this.#stage;
     assert.ok(clients, 'no clients send');
@@ -54,7 +54,7 @@ export class When {
     await this.#changeRollout(name, { resumeStep });
   }
 
-  /** A user gives the candidate up. */
+  /** A user aborts the candidate. */
   async candidateIsAborted(name: string): Promise<void> {
     const abortRevision = await this.#stage.until('a candidate', name, ({ status }) => status?.candidate?.revision);
     await this.#changeRollout(name, { abortRevision });
@@ -85,7 +85,7 @@ export class When {
     await this.#stage.world.stopOperator();
   }
 
-  /** The operator dies while pods of a new revision start. */
+  /** Waits until pods of a new revision exist, then kills the operator. */
   async operatorIsKilledMidway(name: string): Promise<void> {
     const stable = this.#stage.stable.get(name);
     await eventually('pods of a new revision', patienceMs, async () => {
@@ -101,7 +101,7 @@ export class When {
 
   /**
    * Deletes every pod of the model and waits until the pods are gone.
-   * @returns names of those pods
+   * @returns names of the deleted pods
    */
   async everyPodIsDeleted(name: string): Promise<readonly string[]> {
     const doomed = (await this.#stage.pods(name)).map((pod) => pod.metadata?.name ?? '');

@@ -1,7 +1,7 @@
 /**
  * The environment of the stories: a target, an operator that runs outside the target, and a folder of models.
- * Owns: starting these once and ending them at the end, and the namespaces. Every story has its own namespace under
- * Restricted Pod Security, so that pod templates cannot need more rights than that.
+ * Owns: starting all three once and ending them after the last story, and the namespaces. Every story has its own
+ * namespace, which enforces the Pod Security level Restricted: a pod template that needs more rights fails.
  */
 import { readFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -72,7 +72,7 @@ export class World {
     });
   }
 
-  /** A namespace with the claim of models in it. */
+  /** Creates a namespace with the claim of models. */
   async makeNamespace(): Promise<string> {
     this.#namespaces += 1;
     const name = `story-${process.pid}-${this.#namespaces}`;
@@ -106,7 +106,10 @@ export class World {
     return this.#operator.stop();
   }
 
-  /** Kills the operator as a node crash does: it does not finish its work and does not release its Lease. */
+  /**
+   * Kills the operator with SIGKILL, as in a crash of its node: it does not finish its work and does not release its
+   * Lease.
+   */
   killOperator(): Promise<void> {
     return this.#operator.kill();
   }

@@ -1,8 +1,9 @@
 /**
- * The controller's parts while a real kube-apiserver and etcd are killed, disconnected and compacted.
+ * The controller's parts while the test kills a real kube-apiserver and etcd, cuts connections to them, and compacts
+ * etcd.
  *
- * Needs KUBEBUILDER_ASSETS, a folder with etcd and kube-apiserver, which the test starts and kills. A cluster of
- * KUBECONFIG is not used, because it must not be killed. Skipped without KUBEBUILDER_ASSETS.
+ * Needs KUBEBUILDER_ASSETS, a folder with the programs etcd and kube-apiserver, and is skipped without it. It does not
+ * use the cluster of KUBECONFIG, because that must not be killed.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -22,7 +23,7 @@ describe('a real API server that is killed', function () {
   this.timeout(180_000);
   let server: RealApiServer;
   let proxy: TcpProxy;
-  /** Connects through the proxy; the client of the test itself connects directly. */
+  /** Connects through the proxy. `hand`, with which the test makes changes, connects directly. */
   let client: HttpKubeClient;
   let hand: HttpKubeClient;
   let watching: Watching;
@@ -52,7 +53,7 @@ describe('a real API server that is killed', function () {
     for (const { metadata } of (await hand.list(probes, { namespace })).items) await hand.delete(probes, metadata);
     await hand.create(probes, probe('a'));
     watching = await follow(client, 4000);
-    // This object is created after the list, so the watch is open once its event arrives.
+    // The reflector has listed already, so an event of a later object shows that its watch is open.
     await hand.create(probes, probe('w'));
     await eventually('the watch', () => watching.told.includes('added w'));
   });
@@ -92,7 +93,7 @@ describe('a real API server that is killed', function () {
     await put('after');
     await hand.delete(probes, probe('before').metadata);
     for (const what of ['added before', 'added after', 'deleted before']) await isTold(what);
-    // Sort the changes: after a new list, deletions are reported first; after a resumed watch, they are not.
+    // Sort the changes, because their order differs: a new list reports deletions first, a resumed watch does not.
     assert.deepEqual(watching.told.toSorted(), ['added a', 'added after', 'added before', 'added w', 'deleted before']);
   });
 
@@ -128,7 +129,7 @@ describe('a real API server that is killed', function () {
     const overlaps: number[] = [];
     const look = setInterval(() => overlaps.push([...current].filter((term) => term.isCurrent()).length), 5);
     const replica = async (identity: string): Promise<void> => {
-      // A real process that loses its lease exits and is restarted; here it campaigns again.
+      // A real process that loses its lease exits and is restarted. The test campaigns again instead.
       while (!stop.signal.aborted) {
         const elector = new LeaderElector({
           client: hand,

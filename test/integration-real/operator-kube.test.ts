@@ -2,7 +2,7 @@
  * The controller's parts against a real kube-apiserver.
  *
  * Needs KUBECONFIG (any cluster; the test creates and removes its own namespace and CRD), or KUBEBUILDER_ASSETS (a
- * folder with etcd and kube-apiserver, which the test starts and ends). Skipped when neither is set.
+ * folder with the programs etcd and kube-apiserver, which the test starts and ends). Skipped when neither is set.
  */
 import { describeKubeParts } from '../support/kube-parts-suite.ts';
 import { clientOf } from '../support/probes.ts';

@@ -1,6 +1,7 @@
 /**
- * The operator's process with an older CRD. A real API server refuses its statuses: invalid values with 422, unknown
- * fields with 400. The operator backs off, creates no children meanwhile, and continues after an upgrade of the CRD.
+ * The operator's process on an API server that has an older CRD. The API server refuses the operator's status writes:
+ * invalid values with 422, unknown fields with 400. The operator backs off, does not create children meanwhile, and
+ * continues after an upgrade of the CRD.
  *
  * Needs KUBEBUILDER_ASSETS. No controller manager runs, so no pods are created.
  */
@@ -29,7 +30,7 @@ const waitMs = 60_000;
 /** Tolerance for the precision of timers and of the audit log. */
 const toleranceMs = 100;
 
-/** The differences between the status schema of an earlier CRD and the current one. */
+/** Changes that turn the current status schema into an older one, and the code of the refusal (absent: 422). */
 const older: readonly (readonly [name: string, change: (status: Json) => void, code?: number])[] = [
   [
     'lacks a field',

@@ -1,6 +1,6 @@
 /**
- * The operator's process against a real API server: children of a model, recovery after the API server and etcd were
- * killed, leader election between two replicas, and no writes without a change.
+ * The operator's process against a real API server. It creates the children of a model, recovers after the API server
+ * and etcd were killed, elects a leader between two replicas, and writes nothing while nothing changes.
  *
  * Needs KUBEBUILDER_ASSETS. No controller manager runs, so no pods are created and a revision stays in Preparing.
  */
@@ -44,7 +44,10 @@ describe('the operator against a real API server', function () {
     return child;
   }
 
-  /** Waits until the Deployment of the status's candidate exists. @returns the candidate's revision */
+  /**
+   * Waits until the status has a candidate (other than the revision `not`) and its Deployment exists.
+   * @returns the candidate's revision
+   */
   async function candidate(name: string, not?: string): Promise<string> {
     let revision: string | undefined;
     await eventually(
@@ -107,7 +110,7 @@ describe('the operator against a real API server', function () {
       `/api/v1/namespaces/default/services/ranker-${revision}`,
       '/api/v1/namespaces/default/services/ranker',
     ]) {
-      // The operator writes the status first, then the children, one after the other.
+      // Wait for each child: the operator writes the status first, then the children one after the other.
       await eventually(path, async () => (await api('GET', path)).status === 200, waitMs);
     }
   });

@@ -1,6 +1,5 @@
 /**
- * Upgrades objects of an earlier operator on a real API server. No controller manager runs, so only the test creates
- * pods.
+ * Runs the upgrade suite against a real API server. No controller manager runs, so only the test creates pods.
  *
  * Needs KUBEBUILDER_ASSETS.
  */

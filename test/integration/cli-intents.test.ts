@@ -1,4 +1,7 @@
-/** The commands `kubectl-onnx promote` to `undo` against local mode's API server. The test plays the operator. */
+/**
+ * The commands of `kubectl-onnx` that change a rollout, from `promote` to `undo`, against local mode's API server. The
+ * test plays the operator.
+ */
 import assert from 'node:assert/strict';
 import type { Claim } from '../../api/conditions.ts';
 import { labels } from '../../api/names.ts';
@@ -39,7 +42,7 @@ describe('kubectl-onnx intents', () => {
     (api.get('ml', name).metadata as { managedFields?: readonly { readonly manager: string }[] }).managedFields?.map(
       ({ manager }) => manager,
     ) ?? [];
-  /** Writes the same status again with changes, for the current generation. */
+  /** Writes the model's last status again, with the fields of `more` replaced, for the current generation. */
   const sayAgain = (name: string, more: Partial<OnnxModelStatus>, claims: readonly Claim[]): void => {
     const { observedGeneration: _old, ...status } = model(name).status ?? { observedGeneration: -1 };
     api.say('ml', name, { ...status, ...more, claims });
@@ -252,7 +255,7 @@ describe('kubectl-onnx intents', () => {
         object as unknown as NewObject,
       );
     }
-    /** First revision A was promoted, then B; C was given up. */
+    /** A model whose history has three rollouts: A was promoted, then B was promoted, then C was given up. */
     function withHistory(): string {
       const name = newModel();
       remember(name, A, 1, { model: { uri: uri(A) }, execution: { precision: 'Source' } });

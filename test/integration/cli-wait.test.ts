@@ -108,7 +108,8 @@ describe('kubectl-onnx wait', () => {
         lines(),
         /Progressing: NotObserved: waiting for the operator to observe generation 2 \(observed: 1\)/,
       );
-      // The status is for the new generation, but the condition Ready is still for the previous one: it must not count.
+      // Raise only the status's observedGeneration. The condition Ready is still for the previous generation and must
+      // not count.
       const model = api.get('ml', name);
       api.server.objects.updateStatus(
         { apiVersion: model.apiVersion, plural: 'onnxmodels' },
@@ -192,7 +193,7 @@ describe('kubectl-onnx wait', () => {
     const { code } = waiting(name, '--timeout', '2s');
     assert.equal(await code, 2);
     off();
-    // The back-off is 200 ms, doubled each time, with jitter down to one half: at most 5 tries fit into 2 s.
+    // The waits are 200 ms, 400 ms, 800 ms and so on, and jitter may halve each wait, so at most 5 tries fit into 2 s.
     assert.ok(asked >= 2 && asked <= 5, `${asked} tries`);
   });
 

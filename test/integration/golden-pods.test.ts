@@ -1,6 +1,6 @@
 /**
- * The checks before traffic, with whole pods: prepare, runtime and sidecar run as processes, and the operator evaluates
- * their termination messages and reports.
+ * The checks before traffic, with complete pods: prepare, runtime and sidecar run as processes. The operator's code
+ * evaluates their termination messages and reports.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';

@@ -22,8 +22,8 @@ describe('a process that is slow to end', function () {
       child.kill('SIGINT');
       child.kill('SIGINT');
       assert.equal((await lines.next()).value, 'ending');
-      // Wait longer than the window in which a second signal is ignored: the process prints nothing when that window
-      // ends.
+      // The process ignores a second signal for `oneKeystrokeMs` and prints nothing when that time is over, so wait
+      // longer.
       await systemClock.sleep(oneKeystrokeMs * 2);
       assert.equal(child.exitCode, null);
       child.kill('SIGINT');

@@ -56,13 +56,13 @@ async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   await kubectl.ok(['create', 'namespace', 'work']);
   await kubectl.ok(['create', '-f', '-'], definition);
   await kubectl.ok(['wait', '--for=condition=Established', 'crd/onnxmodels.onnx-operator.dev', '--timeout=10s']);
-  // This command reads the list of types again. Other commands use the list that was cached before the definition
-  // existed.
+  // api-resources reads the list of types again. Other commands would use the list that kubectl cached before the
+  // definition existed.
   await kubectl.ok(['api-resources', '-o', 'name']);
   return { server, kubectl, version };
 }
 
-/** A port on which no process listens. */
+/** A port of the loopback interface on which no process listens. */
 async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');

@@ -25,7 +25,9 @@ function widget(name: string, spec: Readonly<Record<string, unknown>>): string {
   });
 }
 
-/** A container that logged two lines; with `follow` the stream continues until the client closes it. */
+/**
+ * The log of a container that has written two lines. With `follow`, the stream stays open until the client closes it.
+ */
 const logs: LogSource = {
   read(pod, options) {
     if (pod.name !== 'talker') return undefined;
@@ -40,7 +42,7 @@ const logs: LogSource = {
 
 type Target = { readonly server: LocalApiServer; readonly kubectl: Kubectl };
 
-/** @param ends gets a function for everything that must be ended, as soon as it is started */
+/** @param ends collects clean-up functions, one for each thing that was started */
 async function prepare(version: KubeVersion, ends: Ends): Promise<Target> {
   const server = await startApiServer({ clock: systemClock, logger: silentLogger, logs });
   const folder = mkdtempSync(join(tmpdir(), 'local-kubectl-'));

@@ -16,12 +16,12 @@ import { systemClock } from '../../lib/clock.ts';
 import type { StoredPod } from '../../local/kubelet/pod.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** The Unix user `nobody:` of Debian. */
+/** The user id of Debian's unprivileged user `nobody:`. */
 const unprivileged = 65534;
 
 type Options = { readonly uid?: number; readonly operator?: boolean };
 
-/** A started local mode and its output. */
+/** A process of local mode, and its output. */
 class Local {
   readonly child: ChildProcess;
   stdout = '';
@@ -94,7 +94,7 @@ class Client {
 
   /** A pod with one container that writes its own process id and keeps running. */
   async createPod(name: string): Promise<void> {
-    // The shell gets `$$` as `$`, because Kubernetes replaces $(NAME) and $$ in commands.
+    // Write `$$$$` for the shell's `$$`, because Kubernetes replaces $(NAME) and $$ in commands.
     const container = {
       name: 'main',
       image: `onnx-operator/runtime:${packageJson.version}`,
@@ -179,8 +179,7 @@ describe('npm run local', function () {
     const [, group = ''] = /^NSpgid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
     const folders = readdirSync(tmpdir()).filter((name) => readsProcesses(join(tmpdir(), name), group));
     assert.equal(folders.length, 1);
-    // Under npm one Ctrl-C arrives twice: once from the terminal, and once from npm, which forwards the signal that it
-    // got.
+    // Under npm one Ctrl-C arrives twice: from the terminal, and from npm, which forwards its own signal.
     one.child.kill('SIGINT');
     assert.equal(await one.end('SIGINT'), 0);
     assert.equal(one.stdout.split('\n').length, 2);

@@ -226,7 +226,7 @@ describe('local workloads', () => {
     world.objects.list(endpointSlicesPath, { labels: { 'kubernetes.io/service-name': service } })[0] as EndpointSlice;
 
   it('tries another pod when one refuses the connection', async () => {
-    // No process listens in the second pod, and the pod has no probe.
+    // The second pod counts as ready, because it has no probe, but no process listens in it.
     deploy('half', { replicas: 1 });
     world.createPod('half-dead', [{ args: ['stay'] }], {}, { app: 'half' });
     const service = world.createService('half', { app: 'half' });
@@ -299,7 +299,7 @@ describe('local workloads', () => {
   });
 
   it('reports a port that it cannot bind, and continues', async () => {
-    // Use an address of this test run alone, because another run may be in progress on this machine.
+    // Use an address that only this test run uses, because another run may be in progress on this machine.
     const address = `127.97.${process.pid % 250}.${1 + (process.hrtime()[1] % 250)}`;
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(8080, address, resolve));

@@ -1,4 +1,4 @@
-/** Report pulls over real sockets while other pods accept connections but never send a report. */
+/** Pulls of reports over real sockets, from healthy pods and from pods that never send a report. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -42,7 +42,7 @@ class Addresses {
   }
 }
 
-/** Pods that do not answer. Without `server` connections are refused; the other servers accept them. */
+/** Ways in which pods do not send a report. Absent `server`: connections are refused. */
 // prettier-ignore
 const misbehaviour: readonly { readonly name: string; readonly server?: () => Server | net.Server }[] = [
   { name: 'accept and send no answer', server: () => net.createServer() },
@@ -97,7 +97,8 @@ describe('report pulls while another model has hostile pods', () => {
         await eventually('a report of every pod that answers', () =>
           honest.every(({ uid }) => puller.latest(uid) !== undefined),
         );
-        // Healthy pods did not wait for the deadlines of hostile pods: most hostile pods were not pulled yet.
+        // At most 4 pulls of hostile pods have reached their deadline, so healthy pods did not wait for the hostile
+        // ones.
         assert.ok(hostile.filter(({ uid }) => puller.silence(uid) === 'no answer within 2000 ms').length <= 4);
         assert.ok(hostile.every(({ uid }) => puller.latest(uid) === undefined));
         assert.match(await registry.metrics(), /onnx_operator_report_pulls_total\{outcome="Report"\} 5/);

@@ -1,6 +1,7 @@
 /**
- * Operators of several shards against local mode's API server, killed at random: two operators never handle one model
- * at once, and each model is handled again. Lease times are a tenth of the real ones; reconciliation is a write.
+ * Operators of several shards against local mode's API server, killed at random. Two operators never handle one model
+ * at the same time, and after each kill every model is handled again. Lease times are shorter than in production, and a
+ * pass only writes an annotation.
  */
 import assert from 'node:assert/strict';
 import { aborted } from '../../lib/abort.ts';
@@ -26,7 +27,7 @@ const namespace = 'ml';
 const names = Array.from({ length: 24 }, (_, i) => `m-${i}`);
 const times = { leaseMs: 2000, renewDeadlineMs: 1400, retryMs: 150 };
 
-/** Who handles each model now, and who handled it last. */
+/** Records which operators handle each model now, which operator handled it last, and violations. */
 class Book {
   readonly #inHand = new Map<string, Set<Operator>>();
   readonly last = new Map<string, Operator>();
@@ -38,7 +39,7 @@ class Book {
     this.check(key, operator);
   }
 
-  /** A pass of an operator whose term is over may still run: it can no longer write. */
+  /** Ignores operators that no longer lead: their passes may still run, but can no longer write. */
   check(key: string, operator: Operator): void {
     if (!operator.leads) return;
     for (const other of this.#inHand.get(key) ?? [])
@@ -52,7 +53,9 @@ class Book {
   }
 }
 
-/** One process: watches, queue, workers and election, as operator/main.ts puts them together. */
+/**
+ * An operator as one process would run it: watches, queue, controller and election, connected as in operator/main.ts.
+ */
 class Operator {
   readonly name: string;
   readonly shard: Shard;
@@ -78,23 +81,23 @@ class Operator {
     return this.#term?.isCurrent() === true;
   }
 
-  /** As by SIGTERM: passes end, then the Lease is released. */
+  /** As after SIGTERM: passes end, then the Lease is released. */
   stop(): void {
     this.#stop.abort();
   }
 
-  /** As by SIGKILL: no request is answered any more, and the Lease is not released. */
+  /** As after SIGKILL: all requests fail from now on, and the Lease is not released. */
   kill(): void {
     this.#state = 'dead';
     this.#stop.abort();
   }
 
-  /** Renewals get no answer, all else works: the process goes on with its passes until its fence stops it. */
+  /** Only renewals of the Lease fail from now on. The operator continues its passes until its fence refuses writes. */
   cutOffFromLease(): void {
     if (this.#state === 'alive') this.#state = 'without lease';
   }
 
-  /** The client, whose calls fail while `isCut`. */
+  /** A client that fails every call while `isCut` returns true, and otherwise calls `client`. */
   #breakable(client: HttpKubeClient, isCut: () => boolean): KubeClient {
     return new Proxy(client, {
       get: (target, name) => {
@@ -135,7 +138,7 @@ class Operator {
           const model = watches.model(key);
           if (model === undefined) return { recheckMs: 1000 };
           const { name } = model.metadata;
-          // Several writes with time in between, as of a real pass.
+          // Write several times with pauses, as a real pass does.
           for (let i = 0; i < 3; i += 1) {
             const { leads } = this;
             await fenced.patchMetadata(onnxModels, { name, namespace }, { annotations: { 'test/by': this.name } });
@@ -197,7 +200,7 @@ describe('operators of several shards', function () {
     return operator;
   }
 
-  /** Waits until each model was handled, from now on, by the leader of its shard among `of`. */
+  /** Waits until the leaders of `of` shards have handled each model again. */
   async function allHandled(of: number): Promise<void> {
     book.last.clear();
     await eventually(
@@ -216,7 +219,7 @@ describe('operators of several shards', function () {
     const random = randomFrom(7);
     const shards = [0, 1, 2].map((index) => ({ index, of: 3 }));
     const running = shards.map((shard) => start(shard));
-    // A second replica of each shard stands by.
+    // Start a second replica of each shard as a standby.
     running.push(...shards.map((shard) => start(shard)));
     await allHandled(3);
     for (let round = 0; round < 14; round += 1) {

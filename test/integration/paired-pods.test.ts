@@ -1,6 +1,7 @@
 /**
- * Paired service times with whole pods: the candidate's sidecar sends golden inputs to both revisions and replays
- * stable's requests. This does not change the traffic counts of either revision, and the load stays within its limit.
+ * Paired service times with complete pods: the candidate's sidecar sends golden inputs to both revisions and replays
+ * stable's requests. Neither changes the traffic counts of a revision, and the load of the probes stays within its
+ * limit.
  */
 import assert from 'node:assert/strict';
 import type { Histogram, PairSource, Report } from '../../api/report.ts';
@@ -64,7 +65,8 @@ describe('paired service times', () => {
       counted.reduce((sum, [, n]) => sum + n, 0),
       pairs?.paired.Probe,
     );
-    // The model has four times as many layers, so most ratios are well above 1. Bucket 198 contains the ratio 1.
+    // The candidate's model has four times as many layers as stable's, so most ratios are well above 1. Bucket 198
+    // contains the ratio 1.
     assert.ok(
       counted.filter(([bucket]) => Number(bucket) > 198).reduce((sum, [, n]) => sum + n, 0) >= 4,
       JSON.stringify(counted),

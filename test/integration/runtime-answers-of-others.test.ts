@@ -1,4 +1,4 @@
-/** The answer to a request does not depend on other requests, and the server reports why it does not batch. */
+/** The answer to a request does not depend on other requests, and a server that does not batch reports the reason. */
 import assert from 'node:assert/strict';
 import { ask, inputOf, jsonOf } from '../support/infer-client.ts';
 import { endServers, startServer, type RunningServer } from '../support/model-server.ts';

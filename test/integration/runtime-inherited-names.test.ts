@@ -1,6 +1,5 @@
 /**
- * A client may send names that every JavaScript object inherits, wherever a name is allowed: the answer is 4xx, not
- * 500.
+ * A client that sends a name which every JavaScript object inherits, wherever a name is allowed, gets a 4xx, not a 500.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -11,7 +10,7 @@ import { matmul } from '../support/onnx-models.ts';
 
 const infer = '/v2/models/m/infer';
 const bodyOf = (value: unknown): Ask => ({ body: JSON.stringify(value) });
-/** The body is JSON text, so that `__proto__` is a separate field. */
+/** Write the body as JSON text: in an object literal, `__proto__` would set the prototype instead of a field. */
 const field = (name: string, value: unknown): string =>
   `{${JSON.stringify(name)}:${JSON.stringify(value)},"inputs":[${JSON.stringify(inputOf([1, 2, 3, 4]))}]}`;
 

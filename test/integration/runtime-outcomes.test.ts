@@ -1,4 +1,4 @@
-/** Failures that a client can cause count as the client's, over HTTP and in the candidate's gates. */
+/** Failures that a client can cause count as errors of the client, over HTTP and in the candidate's gates. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { Traffic } from '../../api/report.ts';

@@ -97,7 +97,7 @@ describe('fetching a model over http', () => {
     world.server.on = (request, response) =>
       request.url === '/l/m.onnx' && world.server.asked.length === 1 ? cutAfter(response, content, 40_000) : false;
     const folderOf = folderDigest([{ path: 'm.onnx', digest }]);
-    // The digest of the only file is known here, so the download may resume; with only a weak ETag it may not.
+    // With a known digest of the only file, a download may resume; with a weak ETag and no digest, it may not.
     world.server.etags.set('/m.onnx', 'W/"1"');
     assert.deepEqual(
       await bytesOf(
@@ -225,7 +225,7 @@ describe('fetching a model over http', () => {
     );
     const uri = `${world.server.origin.replace('//', '//user:hunter2@')}/m.onnx?token=hunter2`;
     const fetched = world.fetchFrom({ uri, digest });
-    // The other server must be closed even if the test fails.
+    // Ignore the error here, so that the other server is closed even if the test fails.
     await fetched.catch(() => {});
     await other.stop();
     const got = await fetched;

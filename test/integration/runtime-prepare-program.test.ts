@@ -1,4 +1,7 @@
-/** The init container as a process: termination message, exit code, and what remains when it is killed. */
+/**
+ * The init container as a process: its termination message, its exit code, and the files that it leaves when it is
+ * killed.
+ */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,6 @@
-/** The child process of a trial. Every way in which a model can make it fail is reported as an outcome. */
+/**
+ * The child process of a trial run. When a model makes it fail, in whatever way, the failure is reported as an outcome.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -130,7 +132,8 @@ describe('a trial', () => {
     };
 
     it('serves a model that crashes on generated inputs, with a note', async () => {
-      // Simulates a faulty kernel: the info does not mention int4, as if inspection had missed it.
+      // Simulates a kernel that crashes: the model has an int4 output, and `info` says int8, as if inspection had
+      // missed the type.
       const made = int4Output();
       const info = {
         ...inspectBytes(modelBytes(matmul())),

@@ -1,4 +1,4 @@
-/** `prepare` from a URI to a manifest: real models, and real ONNX Runtime in child processes. */
+/** `prepare` from a URI to a manifest, with real models and with ONNX Runtime in child processes. */
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -174,7 +174,7 @@ describe('prepare', () => {
 
   it('does not build an optimised form with unaligned weights', async () => {
     // Two tables of 67,596 bytes each. The second would start 12 bytes after a multiple of 64; the operator Gather
-    // would accept that, but other kernels would crash.
+    // would accept that offset, but other operators would crash.
     const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
     const gather = (table: string, output: string) => ({ op: 'Gather', inputs: [table, 'x'], outputs: [output] });
     await model({
@@ -205,7 +205,7 @@ describe('prepare', () => {
       [prepared.graphPath, prepared.resolved.precision],
       [join(folder, 'source', 'model.int8.onnx'), 'INT8'],
     );
-    // Two files of one folder have different digests, although the folder has one.
+    // Both configs use the same folder, so its digest is equal, but they serve different files of it.
     const other = await run(runtimeConfig(folderUri()));
     assert.equal(other.resolved.digest, prepared.resolved.digest);
     assert.notEqual(other.resolved.served, prepared.resolved.served);
@@ -332,7 +332,7 @@ describe('prepare', () => {
       return {
         ...part,
         async write(piece) {
-          // Like a real disk, this one has space again after files were removed.
+          // Simulates a full disk, which has space again once the entry `old` was removed.
           full &&= (await readdir(join(folder, 'cache', 'models'))).includes('old');
           if (full) throw new AppError('DISK_FULL', { path });
           await part.write(piece);

@@ -1,6 +1,6 @@
 /**
- * For graphs whose rows are reported as independent, checks that ONNX Runtime gives the same results for rows together
- * and alone.
+ * Checks, for graphs whose rows inspection reports as independent, that ONNX Runtime gives the same results when rows
+ * run together and when each runs alone.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { randomGraph } from '../support/random-graphs.ts';
 const program = fileURLToPath(new URL('../support/programs/rows-together.ts', import.meta.url));
 type Line = { readonly seed: number; readonly same?: boolean };
 
-/** Runs in a process that a graph may crash; the next process continues after that graph. */
+/** Runs graphs in a child process. If a graph crashes the process, another process continues after that graph. */
 function tryGraphs(from: number, to: number): readonly Line[] {
   const lines: Line[] = [];
   for (let next = from; next < to; next = (lines.at(-1)?.seed ?? to) + 1) {

@@ -1,6 +1,6 @@
 /**
- * Which requests a server samples, in every form of a request, whether replays get the same answers, and which requests
- * are dropped first.
+ * Which requests a server samples, for every form of a request; that replays get the same answers; and that replays are
+ * refused before requests of users.
  */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';

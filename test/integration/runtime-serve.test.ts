@@ -1,5 +1,5 @@
 /**
- * The runtime as a process: `serve` for a file, and `prepare` and `run` of a pod, with their messages when they fail.
+ * The runtime as a process: `serve` with a file, `prepare` and `run` as in a pod, and their messages when they fail.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Clients that occupy resources that other clients need: by bodies that do not arrive, answers that they do not read,
- * connections, and pipelines.
+ * Clients that occupy what other clients need: they do not send their bodies, do not read their answers, or open too
+ * many connections or pipelined requests.
  */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
@@ -61,7 +61,7 @@ describe('model server with clients that stall', () => {
       { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') },
     );
     gate.open = true;
-    // Large bodies may use three quarters of 25.8 MiB.
+    // Large bodies may use three quarters of the budget of 25.8 MiB, which is 19.35 MiB.
     const stalled = open(portOf(running.url), announced.replace(String(64 * mib), String(18 * mib)));
     stalled.socket.write(Buffer.alloc(17 * mib));
     await until(async () => (await heldBytes(running.debugUrl)) === 17 * mib);

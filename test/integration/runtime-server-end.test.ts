@@ -41,7 +41,7 @@ describe('model server that stops', () => {
     await until(() => statuses.length > 50);
     const learned = new AbortController();
     const draining = running.server.drain(learned.signal);
-    // Sends as a load balancer does: it checks readiness and stops when the server is not ready.
+    // Act as a load balancer: send until readiness fails, then stop.
     await until(async () => (await ask(running.url, '/v2/health/ready')).status === 503);
     assert.equal((await ask(running.url, '/v2/health/live')).status, 200);
     stop = true;
@@ -68,7 +68,7 @@ describe('model server that stops', () => {
     });
     const statuses: number[] = [];
     let askedAt = beganAt;
-    // Each request uses a connection of its own, for longer than the quiet time.
+    // Send requests, each on a new connection, for 900 ms, which is longer than `drainMs`.
     while (askedAt - beganAt < 900) {
       askedAt = performance.now();
       statuses.push((await ask(running.url, infer, { body })).status);

@@ -1,4 +1,4 @@
-/** The model server before it is ready, when it is full, and when clients or workers leave. */
+/** The model server before it is ready, when it is full, when clients disconnect, and when workers end. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { Prepared } from '../../runtime/prepare/prepared.ts';
@@ -56,7 +56,8 @@ describe('model server without room', () => {
 
   it('starts fewer workers than CPUs if memory is too small for more, and reports it', async () => {
     const limit = 1000 * 2 ** 20;
-    // Set an estimate that does not include the memory of the test's own process, which grows with earlier tests.
+    // Set a fixed estimate, because a measured one would include the memory of the test process, which grows with every
+    // test.
     const prepared = (each: Prepared): Prepared => ({
       ...each,
       resolved: { ...each.resolved, memoryEstimateBytes: Math.floor(limit / 3) },
@@ -133,7 +134,7 @@ describe('model server short of memory', () => {
     const loaded = running.server.load();
     await arrived;
     memory.mib = 112;
-    // Wait for a second check: it runs after the first check has taken effect.
+    // Wait for two checks: when the second one runs, the first one has taken effect.
     for (const _ of [1, 2])
       await new Promise<void>((resolve) => {
         looks.push(resolve);

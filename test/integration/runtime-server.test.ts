@@ -1,4 +1,7 @@
-/** The model server over HTTP with ONNX Runtime: every endpoint, every form of a body, and every invalid request. */
+/**
+ * The model server over HTTP with ONNX Runtime: every endpoint, every form of a body, and every kind of invalid
+ * request.
+ */
 import assert from 'node:assert/strict';
 import { gzipSync, deflateSync } from 'node:zlib';
 import { ask, askRaw, binaryBody, inputOf, jsonOf, splitBody, type Ask } from '../support/infer-client.ts';

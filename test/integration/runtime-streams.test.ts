@@ -1,4 +1,4 @@
-/** Answers that are made while they are sent, over real sockets: slow clients, clients that leave, broken streams. */
+/** Streamed answers over real sockets: slow clients, clients that disconnect, and streams that break. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request as send, type IncomingMessage } from 'node:http';
@@ -110,7 +110,7 @@ function ask(
   });
 }
 
-/** The server holds no memory for the call any more, and the call was observed once. */
+/** Waits until the server holds no memory for the call, and checks that the call was observed once. */
 async function freed({ transfers, source, calls, seen }: World): Promise<AnsweredCall> {
   await until(() => source.isOver && transfers.heldBytes === 0);
   assert.deepEqual([calls.open.size, seen.length], [0, 1]);

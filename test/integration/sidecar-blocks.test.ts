@@ -1,6 +1,6 @@
 /**
- * Whole pods (runtime and sidecar), and how the operator counts their reports: every request of a user is in its block,
- * and other requests are not counted. Also a candidate that replays requests of stable.
+ * Complete pods (runtime and sidecar), and how the operator counts their reports: every request of a user is in its
+ * block, and other requests are not counted. Another test has a candidate that replays requests of stable.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -157,7 +157,7 @@ describe('a pod', () => {
       const { compared, disagreed } = comparedIn(report);
       assert.deepEqual([disagreed > 0, disagreed === 0 || disagreed === compared], [wanted.disagreed > 0, true]);
       assert.equal(report.agreement?.disagreed, wanted.disagreed === 0 ? 0 : report.agreement?.compared);
-      // The pod's traffic counts do not change: replays are not requests of users.
+      // The pod has no traffic counts, because replays are not requests of users.
       assert.deepEqual(report.traffic, []);
       assert.ok(cellsIn(report).every(({ ok, sizeClass }) => ok === 0 && sizeClass === 4));
     });

@@ -1,6 +1,6 @@
 /**
- * The sidecar as a process, with a plain HTTP server as the runtime: what it serves while the runtime is up, slow,
- * silent, replaced and gone.
+ * The sidecar as a process, with a plain HTTP server as the runtime: what the sidecar serves while the runtime is up,
+ * slow or silent, after it was replaced, and after it ended.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -95,7 +95,8 @@ describe('sidecar', () => {
       const report = await reportOf(address);
       return report.ready === true ? report : undefined;
     });
-    // The runtime already had counts at the first reading, so a block is complete only if a new one has just begun.
+    // Ignore the blocks. The first reading already had counts, so the report has a complete block only if a new block
+    // has just begun.
     const { blocks: _blocks, ...rest } = after;
     assert.deepEqual({ ...rest, seq: 0 }, { ...counters, seq: 0 });
   });

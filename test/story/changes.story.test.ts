@@ -1,7 +1,7 @@
 /**
- * The examples of README.md, judged by the operator's own judge: a change that is as good as stable, one that is slow
- * and one that is wrong. There are two pods behind a route, 1,000 requests per minute, of which 0.2 % fail, and half an
- * hour of history. In `rollout` only `strategy` is set. A page has one line for each lasting change of phase, share or
+ * The examples of README.md, judged by the operator's own judge: a change that is as good as stable, a slow one and a
+ * wrong one. There are two pods behind a route, 1,000 requests per minute, of which 0.2 % fail, and half an hour of
+ * history. Only `strategy` is set in `rollout`. The text has one line for each lasting change of phase, share or
  * reason, and at least one line every 3 min.
  */
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ const spec = (file: string): OnnxModelSpec => ({
 });
 const halfAnHourS = 1800;
 const tellAgainS = 180;
-/** The width of a page in columns. */
+/** The maximum length of a line of text, in columns. */
 const widest = 140;
 
 type Change = { readonly name: string; readonly golden: string; readonly file: string; readonly outcome: string };
@@ -55,7 +55,7 @@ class Teller {
     }
   }
 
-  /** Skips a state that lasts for one step only. */
+  /** Adds a line if the state has changed, or every 3 min. A state that lasts for one step only gets no line. */
   #note(): void {
     const { phase = '', rollout: { reason = '' } = {}, message } = this.world.cluster.status;
     const where = `${phase.padEnd(9)}  ${this.#shares().padEnd(13)}`;
@@ -68,7 +68,7 @@ class Teller {
     this.#say(where, `${reason === phase ? '' : `${reason}: `}${message}`);
   }
 
-  /** The line of status.history as text. */
+  /** Adds a line with the latest entry of status.history. */
   sayHistory(): void {
     const latest = this.world.cluster.status.history?.[0];
     this.#say(

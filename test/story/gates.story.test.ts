@@ -1,4 +1,7 @@
-/** Canaries from end to end, judged by the reports of their pods: the status and the numbers behind it. */
+/**
+ * Complete canary rollouts that the operator judges by the reports of pods: the status as text, and the counts behind
+ * it.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { ConfigMap } from '../../kube/kinds.ts';
@@ -264,7 +267,7 @@ describe('Canaries under traffic', () => {
       await live(told, 1800, () => cluster.status.history?.length === 2);
       const [latest] = cluster.status.history ?? [];
       assert.deepEqual([latest?.outcome, latest?.reason], [outcome, reason], told.lines.join('\n'));
-      // The revision was compared with stable but not proven yet.
+      // The latency gate compared the revision with stable, and did not reach a verdict.
       assert.equal(latest?.gates?.find((gate) => gate.name === 'p95')?.verdict, 'Undecided');
     });
   }
@@ -275,7 +278,8 @@ describe('Canaries under traffic', () => {
     });
 
   it('keep all blocks of a long window when pods go away and the operator restarts', async () => {
-    // The sidecars remember six minutes, which is longer than the interval of writes and shorter than the window.
+    // The sidecars remember six minutes of blocks, which is longer than the interval between two writes of the ledger
+    // and shorter than the window.
     const told = await begin(perMinute, 8, { first: long('ok-first'), ringBlocks: 18 });
     const { world } = told;
     world.cluster.put(long('ok-x1.15'));
@@ -309,7 +313,7 @@ describe('Canaries under traffic', () => {
       count('apply ConfigMap/ranker-gates') <= 3,
       `${count('apply ConfigMap/ranker-gates')} writes of what is kept`,
     );
-    // There may be one write every 30 s, and one for every verdict.
+    // The operator writes the status at most every 30 s, and additionally once for every verdict.
     assert.ok(count('status OnnxModel/ranker') <= 26, `${count('status OnnxModel/ranker')} status writes`);
     assert.deepEqual(
       writes.filter((write) => write !== 'apply ConfigMap/ranker-gates' && write !== 'status OnnxModel/ranker'),
@@ -335,7 +339,7 @@ describe('Canaries under traffic', () => {
     };
     const whole = await endOf(0);
     assert.equal(whole.outcome, 'LatencyGateFailed');
-    // Crashes at every write of the ledger, at the writes before and after it, and at every tenth of the other writes.
+    // Crash instead of every write of the ledger, of the write after each of them, and of every tenth other write.
     const places = whole.writes.flatMap((what, i) =>
       what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0
         ? [i + 1]

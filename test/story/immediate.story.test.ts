@@ -35,7 +35,8 @@ async function tell(
       lines.push(`# ${step.say}`);
     }
     cluster.tick();
-    // Runs one pass per change, as the watches would cause it. After each crash a new process starts.
+    // Run several passes, because each write causes another one through the watches. After a crash a new process
+    // starts.
     for (let pass = 0; pass < 4; pass += 1) {
       await reconciler.reconcile('ml/ranker').catch(() => {
         reconciler = operatorOf(cluster);
@@ -184,7 +185,7 @@ describe('Immediate rollouts', () => {
 });
 
 describe('Immediate rollouts, with a crash instead of any write', () => {
-  // Count the writes of the story first, then run it once for each write with a crash instead of that write.
+  // First count the writes of the story. Then run the story again for each write, with a crash instead of the write.
   it('end in the state of the spec', async function () {
     this.timeout(120_000);
     const { steps, seconds } = stories[1]!;

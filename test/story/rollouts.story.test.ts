@@ -1,13 +1,13 @@
 /**
- * Complete rollouts as text for review. The same rollouts run again, and the process crashes instead of one of its
- * writes.
+ * Complete rollouts as text for review. Some of them run again, each time with a crash of the process instead of one
+ * write.
  */
 import assert from 'node:assert/strict';
 import { assertGolden } from '../support/golden.ts';
 import { Stage } from '../support/stage.ts';
 import { stories, type Story } from './rollouts.ts';
 
-/** @param before called at the start of each step with its time in seconds */
+/** @param before called after the events of each step, with the time of the step in seconds */
 async function tell(
   { seconds, events }: Story,
   before: (stage: Stage, atS: number) => void = () => {},
@@ -33,7 +33,7 @@ describe('the story in which', () => {
   }
 });
 
-/** The final state of a story, without the names of pods. */
+/** The part of a story's final state that a crash must not change; names of pods are not part of it. */
 function endOf({ status, cluster }: Stage): unknown {
   const { phase, stable, candidate, rollout, history } = status;
   const deployments = cluster
@@ -50,7 +50,10 @@ function endOf({ status, cluster }: Stage): unknown {
   };
 }
 
-/** Together these stories cover most transitions. Each story runs again for every `every`-th of its writes. */
+/**
+ * Stories that together cover most transitions. Each runs again once for every `every`-th write, with a crash instead
+ * of it.
+ */
 const dangerous = [
   { name: 'a slow candidate is rolled back at its first step', every: 3 },
   { name: 'a canary by a route goes through the default steps', every: 5 },
@@ -58,7 +61,7 @@ const dangerous = [
   { name: 'a third spec is applied during a rollout', every: 12 },
   { name: 'pods are borrowed for a canary', every: 12 },
 ];
-/** Additional time for retries after a failure, in seconds. */
+/** Seconds that are added to a story for retries after a crash. */
 const longer = 60;
 
 describe('the story in which', () => {
@@ -89,7 +92,7 @@ describe('the story in which', () => {
         await tell(long, restart, new Stage(() => random() < 0.3)),
         await tell(long),
       ];
-      // The rollout ends later than without these faults, so the reason may differ.
+      // Do not compare the reason: the rollout ends later than without faults, when another reason may apply.
       assert.deepEqual(
         [shown.phase, shown.stable?.revision, shown.candidate?.revision],
         [wanted.phase, wanted.stable?.revision, wanted.candidate?.revision],
@@ -100,8 +103,8 @@ describe('the story in which', () => {
 });
 
 /**
- * Stories that end differently after a crash. One pauses before its first traffic if pods are seen later. The other
- * needs the count of reverts, which is only in memory.
+ * Stories that may end differently when caches lag and processes restart. "a failed gate" pauses before its first
+ * traffic if the operator sees pods later. "another writer" needs the count of reverts, which is only in memory.
  */
 const endsOtherwise = ['a failed gate', 'another writer'];
 
@@ -116,7 +119,9 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** Throws once instead of write number `at`, so that the process does not remember the previous write. */
+/**
+ * Simulates a crash: throws once instead of write number `at`. The next process does not remember the writes before it.
+ */
 function dieAt(at: number): (stage: Stage) => void {
   let isOver = false;
   return ({ cluster }) => {

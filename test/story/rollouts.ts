@@ -1,4 +1,4 @@
-/** The stories of rollouts: their events and the times of the events. The golden files contain the results. */
+/** The stories of rollouts: the events of each, with their times. The golden files contain the results. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { Stage } from '../support/stage.ts';
 

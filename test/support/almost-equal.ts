@@ -1,12 +1,12 @@
 /**
- * Deep equality for values that contain sums of floats.
- * Owns: the tolerance for the order in which floats are added. All other values must be strictly equal.
+ * Deep equality for values that contain sums of floats, whose last digits depend on the order of addition. Owns: the
+ * tolerance. All other values must be strictly equal.
  */
 import assert from 'node:assert/strict';
 
 /**
- * Sums of the same terms in another order differ by a few units in the last place. 1e-9 is far above that, and far
- * below any difference that matters.
+ * Sums of the same terms in another order differ by a few units in the last place. 1e-9 is far above such a difference,
+ * and far below any difference that matters.
  */
 const relativeTolerance = 1e-9;
 

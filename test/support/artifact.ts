@@ -1,6 +1,6 @@
 /**
- * Shared by tests of fetching and preparing: a config, a clock without waits, archives made in memory.
- * Limits: it keeps no state between calls.
+ * Helpers for tests of fetching and preparing: a config, a clock without waits, archives made in memory. Limits: no
+ * state is kept between calls.
  */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
@@ -9,14 +9,15 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import type { LogFields, Logger } from '../../lib/log.ts';
 import type { NpmMachine } from '../../runtime/prepare/fetch/npm-settings.ts';
 
-/** The machine's clock, but waits between tries end at once; `slept` records their lengths. */
+/** The machine's clock, except that a wait takes at most 20 ms. `slept` records the requested lengths. */
 export function hastyClock(): Clock & { readonly slept: number[] } {
   const slept: number[] = [];
   return {
     ...systemClock,
     slept,
     async sleep(ms, signal) {
-      // Short waits poll a process or a lock; long waits are between tries.
+      // Wait in full while the code polls a process or a lock, which takes short waits; shorten the waits between two
+      // tries.
       slept.push(ms);
       await systemClock.sleep(Math.min(ms, 20), signal);
     },
@@ -25,7 +26,7 @@ export function hastyClock(): Clock & { readonly slept: number[] } {
 
 export type Line = { readonly level: string; readonly message: string; readonly fields: LogFields };
 
-/** Records log lines. */
+/** A logger that records its lines. */
 export function keepingLogger(): Logger & { readonly lines: Line[] } {
   const lines: Line[] = [];
   const at =
@@ -117,7 +118,7 @@ export function tarEntry(
   return [header, Buffer.from(bytes), Buffer.alloc((512 - (bytes.length % 512)) % 512)];
 }
 
-/** Writes the checksum of a header that is complete otherwise. */
+/** Writes the checksum into a header whose other fields are set. */
 export function writeChecksum(header: Buffer): void {
   header.write('        ', 148);
   const sum = header.reduce((total, byte) => total + byte, 0);

@@ -1,6 +1,6 @@
 /**
- * The parameters of a gate's question, without its counts, as in a plan with one α for both verdicts.
- * Owns: the values. All pods share one node, so that nodes do not differ, and the window is old enough for a Fail.
+ * What a judgement of a gate needs besides the counts, with the same α for Pass and Fail. Owns: the values. All pods
+ * share one node, so differences between nodes have no effect, and the window is old enough for a Fail.
  */
 
 /** The parameters for a latency gate with a tolerance of 15 %. */

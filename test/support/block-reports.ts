@@ -7,7 +7,7 @@ export type Shape = {
   readonly first: number;
   readonly blocks: number;
   readonly pods: number;
-  /** Requests of a pod in a block, on average. */
+  /** Average number of requests of a pod in a block. */
   readonly perBlock: number;
   /** Factor on latencies. With the factor 1 they are about 20 ms. */
   readonly factor: number;
@@ -15,7 +15,7 @@ export type Shape = {
   readonly seed: number;
   /** Share of compared answers that disagree. */
   readonly disagree?: number;
-  /** Each size class with its requests in a block; replaces perBlock. */
+  /** Average number of requests of a pod in a block, for each size class; replaces perBlock. */
   readonly classes?: readonly (readonly [sizeClass: number, perBlock: number])[];
 };
 

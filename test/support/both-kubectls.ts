@@ -1,7 +1,7 @@
 /**
- * Runs tests by kubectl 1.34 and 1.35 at the same time, because they mostly wait.
- * Owns: preparing a server for each, and ending everything that was prepared, also after a failure.
- * Use: inside a `describe`; the tests are skipped on machines for which the npm packages have no program.
+ * Runs tests with kubectl 1.34 and 1.35 at the same time, because the tests mostly wait. Owns: preparing a server for
+ * each version, and ending everything that was prepared, also after a failure. Use: inside a `describe`. The tests are
+ * skipped on machines on which the kubectl programs of the npm packages do not run.
  */
 import { kubeToolsRunHere, type KubeVersion } from '../../scripts/kubectl.ts';
 
@@ -20,7 +20,7 @@ export function onBothKubectls<T>(prepare: (version: KubeVersion, ends: Ends) =>
   const targets: T[] = [];
   const ends: Ends = [];
   before(async function () {
-    // The kubectl programs in the packages run on Linux on x86-64 only.
+    // The kubectl programs of the npm packages run only on Linux on x86-64.
     if (!kubeToolsRunHere) this.skip();
     targets.push(...(await Promise.all([prepare('34', ends), prepare('35', ends)])));
   });

@@ -1,7 +1,7 @@
 /**
- * A fake cluster with clients and sidecars: requests go to ready pods as the entry Service or the route says, and each
- * pod's sidecar reports them when it is asked. The operator's own code runs, without network connections.
- * A revision's behaviour is in its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20` (20 % of its
+ * A fake cluster with clients and sidecars: requests go to ready pods by the entry Service or the route, and each pod's
+ * sidecar reports them when the operator pulls its report. The operator's own code runs, without network connections. A
+ * revision's behaviour is in its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20` (20 % of its
  * answers disagree with stable's). A pod whose name begins with an entry of `mute` does not report.
  */
 import { labels, paths } from '../../api/names.ts';
@@ -44,7 +44,7 @@ export class CanaryWorld {
   readonly cluster = new FakeCluster(new HandClock());
   /** Pods whose names begin with one of these texts do not report. */
   mute: readonly string[] = [];
-  /** Called after every pass of the operator. */
+  /** Dependencies of the operator that replace those of the fake cluster. */
   readonly more: Partial<ReconcileDeps>;
   readonly #random: Random;
   /** Separate random numbers for pairs, so that pairs do not change the clients' requests. */
@@ -74,22 +74,22 @@ export class CanaryWorld {
     this.#operator = this.#start();
   }
 
-  /** Another process takes over, with empty memory. */
+  /** Replaces the operator by a new process without in-memory state. */
   restart(): void {
     this.#operator.puller.close();
     this.#operator = this.#start();
   }
 
-  /** Advances five seconds: the cluster works, clients send, reports are pulled, the operator passes. */
+  /** Advances five seconds: pods make progress, clients send, the operator runs passes and pulls reports. */
   async tick(): Promise<void> {
     this.cluster.tick();
     this.#serve();
-    // A pass for each change, as the watches would cause.
+    // Run several passes, because each write causes another one through the watches.
     for (let pass = 0; pass < 4; pass += 1) await this.#operator.reconciler.reconcile(key).catch(() => this.restart());
     await this.cluster.clock.advance(5000);
   }
 
-  /** Answers of a revision's pods since a block, including pods that were deleted. */
+  /** The number of answers of a revision's pods since a block, including pods that were deleted. */
   requestsSince(revision: string, block: number): number {
     return [...this.#sidecars.values()]
       .filter((sidecar) => sidecar.revision === revision)
@@ -172,8 +172,8 @@ export class CanaryWorld {
   }
 
   /**
-   * Share of the traffic, 0..1, by ready pod: by the route's weights when a route exists, else equally over all pods
-   * that the Service selects.
+   * For each ready pod with traffic, its share, 0..1. If a route exists, its weights decide; otherwise the pods that
+   * the Service selects have equal shares.
    */
   #sharesOf(pods: readonly Pod[]): readonly (readonly [Pod, number])[] {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
@@ -203,8 +203,8 @@ export class CanaryWorld {
   }
 
   /**
-   * The pairs that a candidate's sidecar makes with stable in five seconds: as many probes and replays as the operator
-   * asked for.
+   * Adds the pairs that a candidate's sidecar measures with stable in five seconds, as many as the probes and replays
+   * that the operator asked for.
    */
   #pair(pod: Pod): void {
     const sidecar = this.#sidecars.get(pod.metadata.name);
@@ -270,8 +270,8 @@ export class CanaryWorld {
   }
 
   /**
-   * Answers that a candidate's sidecar compared with samples of stable: their number is limited by what the operator
-   * asked both sidecars to do.
+   * The answers that a candidate's sidecar has compared with samples of stable. The number of new ones follows from the
+   * sample rates that the operator asked stable's sidecars for.
    */
   #compared(pod: Pod, { compared = 0, disagreed = 0 }: BlockTraffic): Pick<BlockTraffic, 'compared' | 'disagreed'> {
     const { agreement, peers = [] } = this.#sidecars.get(pod.metadata.name)?.ask ?? {};
@@ -314,7 +314,7 @@ function revisionOf(object: KubeObject): string {
   return object.metadata.labels?.[labels.revision] ?? '';
 }
 
-/** `x1.6` → 1.6 */
+/** The number after `-WORD` in a URI, such as 1.6 for the word `x` in `ok-x1.6`; `otherwise` if there is none. */
 function numberAfter(word: string, uri: string, otherwise: number): number {
   return Number(new RegExp(`-${word}([0-9.]+)`).exec(uri)?.[1] ?? otherwise);
 }

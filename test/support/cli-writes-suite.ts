@@ -1,6 +1,6 @@
 /**
- * A suite about the writes of the command line to a Kubernetes API: fields that it sets and removes, conflicts, and
- * field owners.
+ * Tests what kubectl-onnx writes to a Kubernetes API: the fields that it sets and removes, conflicts, and field
+ * managers.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** A token for tests, its file, and the access check of a server that accepts the token. */
+/** A token for tests, the file that contains it, and a door: the access check of a server that accepts the token. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bearer, printAccess, tokenHeader } from '../../api/access.ts';

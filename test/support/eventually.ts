@@ -1,11 +1,10 @@
-/** Polls for something that will happen, over real sockets and processes, up to a deadline. */
+/** Polls until something is true, up to a deadline, for tests with real sockets and processes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Resolves with the first value that is neither undefined nor false; an exception in `look` is ignored and `look` is
- * called again.
+ * Resolves with the first value that is neither undefined nor false; an exception in `look` counts as undefined.
  *
- * @param withinMs only ends a test that has failed, so it leaves time for a machine on which much else runs
+ * @param withinMs the deadline; it should be long, because only a failed test reaches it, and the machine may be busy
  */
 export async function eventually<T>(
   what: string,

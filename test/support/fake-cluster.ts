@@ -1,8 +1,8 @@
 /**
  * A cluster in memory for stories: it stores objects, refuses stale status writes, and makes pods for Deployments. The
- * model's URI decides how the pods start. The time comes from a hand clock.
- * A URI may contain `ok`, `slow` (a minute), `wrong-digest`, `oom`, `crash`, or `odd` (fails its golden set);
- * `no-image` is in the runtime image's name.
+ * model's URI decides how the pods start. The time comes from a hand clock. A URI may contain `ok`, `slow` (ready after
+ * a minute), `wrong-digest`, `oom`, `crash`, or `odd` (fails its golden set). A runtime image whose name contains
+ * `no-image` cannot be pulled.
  */
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
@@ -45,7 +45,7 @@ export class FakeCluster {
   readonly writes: string[] = [];
   /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};
-  /** Pods run but are not ready if their model's URI contains one of these texts. */
+  /** Parts of model URIs. Pods of a model whose URI contains one of them run but are not ready. */
   readonly sick = new Set<string>();
   /** Whether the Gateway accepts the routes at their current generations. */
   gatewayTakes = true;
@@ -139,7 +139,7 @@ export class FakeCluster {
     ).length;
   }
 
-  /** The report of a healthy pod's sidecar, whose golden set has run completely. */
+  /** The report of a ready pod's sidecar whose golden run is complete. */
   reportOf(uid: string): Report | undefined {
     const pod = this.of<Pod>('Pod').find(
       (one) =>
@@ -171,7 +171,7 @@ export class FakeCluster {
     return JSON.parse(stored?.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>;
   }
 
-  /** Controllers and kubelets make all progress that is possible at this time. */
+  /** Makes all progress that controllers and kubelets can make at the current time. */
   tick(): void {
     for (const deployment of this.of<Deployment>('Deployment')) this.#scale(deployment);
     for (const pod of this.of<Pod>('Pod')) this.#live(pod);
@@ -252,7 +252,7 @@ export class FakeCluster {
     };
   }
 
-  /** The operator owns only one field of a pod, its mark. */
+  /** Applies the operator's fields to a pod. The operator owns only one, the label that marks a serving pod. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};

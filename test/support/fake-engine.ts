@@ -1,5 +1,6 @@
 /**
- * An engine without threads or models: a function of the test computes the results, and the test decides when.
+ * An engine without threads or models: a function of the test computes the results, and the test decides when a run
+ * ends.
  * Owns: the same contract as the real pool; test/conformance/engine checks both.
  */
 import { AppError } from '../../api/errors.ts';
@@ -17,7 +18,7 @@ export type FakeEngineOptions = {
   readonly slots?: number;
   /** Limit of the state of all sequences, in bytes. */
   readonly stateBytes?: number;
-  /** The worker ends instead of running a step with such inputs. */
+  /** True for inputs at which the worker ends instead of running the step. */
   readonly isFatal?: (inputs: NamedTensors) => boolean;
   /** Called with the inputs of each batch or step before it runs. The batch or step runs when the promise resolves. */
   readonly gate?: (batch: EngineBatch) => Promise<void>;
@@ -27,7 +28,7 @@ type FakeSlot = { lose: ((error: AppError) => void) | undefined; states: Sequenc
 
 export class FakeEngine implements Engine {
   readonly #options: FakeEngineOptions;
-  /** The function `lose` is set while a slot runs something. */
+  /** In a slot, `lose` is set while the slot runs a batch or a step. */
   readonly #slots: readonly FakeSlot[];
   readonly sequences: SlotSequences;
   #onFree: () => void = () => {};
@@ -72,8 +73,8 @@ export class FakeEngine implements Engine {
   }
 
   /**
-   * Acts as if the workers had ended during a run: running batches and the state of sequences are lost, and the slots
-   * become free again.
+   * Acts as if workers had ended during a run: their running batches and the state of their sequences are lost, and
+   * their slots become free again.
    * @param only the slot whose worker ends; absent: all
    */
   lose(only?: number): void {
@@ -97,7 +98,7 @@ export class FakeEngine implements Engine {
       });
   }
 
-  /** Does some work in a free slot; `lose` ends it early. */
+  /** Does some work in a free slot. If `lose` is called meanwhile, the work fails. */
   async #occupy<T>(index: number, work: (states: SequenceStates) => Promise<T>): Promise<T> {
     const slot = this.#slots[index];
     if (slot === undefined) throw new Error(`there is no slot ${index}`);

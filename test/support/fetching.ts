@@ -1,6 +1,6 @@
 /**
  * The set-up for tests of fetching: a folder, a web server, and `fetchFrom`, which acquires a model from the server.
- * Owns: the mocha hooks that create and remove it for every test of the `describe` in which it is called.
+ * Owns: the mocha hooks that create and remove the set-up for every test of a `describe`.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

@@ -12,7 +12,10 @@ export type Asked = {
   readonly headers: IncomingMessage['headers'];
 };
 
-/** Returns true when it has answered (or cut the connection) itself. */
+/**
+ * Handles a request in place of the server: it answers or cuts the connection, and returns true. If it returns false,
+ * the server answers. `nth` counts the requests.
+ */
 export type Fault = (request: IncomingMessage, response: ServerResponse, nth: number) => boolean;
 
 export class FileServer {

@@ -1,6 +1,6 @@
 /**
- * A model server whose engine waits at a gate, so that a test decides when a batch ends.
- * Owns: the gate, and ending what a failed test left running.
+ * A model server whose engine waits at a gate, so that a test decides when a batch ends. Owns: the gate, and ending the
+ * servers that a failed test left running.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { NamedTensors } from '../../runtime/engine/tensor.ts';
@@ -43,7 +43,7 @@ export class Gate {
 
 const gates: Gate[] = [];
 
-/** Ends what a failed test left, because an open server would keep the test run from ending. */
+/** Ends servers that a failed test left running, because an open server would keep the test run from ending. */
 export async function endAll(): Promise<void> {
   for (const gate of gates.splice(0)) gate.letGo();
   await endServers();

@@ -1,4 +1,4 @@
-/** Compares text with a checked-in file. `UPDATE_GOLDEN=1` rewrites it; the diff is reviewed like code. */
+/** Compares text with a checked-in golden file. `UPDATE_GOLDEN=1` rewrites the file; its diff is reviewed like code. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,10 +17,13 @@ export function assertGolden(path: string, text: string): void {
   assert.equal(text, readFileSync(file, 'utf8'), `${path} differs`);
 }
 
-/** A golden file that a document quotes completely, in a code block after a comment with the file's name. */
+/** Matches a complete quote of a golden file in a document: a comment with the file's path, then a code block. */
 const quoted = /<!-- (test\/\S+\.golden) -->\n```\n(.*?)^```$/gms;
 
-/** @returns the golden files that a document quotes, from the repository's root, with the quoted text */
+/**
+ * @returns the quoted text by the golden file's path from the repository's root, for each golden file that a document
+ * quotes
+ */
 export function quotesIn(text: string): ReadonlyMap<string, string> {
   return new Map([...text.matchAll(quoted)].map(([, path = '', body = '']) => [path, body]));
 }
@@ -28,7 +31,7 @@ export function quotesIn(text: string): ReadonlyMap<string, string> {
 /**
  * Compares a document's quotes of golden files with the current text; `UPDATE_GOLDEN=1` rewrites the quotes.
  *
- * @param page from the repository's root
+ * @param page the document's path from the repository's root
  * @param told text by the golden file's path below test/
  */
 export function assertQuoted(page: string, told: ReadonlyMap<string, string>): void {

@@ -1,4 +1,7 @@
-/** A clock that a test advances. Timers fire in order of time, also those that are set while others fire. */
+/**
+ * A clock that a test advances. Timers fire in the order of their times, including timers that are set while others
+ * fire.
+ */
 import type { Clock } from '../../lib/clock.ts';
 
 type Timer = { readonly at: number; readonly fn: () => void };
@@ -47,7 +50,9 @@ export class HandClock implements Clock {
     return this.#timers.length;
   }
 
-  /** Advances the clock. Every timer that becomes due fires at its own time, with promises settled in between. */
+  /**
+   * Advances the clock. Every timer that becomes due fires at its own time, and promises settle before the next one.
+   */
   async advance(ms: number): Promise<void> {
     const end = this.#nowMs + ms;
     await settle();
@@ -64,7 +69,7 @@ export class HandClock implements Clock {
   }
 }
 
-/** Lets every promise settle that can. */
+/** Waits a few turns of the event loop, in which all promises settle that do not wait for time or IO. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -21,7 +21,10 @@ export type Misdeed = (request: IncomingMessage, response: ServerResponse) => vo
 
 /** Faults that a test can request. */
 export const misdeeds = {
-  /** @param retryAfterSeconds in the Status, where fractions are possible; the header has whole seconds only */
+  /**
+   * @param more `retryAfterSeconds` is sent in the Status, where fractions are possible; a Retry-After header is in
+   * `headers`
+   */
   status:
     (
       code: number,
@@ -85,10 +88,10 @@ export class HostileApi {
   readonly #history: { version: number; line: string }[] = [];
   #version = 0;
 
-  /** The faults for the next lists and watches. When the list is empty, the server answers correctly. */
+  /** One fault for each of the next list requests. When it is empty, the server answers correctly. */
   readonly nextLists: Misdeed[] = [];
   readonly nextWatches: Misdeed[] = [];
-  /** The faults for the next requests of any other kind. */
+  /** One fault for each of the next requests that are neither lists nor watches. */
   readonly nextOthers: Misdeed[] = [];
   readonly seen = { lists: 0, watches: 0, others: 0, connections: 0 };
   /** The time of each watch request, in milliseconds. */

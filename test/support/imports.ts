@@ -1,7 +1,7 @@
 /**
  * The files that a source file imports: static, side-effect, re-exporting and dynamic imports, workers and child
- * programs named by `new URL('./x.ts', import.meta.url)`, and CommonJS `require`.
- * It searches the text without parsing it: an import inside a comment counts too, which is harmless.
+ * programs named by `new URL('./x.ts', import.meta.url)`, and CommonJS `require`. The text is searched without parsing:
+ * an import inside a comment counts, too, which is harmless.
  */
 
 const forms: readonly RegExp[] = [
@@ -13,7 +13,7 @@ const forms: readonly RegExp[] = [
   /\bnew URL\s*\(\s*['"](\.[^'"]+)['"]\s*,\s*import\.meta\.url/g,
 ];
 
-/** Specifiers as written, without duplicates. */
+/** The specifiers of all imports as they are written, without duplicates. */
 export function importsOf(source: string): readonly string[] {
   return [...new Set(forms.flatMap((form) => [...source.matchAll(form)].map((match) => match[1] ?? '')))];
 }

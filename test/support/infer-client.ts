@@ -20,7 +20,7 @@ export function ask(
   { method, headers = {}, body, chunked = false, signal }: Ask = {},
 ): Promise<Seen> {
   return new Promise((resolve, reject) => {
-    // Set one of these headers, because otherwise Node would choose by itself.
+    // Set Transfer-Encoding or Content-Length, because otherwise Node would choose.
     const length = chunked
       ? { 'transfer-encoding': 'chunked' }
       : { 'content-length': String(Buffer.byteLength(body ?? '')) };
@@ -77,7 +77,7 @@ export function binaryBody(json: unknown, ...blobs: readonly Uint8Array[]): Requ
   };
 }
 
-/** Splits an answer at the position in its header. */
+/** Splits an answer into its JSON and its binary data, at the position in its header. */
 export function splitBody(seen: Seen): { readonly json: unknown; readonly blob: Buffer } {
   const length = Number(seen.headers['inference-header-content-length']);
   return { json: JSON.parse(seen.body.subarray(0, length).toString()), blob: seen.body.subarray(length) };

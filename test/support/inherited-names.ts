@@ -1,2 +1,2 @@
-/** Names of inherited properties of a plain object, which a lookup by a client's text must not find. */
+/** Names of properties that a plain object inherits. A lookup with a client's text as the key must not find them. */
 export const inheritedNames: readonly string[] = [...Object.getOwnPropertyNames(Object.prototype)];

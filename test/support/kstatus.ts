@@ -1,7 +1,7 @@
 /**
  * How kstatus (used by Flux, Helm 4 and others) reads an object, reduced to the cases of an OnnxModel.
- * Rule: as in kstatus, the first of these decides: deletion, observedGeneration, abnormal conditions in the order of
- * the list, Ready.
+ * Rule: the first fact that applies decides, as in kstatus: deletion, an old observedGeneration, Reconciling or Stalled
+ * (whichever is first in the list of conditions), Ready.
  */
 import { isRecord } from '../../api/record.ts';
 

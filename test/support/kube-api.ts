@@ -1,4 +1,4 @@
-/** Plain requests to an API server by a kubeconfig, for suites that need the raw answer with any status. */
+/** Plain requests to the API server of a kubeconfig, for suites that need the raw answer, whatever its status is. */
 import { AppError } from '../../api/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createRegistry } from '../../lib/metrics.ts';

@@ -1,5 +1,5 @@
 /**
- * One suite about the features of an API server that the controller's parts need. It runs against local mode and, in
+ * Tests the features of an API server that the controller's parts need. It runs against local mode and, in
  * test/integration-real, against a real server. It creates its own namespace and definition and removes both.
  */
 import assert from 'node:assert/strict';
@@ -104,7 +104,7 @@ function partsOf(clientNow: () => HttpKubeClient): void {
     await assert.rejects(client.replaceStatus(probes, seen, { phase: 'Old' }), isConflict);
     const next = await client.replaceStatus(probes, written, { phase: 'Done' });
     assert.deepEqual(next.status, { phase: 'Done' });
-    // The same status again must not cause a new version or an event.
+    // Writing the same status again must not cause a new resourceVersion or an event.
     const same = await client.replaceStatus(probes, next, { phase: 'Done' });
     assert.equal(same.metadata.resourceVersion, next.metadata.resourceVersion);
     await assert.rejects(

@@ -1,6 +1,6 @@
 /**
  * The real kubectl, run by tests against their own server.
- * Owns: one folder with a kubeconfig and kubectl's cache, and the flags that ignore the user's own.
+ * Owns: one folder with a kubeconfig and kubectl's cache, and the flags that make kubectl ignore the user's settings.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
  * Local mode's controllers, kubelet and router over objects in memory, for tests: without HTTP, with shortened waits.
- * Owns: a temporary folder and everything that is started in it; `end` removes it all.
+ * Owns: a temporary folder and everything that is started in it; `end` stops everything and removes the folder.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -37,7 +37,7 @@ export class LocalWorld {
     return this.#plane;
   }
 
-  /** Starts, or starts again on the same folder and objects. */
+  /** Starts the control plane. After `stop`, it starts again with the same folder and objects. */
   start(): void {
     this.#plane = startControlPlane({
       clock: systemClock,
@@ -89,7 +89,7 @@ export class LocalWorld {
     }) as StoredService;
   }
 
-  /** The pod once it satisfies the check. */
+  /** Waits until the pod satisfies the check. Returns the pod. */
   podUntil(name: string, wanted: (pod: StoredPod) => boolean, what: string): Promise<StoredPod> {
     return this.until(
       podsPath,
@@ -105,7 +105,7 @@ export class LocalWorld {
     return this.until(podsPath, () => (this.pod(name) === undefined ? true : undefined), `pod ${name} to be gone`);
   }
 
-  /** Checks after each change of the type until the check returns a value. */
+  /** Calls `check` after each change of an object of this type until it returns a value. */
   until<T>(type: ResourcePath, check: () => T | undefined, what: string): Promise<T> {
     return new Promise((resolve, reject) => {
       const first = check();
@@ -129,7 +129,7 @@ export class LocalWorld {
     });
   }
 
-  /** The log once it contains the text. */
+  /** Waits until the pod's log contains the text. Returns the log. */
   async logUntil(name: string, text: string): Promise<string> {
     for (let tries = 0; tries < 500; tries += 1) {
       const log = await this.log(name);

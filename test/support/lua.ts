@@ -1,7 +1,6 @@
 /**
- * Runs Lua as Argo CD does: the object as a global, with only the base, table and os libraries.
- * Why: a Lua program is used because Argo CD's Lua is 5.1 and a JavaScript interpreter is not worth a dependency.
- * Debian has lua5.1.
+ * Runs Lua scripts as Argo CD does: the object is a global, and only the libraries base, table and os exist. Why: Argo
+ * CD has Lua 5.1. Debian has a program for it, lua5.1, so an interpreter in JavaScript is not worth a dependency.
  */
 import { spawnSync } from 'node:child_process';
 
@@ -10,7 +9,7 @@ const programs = ['lua5.1', 'luajit', 'lua', 'lua5.4'];
 /** The Lua program; undefined when it is not installed on this machine. */
 export const lua: string | undefined = programs.find((program) => spawnSync(program, ['-v']).status === 0);
 
-/** Writes a value of Lua as JSON; a table with a first item is a list. */
+/** Lua code that writes a value as JSON. A table that has an item 1 is written as a list. */
 const writer = `
 local format, rep = string.format, table.concat
 local function json(value)
@@ -27,7 +26,7 @@ end
 local write = io.write
 `;
 
-/** The result of `script` for `obj`. */
+/** Runs the script with `obj` as a global, and returns its result. */
 export function runLua(script: string, obj: unknown): unknown {
   const safe =
     '\nlocal allowed = require\nio, string, debug, package, load, loadstring, dofile, math = nil\nrequire = ' +

@@ -1,8 +1,8 @@
 /**
  * A Kubernetes API in memory, behind the same port as the real one, for unit tests.
  * Owns: objects, one counter of versions, a history to watch, and faults that a test requests.
- * Limits: it supports optimistic locking, finalizers and uid preconditions; server-side apply replaces everything
- * except the status and the server's fields, and selectors compare labels for equality only.
+ * Limits: it supports optimistic locking, finalizers and uid preconditions; server-side apply replaces all fields
+ * except the status and the fields that the server sets, and selectors compare labels for equality only.
  */
 import { statusError } from '../../kube/client/kube-error.ts';
 import type {
@@ -60,8 +60,8 @@ export class MemoryKube implements KubeClient {
   #wake = Promise.withResolvers<undefined>();
 
   /**
-   * Makes the next calls of this verb fail with this error. If `error` is a function, it is called before the verb and
-   * may throw, or delay the call.
+   * Makes the next calls of this verb fail with this error. If `error` is a function, it is called before the verb
+   * runs: it may throw an error, delay the call by a promise, or change objects.
    */
   fail(verb: Verb, error: unknown, times = 1): void {
     this.#faults.push({
@@ -82,7 +82,7 @@ export class MemoryKube implements KubeClient {
     this.#history.clear();
   }
 
-  /** Ends every open watch, without an error when `error` is absent. */
+  /** Ends every open watch, with `error` if it is given. */
   breakWatches(error?: Error): void {
     for (const end of this.#breakers) end(error);
   }
@@ -212,7 +212,7 @@ export class MemoryKube implements KubeClient {
     return !held;
   }
 
-  /** A direct write by the test, which ignores faults. */
+  /** Writes an object directly, without the faults that the test has requested. */
   put<T extends KubeObject>(type: ResourceType<T>, object: T): T {
     return this.#store(type, object, this.#of(type).has(keyOf(object.metadata)) ? 'MODIFIED' : 'ADDED') as T;
   }
@@ -280,7 +280,8 @@ export class MemoryKube implements KubeClient {
   }
 
   /**
-   * Resolves with true when events are available and with false when the watch is over. Throws when the watch failed.
+   * Resolves with true when events are available and with false when the watch is over. Throws the error with which the
+   * test breaks the watch.
    */
   async #somethingNew(broken: Promise<{ error: Error | undefined }>): Promise<boolean> {
     const outcome = await Promise.race([this.#wake.promise, broken]);

@@ -19,7 +19,7 @@ export class ModelApi {
   readonly kubeconfig: string;
   readonly #folder: string;
 
-  /** @param stage `whole`: includes planned fields */
+  /** @param stage `whole`: the schema includes fields that are planned but not published */
   static async start(namespace: string, stage: SchemaStage = 'published'): Promise<ModelApi> {
     const api = new ModelApi(await startApiServer({ clock: systemClock, logger: silentLogger, bookmarkMs: 50 }));
     api.server.objects.create(
@@ -61,7 +61,7 @@ export class ModelApi {
     this.server.objects.update(models, { ...model, spec: { ...(model['spec'] as object), ...more } });
   }
 
-  /** The status that the operator would write at the model's generation, or at another one. */
+  /** Writes the status that the operator would write for `generation`; absent: the model's current generation. */
   say(
     namespace: string,
     name: string,

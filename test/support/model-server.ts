@@ -1,7 +1,7 @@
 /**
  * A model server in this process, on its own ports, for tests.
- * Owns: a `Prepared` without a cache, defaults for everything a test does not set, and a folder that is removed at the
- * end.
+ * Owns: what `prepare` would return (without a cache), defaults for everything that a test does not set, and a folder
+ * that is removed at the end.
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ import { writeModel } from './onnx-models.ts';
 export type Given = {
   readonly model: Model;
   readonly config?: Partial<RuntimeConfig>;
-  /** Overrides of prepare's results. */
+  /** Changes the result of `prepare`; `usual` is the default result. */
   readonly prepared?: (usual: Prepared) => Prepared;
   readonly options?: Partial<ModelServerDeps>;
 };
@@ -86,7 +86,7 @@ export async function givenPrepared(path: string, revision: string): Promise<Pre
   };
 }
 
-/** The real engine. */
+/** Starts the real engine. */
 export function loadWorkers({ model, graphPath, workers, options, nice }: EngineRequest): Promise<Engine> {
   return WorkerPool.start({
     model,

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { ToWorker } from '../../runtime/engine/messages.ts';
 
-// Listen before the real worker does: the thread must end before ONNX Runtime begins the run.
+// Listen before the real worker does, so that the thread ends before ONNX Runtime begins the run.
 parentPort?.on('message', (message: ToWorker) => {
   if (message.kind === 'step' && message.steps.some(({ inputs }) => inputs['x']?.data[0] === -1)) process.exit(1);
 });

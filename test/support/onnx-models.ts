@@ -20,7 +20,8 @@ export async function writeModel(folder: string, model: Model, name = 'model.onn
 }
 
 /**
- * x[batch, 4] → y[batch, 4], the same values. It can have any element type: `identity('int64')`, fp16, string, bool …
+ * x[batch, 4] → y[batch, 4], the same values. The element type is a parameter: `identity('int64')`, fp16, string, bool
+ * …
  */
 export function identity(type: ElementType = 'float32', shape: readonly (number | string)[] = ['batch', 4]): Model {
   return {
@@ -96,8 +97,8 @@ export function matmul(scale = 1): Model {
 
 /**
  * x[batch, width] → y[batch, width] through `layers` MatMuls with one shared weight: slow on purpose. A row costs
- * layers · width² multiplications; slow(1000, 1024) is 4 MB and takes about 60 ms on one core. The weight keeps the
- * magnitude of the values, so that they become neither infinite nor denormal.
+ * layers · width² multiplications. The model slow(1000, 1024) has 4 MB and takes about 60 ms per row on one core. The
+ * weight keeps the magnitude of the values, so that they become neither infinite nor denormal.
  */
 export function slow(layers = 1000, width = 1024): Model {
   const name = (index: number): string => (index === 0 ? 'x' : index === layers ? 'y' : `h${index}`);
@@ -118,8 +119,8 @@ export function slow(layers = 1000, width = 1024): Model {
 }
 
 /**
- * x[batch, 8] → y[batch, 8] = x + tanh(x · A · factor) · B: a layer with a residual path. A wrong scale (`factor`)
- * changes the direction of y: the model loads, its values are finite, and they are wrong on every machine.
+ * x[batch, 8] → y[batch, 8] = x + tanh(x · A · factor) · B: a layer with a residual path. A `factor` other than 1 makes
+ * a wrong model: it loads and its values are finite, but the direction of y is wrong on every machine.
  */
 export function residual(factor = 1): Model {
   return {
@@ -163,8 +164,8 @@ export function heavy(megabytes = 64): Model {
 }
 
 /**
- * x[batch, 4] float32 → q[batch, 4] int4. The binding crashes on this type during a run, so the runtime must refuse the
- * model earlier.
+ * x[batch, 4] float32 → q[batch, 4] int4. ONNX Runtime's Node binding crashes on this type during a run, so the runtime
+ * must refuse the model earlier.
  */
 export function int4Output(): Model {
   return {
@@ -180,8 +181,8 @@ export function int4Output(): Model {
 }
 
 /**
- * x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) as the only output, which a
- * tensor server cannot return.
+ * x[batch, 2] float32 → scores (a sequence of maps, as scikit-learn's exporter makes) as the only output. A server that
+ * returns tensors cannot return it.
  */
 export function zipMapOutput(): Model {
   return {
@@ -265,7 +266,7 @@ export function loop(trips?: bigint): Model {
 
 /**
  * x[batch, 4] → y[batch, 4] = x / 255 when any value of the run is above 1, else x: rows depend on each other, but
- * small values do not show it.
+ * values of at most 1 do not show this.
  */
 export function autoScale(): Model {
   const branch = (name: string, op: string, inputs: readonly string[]): { readonly graph: Graph } => ({

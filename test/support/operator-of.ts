@@ -5,7 +5,9 @@ import type { FakeCluster } from './fake-cluster.ts';
 
 export const operatorSettings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
-/** @param deps replaces parts of the cluster, or what Events and watches of pods do, which is nothing */
+/**
+ * @param deps replaces dependencies. By default they come from the cluster, and Events and watches of pods do nothing
+ */
 export function operatorOf(cluster: FakeCluster, deps: Partial<ReconcileDeps> = {}): Reconciler {
   return new Reconciler({
     client: cluster.client,

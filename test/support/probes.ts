@@ -38,7 +38,7 @@ export const namespaces: ResourceType = {
   kind: 'Namespace',
   namespaced: false,
 };
-/** Unique to this test run. */
+/** The namespace of this test run. */
 export const namespace = `kube-test-${randomUUID().slice(0, 8)}`;
 
 export const definition = {
@@ -81,7 +81,7 @@ export async function clientOf(kubeconfig: string): Promise<HttpKubeClient> {
   return new HttpKubeClient({ access, clock: systemClock, registry: createRegistry(), name: 'kube-test' });
 }
 
-/** The definition and the namespace of the tests. */
+/** Creates the definition and the namespace of the tests. */
 export async function furnish(client: HttpKubeClient): Promise<void> {
   await client.apply(definitions, definition, { fieldManager: 'kube-test', force: true });
   await client.apply(

@@ -1,12 +1,12 @@
 /**
  * Writes protobuf bodies as Go clients do, for tests of the reader.
- * Pure. A field consists of its number and either a small number or bytes.
+ * Pure. A field is its number with a small number as the value, or bytes that are encoded already.
  */
 
 /** `[field, number]`, or bytes of encoded fields. */
 export type ProtobufField = readonly [number: number, value: number] | Buffer;
 
-/** A field with a text or a message. */
+/** An encoded field whose value is a text or a message. */
 export function text(field: number, value: string | readonly ProtobufField[]): Buffer {
   const bytes = typeof value === 'string' ? Buffer.from(value) : message(value);
   return Buffer.concat([varint(field * 8 + 2), varint(bytes.length), bytes]);

@@ -1,12 +1,15 @@
 /**
- * Small random graphs over x[batch, 3, 4]. Most compute each row independently; many do not.
- * Owns: the steps, and their probabilities. ONNX Runtime may refuse a graph. Recurrent layers and InstanceNormalization
- * are left out: with unsuitable inputs they crash the process.
+ * Small random graphs over x[batch, 3, 4]. Most graphs compute each row independently of the others, but many do not.
+ * Owns: the steps, and their probabilities. ONNX Runtime may refuse a graph. There are no recurrent layers and no
+ * InstanceNormalization, because they crash the process if their inputs are unsuitable.
  * Pure: the same seed gives the same model.
  */
 import { weight, type Attribute, type Model, type Node, type Weight } from '../../runtime/onnx/build.ts';
 
-/** Integers below a limit, by Marsaglia's xorshift; the same for the same seed. */
+/**
+ * Returns a function that draws an integer below a limit, by Marsaglia's xorshift. The same seed gives the same
+ * integers.
+ */
 export function chance(seed: number): (below: number) => number {
   let state = Math.imul(seed | 1, 0x9e3779b1) | 1;
   return (below) => {
@@ -20,7 +23,7 @@ export function chance(seed: number): (below: number) => number {
 class Draft {
   readonly nodes: Node[] = [];
   readonly weights: Weight[] = [];
-  /** The float tensors that were made so far. */
+  /** Names of the float tensors in the graph so far. */
   readonly made: string[] = ['x'];
   readonly below: (limit: number) => number;
   #names = 0;
@@ -33,7 +36,7 @@ class Draft {
     return from[this.below(from.length)] as T;
   }
 
-  /** Mostly the last tensor, so that graphs become deep. */
+  /** Draws a tensor, mostly the last one, so that graphs become deep. */
   any(): string {
     return this.below(10) < 7 ? (this.made.at(-1) ?? 'x') : this.pick(this.made);
   }
@@ -123,7 +126,7 @@ const equations = [
   'bij,bi->bj',
 ] as const;
 
-/** A shape that contains a size of another tensor, as exporters write them. */
+/** Adds the nodes that compute a shape from a size of another tensor, as exporters write them. */
 function madeShape(draft: Draft, of: string): string {
   const [shape = ''] = draft.add('Shape', [of]);
   const [size = ''] = draft.add('Gather', [shape, draft.whole([draft.pick([0, 1])])]);

@@ -1,6 +1,6 @@
 /**
  * A real etcd and kube-apiserver for one test, from the binaries in a folder (as in KUBEBUILDER_ASSETS).
- * Owns: the two processes, their ports, keys and data in a temporary folder, and killing and restarting them.
+ * Owns: both processes, which it can kill and restart; their ports; and their keys and data in a temporary folder.
  * Ends: `stop` ends both and removes the folder.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -58,7 +58,7 @@ export class RealApiServer {
     return this.#ports.api;
   }
 
-  /** Process ids of etcd and kube-apiserver, while they run. */
+  /** The process ids of etcd and kube-apiserver; a process that does not run is left out. */
   get pids(): readonly number[] {
     return [...this.#processes.values()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
   }
@@ -67,7 +67,7 @@ export class RealApiServer {
     return join(this.#folder, 'kubeconfig');
   }
 
-  /** The audit log: a line of JSON per request (audit.k8s.io/v1, Metadata level), in the order of their answers. */
+  /** The audit log: a line of JSON per request (audit.k8s.io/v1, Metadata level), in the order of the answers. */
   get auditLog(): string {
     return join(this.#folder, 'audit.log');
   }
@@ -93,7 +93,7 @@ export class RealApiServer {
     await exited;
   }
 
-  /** Starts it (again) and waits until it serves. */
+  /** Starts the component, also after a kill, and waits until it serves. */
   async revive(component: Component): Promise<void> {
     const { api, etcd, peer } = this.#ports;
     const files = (name: string): string => join(this.#folder, name);
@@ -178,7 +178,7 @@ export class RealApiServer {
   }
 }
 
-/** Choose the ports at the same time, so that they differ. */
+/** Listens on all ports before it closes any, so that the ports differ. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));

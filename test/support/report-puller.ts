@@ -1,4 +1,4 @@
-/** A puller on a hand clock, and the record of its requests. */
+/** A report puller on a hand clock, and a record of its requests. */
 import { silentLogger } from '../../lib/log.ts';
 import type { FetchReport, Pulled, ReportAsk } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';
@@ -42,7 +42,7 @@ export function pullerWorld(): World {
   };
 }
 
-/** A fetch that never answers and ends when the request is aborted. */
+/** A fetch without an answer: it ends only when the request is aborted. */
 export const never: FetchReport = (_ip, signal) =>
   new Promise((resolve) =>
     signal.addEventListener('abort', () => resolve({ kind: 'nothing', reason: (signal.reason as Error).message })),

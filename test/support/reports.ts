@@ -1,4 +1,4 @@
-/** Base reports for tests: a pod that serves and has every field. */
+/** A base report for tests: the pod serves, and every field is set. */
 import type { Report } from '../../api/report.ts';
 
 export const fullReport: Report = {

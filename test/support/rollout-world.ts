@@ -1,7 +1,7 @@
 /**
- * A simulation around `decide`, without objects: pods that start and end, traffic that follows with a delay, and gates
- * with the results that a test sets. Decisions are stored as the status stores them, so each pass reads back what it
- * wrote.
+ * A simulation around `decide`, without Kubernetes objects: pods start and end, traffic follows with a delay, and a
+ * test sets the results of the gates. A decision is stored as in a model's status, so each pass reads what the previous
+ * pass wrote.
  */
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/see/stored-state.ts';
@@ -57,7 +57,7 @@ export class RolloutWorld {
   readonly pods = new Map<Revision, Pods>();
   wanted = new Map<Revision, number>();
   asked: Share = { serve: null };
-  /** How traffic behaves. */
+  /** The shares that the traffic really has. */
   taken: Share = { serve: null };
   marked: Revision | undefined;
 
@@ -104,7 +104,7 @@ export class RolloutWorld {
 
   /**
    * One pass.
-   * @param isWritten false: the process ends right after the status write, before the decision's effects
+   * @param isApplied false: the process ends after the status write, before it applies the decision
    */
   pass(seen: Observation = this.observe(), isApplied = true): Decision {
     const state = this.state;
@@ -138,7 +138,7 @@ export class RolloutWorld {
     this.marked = stable !== null && (canary !== undefined || stable !== serve) ? stable : undefined;
     for (const revision of this.wanted.keys())
       if (!this.pods.has(revision)) this.pods.set(revision, { present: 0, ready: 0, resolved: false });
-    // Unwanted Deployments are deleted, and their pods with them.
+    // Delete the pods of revisions that the decision does not run.
     for (const revision of this.pods.keys()) if (!this.wanted.has(revision)) this.pods.delete(revision);
   }
 

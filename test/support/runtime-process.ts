@@ -1,5 +1,5 @@
 /**
- * The runtime as a child process: `runtime/main.ts` with any arguments, and a pod's folders for it.
+ * The runtime as a child process: `runtime/main.ts` with any arguments and with the folders of a pod.
  * Owns: the children; `killPrograms` ends what a failed test left running.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -12,7 +12,10 @@ import { givenConfig } from './model-server.ts';
 import { eventually } from './eventually.ts';
 
 const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
-/** Unique to this test run: all pods use the same ports, so each needs another address. */
+/**
+ * The process id makes addresses unique to this test run: all pods use the same ports, so each pod needs its own
+ * address.
+ */
 const { pid } = process;
 export const podIp = `127.${10 + Math.floor(pid / 60_000)}.${Math.floor(pid / 250) % 250}.${1 + (pid % 250)}`;
 

@@ -1,5 +1,5 @@
 /**
- * A program that takes longer to end than its parent waits. Prints "up" once signals are handled, "ending" at the first
+ * A program that takes longer to end than the test waits. Prints "up" once signals are handled, "ending" at the first
  * signal.
  */
 import { run } from '../../lib/lifecycle.ts';

@@ -21,9 +21,9 @@ type Intents = Partial<NonNullable<OnnxModelSpec['rollout']>>;
 export class Stage {
   readonly cluster = new FakeCluster(new HandClock());
   readonly lines: string[] = [];
-  /** The gates' result for every window; undefined: no result. */
+  /** What the gates report, for whatever window is asked; undefined: nothing. */
   gates: Said | undefined = { step: 'Waiting', message: '120 of 200 requests' };
-  /** Whether the candidate's pods have reported recently. */
+  /** Whether the gates treat the candidate's pods as silent: without recent reports. */
   isSilent = false;
   #operator: Reconciler;
   readonly #names = new Map<string, string>();
@@ -31,7 +31,7 @@ export class Stage {
   #last = '';
 
   readonly #isBehind: (() => boolean) | undefined;
-  /** The state of the children before other controllers made progress in this step. */
+  /** The cluster's objects before this step, which caches that are behind still show. */
   #before: ReadonlyMap<string, KubeObject> = new Map();
 
   /** @param isBehind called for each read of a cache; true: the read returns the previous state */
@@ -60,7 +60,7 @@ export class Stage {
     this.#last = '';
   }
 
-  /** The patch that the command line would write. */
+  /** Changes the spec as a command of kubectl-onnx would. */
   intend(intents: (status: OnnxModelStatus) => Intents, without: readonly (keyof Intents)[] = []): void {
     const { spec } = this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
     const rollout = Object.fromEntries(
@@ -71,20 +71,20 @@ export class Stage {
     this.cluster.put({ ...spec, rollout });
   }
 
-  /** Another process takes over. It knows only the cluster's state. */
+  /** Replaces the operator by a new process, which knows only the cluster's state. */
   restart(): void {
     this.#operator = this.#begin();
   }
 
   /**
-   * Advances five seconds: other controllers make progress, and the operator passes as often as the watches would
-   * cause.
+   * Advances five seconds: other controllers make progress, and the operator runs several passes, because each write
+   * causes another one.
    */
   async step(): Promise<void> {
     this.#before = new Map(this.cluster.objects);
     this.cluster.tick();
     for (let pass = 0; pass < 3; pass += 1) {
-      // A process that ends is replaced by another one.
+      // A pass that throws simulates a crash, so replace the process.
       await this.#operator.reconcile('ml/ranker').catch(() => this.restart());
       this.#assertInvariants();
     }
@@ -138,7 +138,7 @@ export class Stage {
     };
   }
 
-  /** The traffic shares of revisions, by the cluster's objects. */
+  /** The percentage of the traffic of each revision, as the route or the entry Service gives it. */
   shares(): ReadonlyMap<string, number> {
     const route = this.cluster.objects.get('HTTPRoute/ranker') as HttpRoute | undefined;
     return route === undefined
@@ -168,8 +168,8 @@ export class Stage {
   }
 
   /**
-   * Checks that a revision without ready pods gets no traffic while another one that serves has some, and that kstatus
-   * can read the conditions.
+   * Checks that exactly one of the conditions Ready, Reconciling and Stalled is True, and that a revision without ready
+   * pods does not share the traffic with a revision that has some.
    */
   #assertInvariants(): void {
     const { status } = this.cluster;

@@ -34,7 +34,7 @@ export class TcpProxy {
     for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
   }
 
-  /** Open connections stay open and forward nothing; new ones are forwarded. */
+  /** Stops forwarding on all open connections and keeps them open. New connections are forwarded. */
   stall(): void {
     for (const [near, far] of this.#pairs) {
       near.unpipe(far);

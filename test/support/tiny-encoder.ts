@@ -9,7 +9,7 @@ import { bertGraph, type GraphDraft, type Weights } from '../../examples/models/
 import type { Model } from '../../runtime/onnx/build.ts';
 import { writeModel } from './onnx-models.ts';
 
-/** The index of a word is its id. It contains words of MiniLM's golden text. */
+/** The vocabulary. The index of a word is its id. The words come from MiniLM's golden text. */
 export const tinyVocabulary = [
   '[PAD]',
   '[UNK]',
@@ -55,7 +55,7 @@ export function tinyEncoder(): Model {
   return { opset: 17, graph: bertGraph('tiny-encoder', { layers: 2, hidden, heads: 2 }, new SeededWeights()) };
 }
 
-/** In the format of the tokenizers library, with truncation and padding that a server must ignore. */
+/** A tokenizer.json. It contains settings for truncation and padding, which a server must ignore. */
 export function tinyTokenizer(): unknown {
   const special = (content: string) => ({
     id: tinyVocabulary.indexOf(content as '[PAD]'),
@@ -111,7 +111,7 @@ export function tinyTokenizer(): unknown {
   };
 }
 
-/** Random weights with a range that keeps the layers' values near 1. */
+/** Random weights in a range that keeps the values of each layer near 1. */
 class SeededWeights implements Weights {
   #state = 7;
 
@@ -150,7 +150,7 @@ class SeededWeights implements Weights {
     ];
   }
 
-  /** Uniform in ±width, by a linear congruential generator (Numerical Recipes' constants). */
+  /** `count` numbers, uniform in ±width, by a linear congruential generator with the constants of Numerical Recipes. */
   #noise(count: number, width: number): Float32Array {
     return Float32Array.from({ length: count }, () => {
       this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;

@@ -1,4 +1,4 @@
-/** An OnnxModel in every phase of a rollout, with the conditions that the operator writes in that phase. */
+/** For every phase of a rollout, an OnnxModel with the conditions that the operator writes in the phase. */
 import { claimConditions } from '../../api/conditions.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
@@ -31,7 +31,7 @@ const ended = {
   since,
 } as const;
 
-/** One rollout state for each phase. */
+/** An example of a rollout state for each phase. */
 export const states: { readonly [P in Phase]: StateIn<P> } = {
   New: { phase: 'New' },
   Preparing: { phase: 'Preparing', ...course },
@@ -49,14 +49,14 @@ export type Telling = {
   readonly reason?: DecisionReason;
   readonly rollout?: NonNullable<OnnxModel['spec']['rollout']>;
   readonly ready?: Readonly<Record<string, number>>;
-  /** The target revision; absent: the revision of the state. */
+  /** The revision of the spec; absent: the candidate of the state, or its stable revision if it has no candidate. */
   readonly target?: string;
   readonly failure?: Trouble;
 };
 
 const bothReady = { [stableRevision]: 2, [candidateRevision]: 2 };
 
-/** The model as the operator's last pass wrote it. */
+/** The model after a pass of the operator that decided on this state. */
 export function told(next: RolloutState, telling: Telling = {}): OnnxModel {
   const { reason = 'Analyzing', rollout, ready = bothReady, failure } = telling;
   const model = given.model(present({ rollout }));

@@ -22,7 +22,10 @@ export type WholePod = { readonly address: string; readonly resolved: Resolved }
 
 export class WholePods {
   readonly #folder: string;
-  /** `127.x`: loopback addresses, so that the real ports can be used. */
+  /**
+   * The second number of the pods' loopback addresses 127.x. Each pod has its own address, so all can use the real
+   * ports.
+   */
   readonly #network: number;
   readonly #children: ChildProcess[] = [];
   #last = 0;

@@ -11,16 +11,17 @@ import type { Row } from '../rows.ts';
 import type { World } from '../world.ts';
 import { percentOfCore, secondsSince } from './life.ts';
 
-/** The phases of a model that is in the last step of its rollout, or after it. */
+/** The phases of a rollout that has reached its canary step or a later phase. */
 const inStep: ReadonlySet<string> = new Set(['Analyzing', 'Promoting', 'Settling', 'Stable']);
+/** The phases of a rollout whose candidate is given up. */
 const givenUp: ReadonlySet<string> = new Set(['Aborting', 'Failed']);
 
-/** The share of a failing candidate's requests that fail. */
+/** The share of requests that fail, for pods of a failing candidate. */
 const failing = 0.6;
-/** A verdict that takes longer than this counts as missing. */
+/** When the last verdict takes longer than this, the bench fails. */
 const verdictLimitMs = 300_000;
 
-/** All models in one canary step with reports; then every candidate begins to fail. */
+/** All models are in a canary step and their pods send reports. Then every candidate begins to fail. */
 export async function analysis(world: World): Promise<readonly Row[]> {
   const { models, changes } = world.order;
   await startAll(world);
@@ -44,8 +45,9 @@ export async function analysis(world: World): Promise<readonly Row[]> {
 }
 
 /**
- * The time from the first report with the block that decided until the candidate is given up in the status. The block
- * that decided is the last one that was reported whole. The number of failing blocks shows how many the judge needed.
+ * Measures the time from the deciding report until the status says that the candidate is given up. The deciding report
+ * is taken to be the first one that contains the latest complete block. The number of complete failing blocks shows how
+ * many blocks the judge needed.
  */
 async function verdicts(world: World, models: number): Promise<Row> {
   const since = world.moment();
@@ -76,9 +78,13 @@ async function verdicts(world: World, models: number): Promise<Row> {
   });
 }
 
+/**
+ * The newest complete block of failures at one time: how long ago it was first reported, and the number of blocks up to
+ * it.
+ */
 type LastBlock = { readonly agoMs: number; readonly failed: number };
 
-/** When each model's candidate first reported its latest whole block of failures. */
+/** For each model, when its candidate first reported its latest complete block of failures. */
 class FailingBlocks {
   /** The uids of the candidates' pods. */
   readonly candidates: ReadonlySet<string>;
@@ -90,7 +96,7 @@ class FailingBlocks {
     this.#first = first;
   }
 
-  /** @param until the last block of the report, which is not whole yet */
+  /** @param until the last block of the report; this block is not complete yet */
   note({ uid, model }: ServedPod, until: number): void {
     if (!this.candidates.has(uid) || until <= (this.#latest.get(model)?.until ?? this.#first)) return;
     this.#latest.set(model, { until, atMs: performance.now() });
@@ -104,7 +110,7 @@ class FailingBlocks {
   }
 }
 
-/** Every spec changes within a minute, and every change is a canary. */
+/** Every spec changes within `releaseMs` (a minute by default), and every change is a canary. */
 export async function releaseDay(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);
@@ -130,7 +136,7 @@ export async function releaseDay(world: World): Promise<readonly Row[]> {
   ];
 }
 
-/** Ready pods vanish at once, and their Deployments make new pods. */
+/** Some ready pods vanish at once, and their Deployments make new pods. */
 export async function nodeLost(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);
@@ -191,7 +197,7 @@ function phaseOf({ status }: BenchModel): string {
   return status?.rollout?.phase ?? '';
 }
 
-/** The uids of all pods that are not of their model's stable revision. */
+/** The uids of all pods that do not belong to the stable revision of their model. */
 function candidatePods(world: World): ReadonlySet<string> {
   const stable = new Map(
     world.models.cache.list().map(({ metadata, status }) => [metadata.name, status?.stable?.revision]),

@@ -1,14 +1,15 @@
 /**
- * The scenarios on plain models: cold start, changes, quiet time, restart. They run one after the other on the same API
- * server.
- * Owns: the measurements of each scenario. A cold start always runs, but it is in the rows only when it was requested.
+ * The scenarios on models without canaries: cold start, changes, quiet time, restart. They run one after the other on
+ * the same API server.
+ * Owns: the measurements of each scenario. A cold start always runs, but its row is only printed when the scenario was
+ * requested.
  */
 import { quantile } from '../../support/load.ts';
 import { filledIn, modelName, newRevision, newSettings, plainModel, type BenchModel } from '../models.ts';
 import type { Row } from '../rows.ts';
 import type { Moment, World } from '../world.ts';
 
-/** The pause between two changes, as a pipeline would make them. */
+/** Milliseconds between two changes. A delivery pipeline would make changes with such a pause. */
 const everyMs = 50;
 
 export async function life(world: World): Promise<readonly Row[]> {
@@ -57,7 +58,7 @@ async function cold(world: World): Promise<Row> {
   });
 }
 
-/** True when every status is for its current spec, every model has a Deployment, and all pods are ready. */
+/** True when every status describes the current spec, every model has a Deployment, and all pods are ready. */
 function isAllCurrent(world: World): boolean {
   const { models, replicas } = world.order;
   const all = world.models.cache.list();
@@ -72,7 +73,7 @@ export function isCurrent({ metadata, status }: BenchModel): boolean {
   return status?.observedGeneration === metadata.generation;
 }
 
-/** The time from the answer to the change until a Deployment with its value is seen. */
+/** Measures the time from the API server's answer to a change until a Deployment contains the changed value. */
 async function change(world: World): Promise<Row> {
   const { changes, foreign } = world.order;
   const [answeredMs, seenMs] = [new Map<string, number>(), new Map<string, number>()];
@@ -108,7 +109,7 @@ async function change(world: World): Promise<Row> {
   });
 }
 
-/** The time from the answer to the change until the status is for the changed spec. */
+/** Measures the time from the API server's answer to a change until the status describes the changed spec. */
 async function settings(world: World): Promise<Row> {
   const { changes } = world.order;
   const since = world.moment();
@@ -150,7 +151,7 @@ async function quiet(world: World): Promise<Row> {
   return world.row(since, { name: 'quiet', per: 'runs', times: 1, figures });
 }
 
-/** The operator is killed and started again. */
+/** Kills the operator and starts it again. */
 async function restart(world: World): Promise<Row> {
   await world.operator.kill();
   const since = world.moment();

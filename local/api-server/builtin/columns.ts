@@ -1,6 +1,6 @@
 /**
  * The columns that `kubectl get` shows for built-in objects.
- * Owns: the columns per kind, as the real server prints them. Kinds without a row show name and age.
+ * Owns: the columns of each kind, as the real server prints them. A kind that is not in the table shows name and age.
  */
 import { controllerOf } from '../../../api/kube-object.ts';
 import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -182,7 +182,7 @@ export const scaleColumns: readonly Column[] = [
   ageColumn,
 ];
 
-/** Events of both APIs are stored in one form, so both show the same columns. */
+/** The columns of a kind. Events of both APIs are stored in one form, so they show the same columns. */
 export function columnsOf(group: string, kind: string): readonly Column[] {
   return byKind[`${kind === 'Event' ? '' : group}/${kind}`] ?? [nameColumn, ageColumn];
 }
@@ -226,7 +226,7 @@ function containerStatuses(pod: StoredObject): readonly JsonRecord[] {
   return recordsOf(at(pod, 'status', 'containerStatuses'));
 }
 
-/** The STATUS column: why a container waits or ended, else the pod's phase. */
+/** The STATUS column: why a container waits or ended, or else the pod's phase. */
 function podStatus(pod: StoredObject): string {
   const inits = recordsOf(at(pod, 'status', 'initContainerStatuses'));
   const total = listOf(at(pod, 'spec', 'initContainers')).length;
@@ -267,7 +267,7 @@ function nodeInfo(node: StoredObject, field: string): string {
   return stringAt(node, 'status', 'nodeInfo', field) || '<unknown>';
 }
 
-/** Local mode does not provide load balancers: a Service of that type stays pending. */
+/** The EXTERNAL-IP column. Local mode does not provide load balancers, so a Service of that type stays pending. */
 function externalAddress(service: StoredObject): string {
   const type = stringAt(service, 'spec', 'type');
   if (type === 'ExternalName') return stringAt(service, 'spec', 'externalName') ?? '<none>';

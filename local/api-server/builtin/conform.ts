@@ -1,7 +1,7 @@
 /**
- * Converts an object to the types of its schema as the real server's decoder does: it refuses a wrong type, drops nulls
- * and empty lists and maps, and rewrites quantities in their canonical form.
- * Owns: these checks and their messages, for built-in types and for the metadata of every object.
+ * Converts an object to the types of its schema, as the real server's decoder does: it refuses a wrong type, drops
+ * nulls and empty lists and maps, and rewrites quantities in their canonical form.
+ * Owns: these conversions and their error messages, for built-in types and for the metadata of every object.
  */
 import { isRecord } from '../../../api/record.ts';
 import { type JsonRecord } from '../../../lib/json.ts';
@@ -31,7 +31,7 @@ export function conformObject(object: JsonRecord, schema: OpenApiSchema): JsonRe
   }
 }
 
-/** Converts only the metadata, for objects whose other fields are checked by another schema. */
+/** Converts only the metadata, for objects whose other fields are checked by a schema of a CustomResourceDefinition. */
 export function conformMeta(object: JsonRecord): void {
   if (object['metadata'] === undefined || object['metadata'] === null) {
     object['metadata'] = {};
@@ -82,15 +82,18 @@ function conformRecord(value: JsonRecord, schema: OpenApiSchema, place: Place): 
   return out;
 }
 
-/** The path as Go's decoder prints it: entries of maps and items of lists are reported as the field that holds them. */
+/**
+ * The path as Go's decoder prints it. An error in an entry of a map or in an item of a list is reported at the field
+ * that holds the map or list.
+ */
 function placeBelow(schema: OpenApiSchema, field: string, place: Place): Place {
   if (!isDescribed(schema, field)) return place;
   return { owner: schema.title ?? '', path: place.path === '' ? field : `${place.path}.${field}` };
 }
 
 /**
- * Plain fields that Go's encoder omits when they are false or 0. For pointer fields these values have a meaning and
- * stay.
+ * Fields that Go's encoder omits when they are false or 0. In fields that are pointers in Go, false and 0 have a
+ * meaning and stay.
  */
 const omittedWhenZero: ReadonlySet<string> = new Set([
   'hostNetwork',
@@ -110,7 +113,7 @@ function isOmitted(field: string, value: unknown): boolean {
   return (value === false || value === 0) && omittedWhenZero.has(field);
 }
 
-/** Empty lists and maps are not stored. */
+/** True for an empty list or map, which is not stored. */
 function isLeftOut(value: unknown, schema: OpenApiSchema): boolean {
   if (Array.isArray(value)) return value.length === 0;
   return isRecord(value) && schema.additionalProperties !== undefined && Object.keys(value).length === 0;

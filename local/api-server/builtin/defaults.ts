@@ -1,8 +1,8 @@
 /**
  * The defaults that the real server fills into built-in objects.
  * Owns: the defaults of pods and of every kind with a pod template, of Services and of several small kinds.
- * Why: the operator compares live objects with wanted objects. If a default were missing here, local mode would not
- * show that the operator updates an object again and again on a real cluster.
+ * Why: the operator compares live objects with wanted objects. On a real cluster, a default that the operator does not
+ * expect makes it update an object again and again. Local mode shows this problem only when it has the same default.
  */
 import { isRecord } from '../../../api/record.ts';
 import { at, recordIn, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -10,7 +10,7 @@ import type { ObjectDraft } from '../resource.ts';
 
 export function podDefaults(draft: ObjectDraft): void {
   const spec = recordIn(draft, 'spec');
-  // Only for a pod itself: in a template, limits without requests stay as they are.
+  // Do this for a pod, but not for a pod template: in a template, limits without requests stay as they are.
   for (const field of ['containers', 'initContainers'])
     for (const container of recordsOf(spec[field])) requestsFromLimits(container);
   podSpecDefaults(spec);
@@ -23,7 +23,8 @@ export function podSpecDefaults(spec: JsonRecord): void {
   setDefault(spec, 'schedulerName', 'default-scheduler');
   setDefault(spec, 'securityContext', {});
   setDefault(spec, 'terminationGracePeriodSeconds', 30);
-  // The deprecated field gets the value of its successor, because a client may read either field.
+  // Set the deprecated field `serviceAccount` and its successor `serviceAccountName` to the same value, because a
+  // client may read either field.
   const account = stringAt(spec, 'serviceAccountName') ?? stringAt(spec, 'serviceAccount');
   if (account !== undefined) Object.assign(spec, { serviceAccountName: account, serviceAccount: account });
   for (const field of ['containers', 'initContainers'])
@@ -50,7 +51,7 @@ function containerDefaults(container: JsonRecord): void {
   for (const hook of ['postStart', 'preStop']) httpGetDefaults(at(container, 'lifecycle', hook, 'httpGet'));
 }
 
-/** A limit without a request becomes the request. */
+/** For a resource with a limit and without a request, the request becomes equal to the limit. */
 function requestsFromLimits(container: JsonRecord): void {
   const resources = container['resources'];
   if (!isRecord(resources) || !isRecord(resources['limits'])) return;
@@ -73,7 +74,10 @@ function httpGetDefaults(get: unknown): void {
   setDefault(get, 'scheme', 'HTTP');
 }
 
-/** An image with the tag `latest`, or without a tag, is always pulled. */
+/**
+ * The default pull policy of an image: `Always` for the tag `latest` or without tag and digest, otherwise
+ * `IfNotPresent`.
+ */
 function pullPolicyOf(image: string): string {
   const name = image.slice(image.lastIndexOf('/') + 1);
   if (name.includes('@')) return 'IfNotPresent';
@@ -141,7 +145,7 @@ export function serviceDefaults(draft: ObjectDraft): void {
 
 export function secretDefaults(draft: ObjectDraft): void {
   setDefault(draft, 'type', 'Opaque');
-  // `stringData` is write-only: it becomes base64 in `data`.
+  // `stringData` is write-only: its values become base64 in `data`.
   const plain = draft['stringData'];
   if (!isRecord(plain)) return;
   const data = recordIn(draft, 'data');

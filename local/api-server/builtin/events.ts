@@ -1,5 +1,5 @@
 /**
- * Events: one store, two APIs. They are stored as core/v1 writes them; some fields have other names in
+ * Events, which have one store and two APIs. They are stored as core/v1 writes them; some fields have other names in
  * events.k8s.io/v1.
  * Pure.
  */
@@ -8,7 +8,7 @@ import type { StoredObject } from '../../objects.ts';
 import type { ObjectDraft, Resource, Rules } from '../resource.ts';
 import { invalidValue, requiredValue, type Cause } from '../../../kube/schema/cause.ts';
 
-/** Field of core/v1 → field of events.k8s.io/v1. The other fields have the same name in both. */
+/** Field of core/v1 → field of events.k8s.io/v1. All other fields have the same name in both APIs. */
 const renamed: readonly (readonly [string, string])[] = [
   ['involvedObject', 'regarding'],
   ['message', 'note'],
@@ -22,7 +22,7 @@ const renamed: readonly (readonly [string, string])[] = [
 export const eventConversion: NonNullable<Resource['conversion']> = {
   shown(stored) {
     const event = { ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' };
-    // events.k8s.io/v1 omits empty fields.
+    // events.k8s.io/v1 omits these fields when they are empty.
     const entries = Object.entries(event).filter(([field, value]) => !(field.startsWith('reporting') && value === ''));
     return Object.fromEntries(entries) as unknown as StoredObject;
   },
@@ -48,7 +48,7 @@ function rename(object: JsonRecord | StoredObject, names: readonly (readonly [st
 
 export const eventRules: Rules = {
   hasGeneration: false,
-  // The Go type always writes these fields.
+  // The Go type always writes these fields, even when they are empty.
   setDefaults(draft) {
     for (const field of ['source', 'involvedObject']) setDefault(draft, field, {});
     for (const field of ['firstTimestamp', 'lastTimestamp', 'eventTime'])
@@ -73,7 +73,7 @@ export const eventRules: Rules = {
   },
 };
 
-/** An Event written through events.k8s.io/v1 has more required fields. */
+/** Rules for Events that are written through events.k8s.io/v1, which requires more fields than core/v1. */
 export const newEventRules: Rules = {
   ...eventRules,
   validate(draft, old) {
@@ -96,7 +96,7 @@ export const newEventRules: Rules = {
 function validateEvent(draft: ObjectDraft): readonly Cause[] {
   const involved = stringAt(draft, 'involvedObject', 'namespace') ?? '';
   const own = stringAt(draft.metadata, 'namespace') ?? '';
-  // Events of cluster-scoped objects are in the namespace `default`.
+  // An Event about a cluster-scoped object is in the namespace `default`.
   const fits = involved === '' ? own === 'default' : involved === own;
   return fits ? [] : [invalidValue('involvedObject.namespace', involved, 'does not match event.namespace')];
 }

@@ -1,6 +1,7 @@
 /**
  * The built-in resources that local mode serves.
- * Owns: the table. rules.ts has the behaviour of each kind, columns.ts has what `kubectl get` shows.
+ * Owns: the table of resources. rules.ts has the behaviour of each kind, columns.ts has the columns that `kubectl get`
+ * shows.
  */
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';
@@ -53,7 +54,7 @@ const replicaScale: ScalePaths = {
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
 
-/** How Services get their addresses, and the time for the conditions of definitions. */
+/** The values that some resources need: the addresses of Services, and the time for the conditions of definitions. */
 type BuiltinDeps = {
   readonly serviceRange: string;
   readonly takenAddresses: () => ReadonlySet<string>;

@@ -1,5 +1,5 @@
 /**
- * What built-in resources do on create and update besides defaulting.
+ * What built-in resources do on create and update, apart from defaulting.
  * Owns: initial statuses, generations, and the immutability rules that the operator relies on.
  */
 import {
@@ -52,7 +52,10 @@ export const podRules: Rules = {
   }),
 };
 
-/** Guaranteed: every container limits cpu and memory to what it requests. BestEffort: every container omits both. */
+/**
+ * Guaranteed: every container has cpu and memory limits that are equal to its requests. BestEffort: no container has a
+ * limit or a request of cpu or memory.
+ */
 function qosClassOf(spec: JsonRecord): string {
   const containers = [...recordsOf(spec['containers']), ...recordsOf(spec['initContainers'])];
   const amounts = (container: JsonRecord, which: string): JsonRecord => recordOf(at(container, 'resources', which));
@@ -102,8 +105,8 @@ export const controllerRevisionRules: Rules = {
 };
 
 /**
- * @param range of ClusterIPs, as CIDR
- * @param taken addresses in use
+ * @param range the range of ClusterIPs, as CIDR
+ * @param taken the addresses in use
  */
 export function serviceRules(range: string, taken: () => ReadonlySet<string>): Rules {
   const addresses = serviceAddresses(range, taken);

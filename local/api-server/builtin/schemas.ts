@@ -1,13 +1,13 @@
 /**
  * The schemas of built-in types, from schemas.json (see scripts/kube-schemas).
- * Owns: loading them and resolving their references. A type without declared fields accepts any value.
+ * Owns: loading the schemas and resolving their references. A type without declared fields accepts any value.
  */
 import { readFileSync } from 'node:fs';
 import { isRecord } from '../../../api/record.ts';
 import { type JsonRecord } from '../../../lib/json.ts';
 import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 
-/** As in the file, with unresolved references: for /openapi/v3. */
+/** The schemas as they are in the file, with unresolved references, for /openapi/v3. */
 export const definitions = JSON.parse(readFileSync(new URL('./schemas.json', import.meta.url), 'utf8')) as Readonly<
   Record<string, JsonRecord>
 >;
@@ -23,19 +23,20 @@ export function builtinSchema(name: string): OpenApiSchema {
   if (known !== undefined) return known;
   const definition = definitions[name];
   if (definition === undefined) throw new Error(`schemas.json has no type ${name}`);
-  // Register the node before filling it, because a type may contain itself.
+  // Register the schema before filling it, because a type may contain itself.
   const made: JsonRecord = {};
   resolvedByName.set(name, made);
   Object.assign(made, resolve(definition), { title: name.slice(name.lastIndexOf('.') + 1) });
   return made;
 }
 
-/** The schema of every object's metadata. */
+/** The schema of the metadata of every object. */
 export const builtinMetaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta');
 
 function resolve(node: JsonRecord): JsonRecord {
   const { $ref: reference, ...own } = node;
-  // A plain reference is the same node as its type, which allows cycles; a reference with extensions is a copy.
+  // A reference without other keys gives the same object as its type, so a type may contain itself. A reference with
+  // other keys gives a copy that also has these keys.
   if (typeof reference === 'string' && Object.keys(own).length === 0) return builtinSchema(reference) as JsonRecord;
   if (typeof reference === 'string') return { ...(builtinSchema(reference) as JsonRecord), ...own };
   const out: JsonRecord = { ...own };
@@ -63,7 +64,7 @@ function isOpen(node: JsonRecord): boolean {
   );
 }
 
-/** True for IntOrString and Quantity. */
+/** True for the types IntOrString and Quantity. */
 function isIntOrString(node: JsonRecord): boolean {
   return Array.isArray(node['oneOf']);
 }

@@ -1,7 +1,8 @@
 /**
  * Validation of Deployments, ReplicaSets and Pods.
- * Pure. It has the checks that a wrong manifest of the operator would most likely fail on a real server, not all checks
- * of Kubernetes.
+ * Pure.
+ * It does not have all checks of Kubernetes. It has the checks that a wrong manifest of the operator would most likely
+ * fail on a real server.
  */
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { StoredObject } from '../../objects.ts';
@@ -157,7 +158,10 @@ function validateVolumes(spec: JsonRecord, path: string): Cause[] {
   });
 }
 
-/** The checks are in the real server's order, so that the first error is the same. */
+/**
+ * The names of a volume's sources, in the order in which the real server checks them, so that the first error is the
+ * same.
+ */
 function kindsOf(sources: JsonRecord): readonly string[] {
   const names = Object.keys(sources).sort();
   return [...names.filter((name) => name === 'emptyDir'), ...names.filter((name) => name !== 'emptyDir')];
@@ -165,14 +169,14 @@ function kindsOf(sources: JsonRecord): readonly string[] {
 
 const mutablePodFields = new Set(['activeDeadlineSeconds', 'tolerations', 'terminationGracePeriodSeconds']);
 
-/** In a pod's spec, only the images and a few times may change. */
+/** Refuses changes of a pod's spec, except for images, tolerations and two durations. */
 export function validatePodChange(draft: ObjectDraft, old: StoredObject): readonly Cause[] {
   const fixed = (object: unknown): JsonRecord => {
     const spec = { ...recordOf(at(object, 'spec')) };
     for (const field of mutablePodFields) delete spec[field];
     for (const field of ['containers', 'initContainers'])
       if (spec[field] !== undefined) spec[field] = recordsOf(spec[field]).map(({ image: _image, ...rest }) => rest);
-    // The scheduler may set nodeName once.
+    // Allow the scheduler to set nodeName once.
     if (stringAt(old, 'spec', 'nodeName') === undefined) delete spec['nodeName'];
     return spec;
   };

@@ -1,8 +1,8 @@
 /**
- * Keeps the catalogue in step with the stored definitions, and deletes the objects of a definition that is being
- * deleted.
- * Owns: when a custom resource is served: from the write of its definition until the definition is deleted, which
- * happens after all its objects are deleted.
+ * Adds and removes the resources of stored definitions in the catalogue, and deletes the objects of a definition that
+ * is being deleted.
+ * Owns: when a custom resource is served: from the write of its definition until the definition is deleted. A
+ * definition is only deleted after all its objects are deleted.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { Catalog } from '../catalog.ts';
@@ -29,8 +29,8 @@ export function serveDefinitions(deps: DefinitionDeps): void {
   const { store, catalog } = deps;
   for (const definition of store.list(definitionsTable))
     catalog.setCustom(tableNameOf(definition), resourcesOf(definition));
-  // This runs inside the write, not as an event after it, because the client may request the new resource as soon as
-  // its POST is answered.
+  // Follow a definition inside its write, not in an event after the write, because the client may request the new
+  // resource as soon as its POST is answered.
   store.onWrite((change) => {
     if (change.table === definitionsTable) follow(deps, change);
   });

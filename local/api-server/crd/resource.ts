@@ -49,7 +49,10 @@ function resourceOf(definition: StoredObject, version: JsonRecord): Resource {
   };
 }
 
-/** Metadata has the same schema as in built-in objects, so that its fields have owners in the same way. */
+/**
+ * Gives the metadata the same schema as in built-in objects, so that the fields of the metadata have owners in the same
+ * way.
+ */
 function withMeta(schema: OpenApiSchema): OpenApiSchema {
   return { ...schema, properties: { ...schema.properties, metadata: builtinMetaSchema } };
 }
@@ -116,7 +119,7 @@ const token = new RegExp(
     String.raw`\[\?\(\s*@\.([\w.-]+)\s*==\s*["']([^"']*)["']\s*\)\])`,
 );
 
-/** @returns a function that gives every value at the path; undefined when the path is not supported */
+/** @returns a function that returns all values at the path; undefined when the path is not supported */
 export function parseJsonPath(path: string): ((value: unknown) => readonly unknown[]) | undefined {
   const steps: Step[] = [];
   let rest = path.replace(/^\{|\}$/g, '').replace(/^\$/, '');

@@ -1,6 +1,6 @@
 /**
  * Discovery: the list of served resources, as plain lists and in the aggregated form that kubectl prefers.
- * Pure: computed from the catalogue for each request, because the catalogue is small.
+ * Pure: the list is computed from the catalogue for each request, because the catalogue is small.
  */
 import { groupVersionOf, type Resource } from '../resource.ts';
 import type { JsonRecord } from '../../../lib/json.ts';
@@ -8,7 +8,7 @@ import { reviews } from './reviews.ts';
 
 type Version = { readonly version: string; readonly resources: readonly Resource[] };
 
-/** Every group with its versions and their resources; the core group is ''. */
+/** Every group with its versions and their resources. The name of the core group is ''. */
 export function groupsOf(resources: readonly Resource[]): ReadonlyMap<string, readonly Version[]> {
   const groups = new Map<string, Map<string, Resource[]>>();
   const versionsOf = (group: string): Map<string, Resource[]> => {

@@ -1,6 +1,6 @@
 /**
  * One request and its answer.
- * Owns: the parameters of a request whose path was parsed, reading its body within bounds, and writing answers: JSON,
+ * Owns: the parameters of a request whose path was parsed, reading its body up to a limit, and writing answers: JSON,
  * warnings, errors.
  * Limits: bodies of 3 MiB, as on the real server.
  */
@@ -16,7 +16,7 @@ export const maxBodyBytes = 3 * 1024 * 1024;
 export type Target = {
   readonly resource: Resource;
   readonly namespace: string | undefined;
-  /** Absent: the request is for the collection. */
+  /** Absent when the request is for a collection. */
   readonly name: string | undefined;
   readonly subresource: string;
 };
@@ -56,7 +56,7 @@ export class ApiExchange {
   async readBody(): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let size = 0;
-    // Keep the connection, so that the client can read the error.
+    // Keep the connection open, so that the client can read the error.
     for await (const chunk of this.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > maxBodyBytes)
@@ -91,7 +91,7 @@ export class ApiExchange {
     const { body } = error;
     if (body.details?.retryAfterSeconds !== undefined)
       this.response.setHeader('Retry-After', body.details.retryAfterSeconds);
-    // Close the connection: the unread rest of the body must not be parsed as the next request.
+    // Close the connection: otherwise the rest of the body, which was not read, would be parsed as the next request.
     if (!this.request.complete) {
       this.response.setHeader('Connection', 'close');
       this.request.resume();
@@ -99,7 +99,7 @@ export class ApiExchange {
     this.sendJson(body.code ?? 500, body);
   }
 
-  /** The field manager for managedFields: the requested one, else the program in the User-Agent. */
+  /** The field manager for managedFields: the requested manager, or else the name of the program in the User-Agent. */
   get manager(): string {
     const asked = this.query.get('fieldManager') ?? '';
     if (asked !== '') return asked;
@@ -110,7 +110,7 @@ export class ApiExchange {
 export type WriteQuery = { readonly dryRun: boolean; readonly validation: FieldValidation; readonly manager: string };
 
 /**
- * @param kind `CreateOptions`, `UpdateOptions` or `PatchOptions`, for the error
+ * @param kind `CreateOptions`, `UpdateOptions` or `PatchOptions`; it is part of the error message
  * @throws StatusError 422
  */
 export function writeQuery(exchange: ApiExchange, kind: string): WriteQuery {

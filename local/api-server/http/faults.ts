@@ -1,6 +1,7 @@
 /**
  * Fault injection for tests: errors that clients of a real server sometimes meet.
- * Owns: the active faults and how often each applies. Only code in this process can set them; a request cannot.
+ * Owns: the active faults, and how often each fault applies. Only code in this process can set faults; a request
+ * cannot.
  */
 import type { Clock } from '../../../lib/clock.ts';
 import type { Store } from '../store.ts';
@@ -9,7 +10,7 @@ import type { ApiExchange } from './exchange.ts';
 import type { Watches } from './watch.ts';
 
 export type FaultEffect =
-  /** Answers after this delay. */
+  /** Delays the answer by `ms` milliseconds. */
   | { readonly kind: 'delay'; readonly ms: number }
   /** Answers with this status instead of executing the request. */
   | {
@@ -31,7 +32,7 @@ export type InjectedFault = FaultEffect & {
     readonly path: string;
     readonly query: URLSearchParams;
   }) => boolean;
-  /** The number of requests that the fault applies to; absent: all requests until the fault is removed. */
+  /** The number of requests that get the fault. Absent: all matching requests, until the fault is removed. */
   readonly times?: number;
 };
 
@@ -65,23 +66,24 @@ export class Faults {
     this.#watches.resetAll();
   }
 
-  /** Every open watch stays open, but does not send events any more. */
+  /** Keeps every open watch open, but sends no more events. */
   stallWatches(): void {
     this.#watches.stallAll();
   }
 
-  /** A client that resumes a watch from an older resourceVersion gets 410 Expired. */
+  /** Forgets past events: a client that resumes a watch from an older resourceVersion gets 410 Expired. */
   expireEvents(): void {
     this.#store.forget();
   }
 
-  /** How many watches are open. */
+  /** The number of open watches. */
   get openWatches(): number {
     return this.#watches.size;
   }
 
   /**
-   * @returns false when the fault has already ended the request
+   * Applies the active faults to a request.
+   * @returns false when a fault has already ended the request
    * @throws StatusError of the fault
    */
   async pass(exchange: ApiExchange): Promise<boolean> {

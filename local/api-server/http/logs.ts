@@ -1,7 +1,7 @@
 /**
  * `GET …/pods/NAME/log`: a container's output, from the kubelet.
  * Owns: choosing the container, the query parameters, and streaming.
- * Ends: with the container, or when the client disconnects.
+ * Ends: when the container ends or when the client disconnects.
  */
 import type { LogSource } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';
@@ -117,7 +117,7 @@ async function* limited(chunks: AsyncIterable<Uint8Array>, limitBytes: number): 
 async function pump(lines: AsyncIterable<Uint8Array>, exchange: ApiExchange, gone: AbortSignal): Promise<void> {
   for await (const chunk of lines) {
     if (gone.aborted) return;
-    // Waits while the client reads slowly, so that a long log is not held in memory.
+    // Wait when the client reads slowly, so that a long log is not held in memory.
     if (!exchange.response.write(chunk))
       await new Promise<void>((resolve) => {
         const go = (): void => {

@@ -1,6 +1,7 @@
 /**
  * OpenAPI v3 documents, which `kubectl apply` and `kubectl explain` read.
- * Owns: one document per group and version, cached until the catalogue changes, named by its hash.
+ * Owns: one document per group and version. A document is cached until the catalogue changes, and its URL contains the
+ * hash of its text.
  */
 import { createHash } from 'node:crypto';
 import { definitions } from '../builtin/schemas.ts';
@@ -13,7 +14,7 @@ const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 const prefix = '#/components/schemas/';
 
 /**
- * The description of every built-in type: local mode knows the structure of these types, but not their descriptions.
+ * The description of every built-in type. Local mode knows the structure of these types, but not their descriptions.
  */
 const builtinPart =
   'A type of Kubernetes itself. Its fields are described at https://kubernetes.io/docs/reference/kubernetes-api/';
@@ -67,7 +68,7 @@ function documentOf(path: string, resources: readonly Resource[]): Document {
   return { text, hash: createHash('sha256').update(text).digest('hex').toUpperCase() };
 }
 
-/** `com.example.demo.v1.Widget`: the group is reversed. */
+/** The name of a type, `com.example.demo.v1.Widget`: the parts of the group are in reverse order. */
 function definitionOf(resource: Resource): string {
   return resource.definition ?? [...resource.group.split('.').reverse(), resource.version, resource.kind].join('.');
 }
@@ -107,7 +108,7 @@ function addDefinition(schemas: JsonRecord, name: string): void {
     : linkedDefinition;
 }
 
-/** Converts references to OpenAPI's form, and adds the types that they refer to. */
+/** Converts references to OpenAPI's form, and adds the types that these references name. */
 function linked(schemas: JsonRecord, node: unknown): unknown {
   if (Array.isArray(node)) return node.map((item) => linked(schemas, item));
   if (!isRecord(node)) return node;

@@ -1,7 +1,7 @@
 /**
  * `POST …/pods/NAME/portforward`: connections from kubectl to a pod's ports, multiplexed over one SPDY connection.
  * Owns: the handshake, pairing the data stream of each connection with its error stream, and the sockets to the pod.
- * kubectl tries WebSockets first and falls back to SPDY when they are refused.
+ * kubectl tries WebSockets first, and falls back to SPDY when WebSockets are refused.
  * Limits: 256 connections at a time. The sockets apply back pressure.
  * Ends: with kubectl's connection, and with the server.
  */
@@ -20,7 +20,10 @@ import { storeKeyOf } from '../store.ts';
 const protocol = 'portforward.k8s.io';
 const maxConnections = 256;
 
-/** Whether an upgrade request is for port forwarding; other upgrade requests are answered as plain requests. */
+/**
+ * Whether an upgrade request is for port forwarding. Other upgrade requests are answered like requests without an
+ * upgrade.
+ */
 export function wantsPortForward(request: IncomingMessage): boolean {
   return targetOf(request) !== undefined && (request.headers.upgrade ?? '').toLowerCase() === 'spdy/3.1';
 }
@@ -33,7 +36,7 @@ function targetOf(request: IncomingMessage): PodTarget | undefined {
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
 
-/** The open connections from kubectl; the server ends them when it ends. */
+/** The open connections from kubectl. The server ends these connections when it ends. */
 export class PortForwards {
   readonly #open = new Set<Duplex>();
 
@@ -85,7 +88,7 @@ function refuse(socket: Duplex, { body }: StatusError): void {
 
 /**
  * @returns the pod's address
- * @throws StatusError 404, or 400 for a pod that does not run or a client with another protocol
+ * @throws StatusError 404 when the pod does not exist; 400 when it does not run or the client uses another protocol
  */
 function hostOf(deps: ApiDeps, request: IncomingMessage): string {
   const { namespace, name } = targetOf(request) ?? { namespace: '', name: '' };
@@ -104,7 +107,7 @@ function hostOf(deps: ApiDeps, request: IncomingMessage): string {
   return host;
 }
 
-/** One connection to a port of the pod: a data stream and an error stream. */
+/** One connection to a port of the pod: its data stream, its error stream, and the socket to the pod. */
 type Connection = { readonly data: number; readonly errors: number; readonly socket: Socket };
 
 class Forwarding {
@@ -112,25 +115,29 @@ class Forwarding {
   readonly #host: string;
   readonly #reader = new HeaderReader();
   readonly #writer = new HeaderWriter();
-  /** Error streams without a data stream yet, by the request id that both carry. */
+  /** Error streams whose data stream has not arrived yet. The key is the request id, which both streams contain. */
   readonly #waiting = new Map<string, number>();
   readonly #connections = new Map<number, Connection>();
 
   constructor(client: Duplex, host: string) {
     this.#client = client;
-    // When kubectl reads slowly, every forwarded connection waits.
+    // Allow one listener for each connection: when kubectl reads slowly, every forwarded connection waits for the
+    // client's socket.
     client.setMaxListeners(maxConnections + 10);
     this.#host = host;
   }
 
-  /** Never rejects: when a client breaks the protocol, its connection is closed. */
+  /**
+   * Reads frames until kubectl's connection ends. Never rejects: when a client breaks the protocol, its connection is
+   * closed.
+   */
   async run(): Promise<void> {
     const frames = new FrameReader();
     try {
       for await (const chunk of this.#client as AsyncIterable<Buffer>)
         for (const frame of frames.push(chunk)) await this.#take(frame);
     } catch {
-      // The error cannot be reported: kubectl only prints that it lost the connection.
+      // Do not report the error: kubectl only prints that it lost the connection.
     }
     for (const { socket } of this.#connections.values()) socket.destroy();
     this.#reader.close();

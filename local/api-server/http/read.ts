@@ -1,7 +1,7 @@
 /**
  * GET of one object and of collections.
- * Owns: selectors, pages, and the revision that a list shows. Later pages show the state as of the first page,
- * reconstructed from remembered changes.
+ * Owns: selectors, pages, and the revision that a list shows. All pages of a list show the state at the time of the
+ * first page; it is reconstructed from remembered changes.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';
@@ -216,7 +216,7 @@ function readToken(text: string): Token {
     const after = stringAt(found, 'start');
     if (isRecord(found) && revision !== undefined && after !== undefined) return { revision, after };
   } catch {
-    // The text is not a token: the error below is thrown.
+    // The text is not a token, so the error below is thrown.
   }
   throw badRequest(
     "invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value",
@@ -231,7 +231,7 @@ const tokenTooOld =
 
 /**
  * All objects of a table as they were at a revision.
- * @throws StatusError 410 when the revision is too old
+ * @throws StatusError 410 when the store has forgotten changes since this revision
  */
 function stateAt(store: Store, table: string, revision: number, token: Token | undefined): readonly StoredObject[] {
   if (revision === store.revision) return store.list(table);

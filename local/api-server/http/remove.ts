@@ -1,6 +1,6 @@
 /**
  * DELETE of an object and of a collection.
- * Owns: reading DeleteOptions from body and query, and the answer to a deletion.
+ * Owns: reading DeleteOptions from the body and the query, and the answer to a deletion.
  */
 import type { ApiDeps } from '../core.ts';
 import { parseBody } from '../decode.ts';
@@ -15,7 +15,7 @@ import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';
 import { listOfObjects } from './table.ts';
 
-/** Kinds whose deletion is answered with the object; for other kinds the answer is a Status. */
+/** When an object of these kinds is deleted, the answer is the object. For other kinds, the answer is a Status. */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
 export async function deleteObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
@@ -49,7 +49,7 @@ export async function deleteCollection(deps: ApiDeps, exchange: ApiExchange, tar
   );
 }
 
-/** The options of the body; the query adds the options that the body omits. */
+/** The options in the body. An option that is missing in the body is taken from the query. */
 async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   const bytes = await exchange.readBody();
   const body = bytes.byteLength === 0 ? {} : parseBody(bytes, exchange.mediaType, 'DeleteOptions').value;
@@ -65,7 +65,7 @@ async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   };
 }
 
-/** The deprecated field for the propagation policy. */
+/** The propagation policy of `orphanDependents`, the deprecated field. */
 function orphanWish(body: JsonRecord, exchange: ApiExchange): string | undefined {
   const wish = body['orphanDependents'] ?? exchange.query.get('orphanDependents');
   if (wish === true || wish === 'true') return 'Orphan';

@@ -1,6 +1,7 @@
 /**
  * Finds the handler for a path and a method.
- * Owns: the paths of the Kubernetes API that local mode has. Any other path is a 404, as on the real server.
+ * Owns: the paths of the Kubernetes API that local mode serves. Any other path is answered with 404, as on the real
+ * server.
  */
 import type { LogSource } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';
@@ -66,8 +67,8 @@ export async function route(deps: RouteDeps, exchange: ApiExchange): Promise<voi
 }
 
 /**
- * Impersonation is refused: its purpose is to test a user's permissions, and local mode would answer that every user
- * may do everything.
+ * Refuses impersonation. Its purpose is to test a user's permissions, and local mode would answer that every user may
+ * do everything.
  */
 function refuseImpersonation(exchange: ApiExchange): void {
   const user = exchange.request.headers['impersonate-user'];
@@ -105,7 +106,7 @@ function serveOpenApi(deps: RouteDeps, exchange: ApiExchange, rest: readonly str
   exchange.send(200, text, 'application/json');
 }
 
-/** `/api`, `/apis`, a group, a version, or a path below a version. */
+/** Handles `/api`, `/apis`, a group, a version, or a path below a version. */
 async function routeApi(
   deps: RouteDeps,
   exchange: ApiExchange,
@@ -153,8 +154,8 @@ async function routeVersion(
 }
 
 /**
- * `namespaces/NS/plural/name/sub`, `plural/name/sub`; `namespaces/NS` and `namespaces/NS/status` are the namespace
- * object.
+ * Parses a path below a version: `namespaces/NS/plural/name/sub` or `plural/name/sub`. The paths `namespaces/NS` and
+ * `namespaces/NS/status` are the namespace object itself.
  */
 function targetOf(deps: ApiDeps, apiVersion: string, rest: readonly string[]): Target {
   const [first, second, third] = rest;
@@ -168,7 +169,10 @@ function targetOf(deps: ApiDeps, apiVersion: string, rest: readonly string[]): T
   return target;
 }
 
-/** A namespaced object needs a namespace in its path; collections may span all namespaces. */
+/**
+ * Whether the path has a namespace where one is needed. A namespaced object needs one; a collection may span all
+ * namespaces. The path of a cluster-scoped resource must not have one.
+ */
 function isInScope({ resource, namespace, name }: Target): boolean {
   return namespace === undefined ? name === undefined || !resource.namespaced : resource.namespaced;
 }

@@ -1,6 +1,7 @@
 /**
  * The scale subresource: the replicas of any scalable resource, as one type.
- * Owns: the Scale object, built from the paths that a resource declares, and writing its replicas back.
+ * Owns: the Scale object, which is built from the paths that a resource declares, and writing the requested replicas to
+ * the resource.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';
@@ -31,7 +32,7 @@ export async function serveScale(deps: ApiDeps, exchange: ApiExchange, target: T
   }
 }
 
-/** `kubectl get --subresource=scale` requests a table. */
+/** Sends the scale as JSON, or as a table, which `kubectl get --subresource=scale` requests. */
 function sendScale(deps: ApiDeps, exchange: ApiExchange, scale: JsonRecord): void {
   const form = formOf(exchange.accept, exchange.query.get('includeObject'));
   const object = scale as StoredObject;
@@ -108,7 +109,7 @@ function scaleOf(resource: Resource, stored: StoredObject): JsonRecord {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
-    // Go omits zero.
+    // Go's encoder omits replicas of zero.
     spec: replicas === 0 ? {} : { replicas },
     status: { replicas: numberAt(stored, ...paths.status) ?? 0, ...(selector === undefined ? {} : { selector }) },
   };

@@ -85,7 +85,7 @@ export function metadataOf(object: StoredObject): JsonRecord {
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
 }
 
-/** A list. Items of built-in types omit apiVersion and kind, items of custom types have both fields. */
+/** A list of objects. Items of built-in types omit apiVersion and kind; items of custom types have both fields. */
 export function listOfObjects(resource: Resource, items: readonly StoredObject[], metadata: JsonRecord): JsonRecord {
   const shown = resource.custom ? items : items.map(({ apiVersion: _apiVersion, kind: _kind, ...item }) => item);
   return {

@@ -1,8 +1,8 @@
 /**
  * Watches: a resource's changes as a stream of JSON lines.
- * Owns: the events that a watcher gets: the initial state on request, every change after its resourceVersion, objects
- * that enter or leave its selector, bookmarks.
- * Limits: a client with more than 16 MiB of unsent events is cut off. A watch lasts at most an hour.
+ * Owns: the events that a watcher gets: the initial state if it was requested, every change after its resourceVersion,
+ * events for objects that enter or leave its selector, and bookmarks.
+ * Limits: a client with more than 16 MiB of unsent events is disconnected. A watch lasts at most an hour.
  * Ends: at its timeout, with its connection, with the server, or when a test ends it.
  */
 import { randomInt } from 'node:crypto';
@@ -22,7 +22,7 @@ export type WatchOptions = { readonly bookmarkMs: number };
 const maxUnsentBytes = 16 * 1024 * 1024;
 const minDefaultSeconds = 1_800;
 
-/** Every open watch; the server ends them when it ends. */
+/** All open watches. The server ends them when it ends. */
 export class Watches {
   readonly #open = new Set<Watch>();
 
@@ -50,7 +50,7 @@ export class Watches {
     for (const watch of this.#open) watch.reset();
   }
 
-  /** Open watches stay open, but do not send events any more. A dead server looks like this to a client. */
+  /** Keeps open watches open, but sends no more events. To a client, a dead server looks like this. */
   stallAll(): void {
     for (const watch of this.#open) watch.stop();
   }
@@ -99,7 +99,7 @@ class Watch {
     if (this.#bookmarks) this.#scheduleBookmark(options.bookmarkMs);
   }
 
-  /** The revision to continue from; undefined: start with the current state. */
+  /** The revision after which the watch continues; undefined when the watch starts with the current state. */
   #from(): number | undefined {
     const { revision } = this.#query;
     if (this.#sendsInitial) return undefined;
@@ -136,7 +136,7 @@ class Watch {
     const before = this.#selected(change.previous);
     const after = this.#selected(change.type === 'DELETED' ? undefined : change.object);
     if (after !== undefined) this.#send(before === undefined ? 'ADDED' : 'MODIFIED', after);
-    // An object that leaves the selector is shown in its last state that matched.
+    // When an object leaves the selector, the watcher gets its last state that matched.
     else if (before !== undefined)
       this.#send('DELETED', change.type === 'DELETED' ? change.object : withRevision(before, change.revision));
   }
@@ -224,8 +224,8 @@ function checkInitial(exchange: ApiExchange): boolean {
 }
 
 function watchQuery(exchange: ApiExchange, target: Target): ListRequest {
-  // Remove resourceVersionMatch, which was checked before. Otherwise listQuery would require a resourceVersion, which a
-  // watch with an initial state does not need.
+  // Remove resourceVersionMatch, which was checked before this line. Otherwise listQuery would require a
+  // resourceVersion, which a watch with an initial state does not need.
   exchange.query.delete('resourceVersionMatch');
   const version = exchange.query.get('resourceVersion') ?? '';
   if (version !== '' && !/^\d{1,15}$/.test(version))

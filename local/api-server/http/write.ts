@@ -1,6 +1,6 @@
 /**
  * POST, PUT and PATCH of objects and of their status.
- * Owns: the consistency of path, query and body. writes.ts executes the write.
+ * Owns: the check that path, query and body agree. writes.ts executes the write.
  */
 import { parse as parseYaml } from 'yaml';
 import type { StoredObject } from '../../objects.ts';
@@ -28,7 +28,7 @@ const patchTypes = {
   apply: 'application/apply-patch+yaml',
 } as const;
 
-/** Resources that a PUT may create. */
+/** Kinds whose objects a PUT may create. */
 const createdByPut = new Set(['Lease', 'Event', 'Endpoints', 'Service']);
 
 export async function createObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {
@@ -76,7 +76,7 @@ async function readDraft(exchange: ApiExchange, target: Target, query: WriteQuer
   return draft;
 }
 
-/** The namespace is in the path; the object may repeat it. */
+/** Puts the namespace of the path into the object. The object may contain the same namespace. */
 function placeInNamespace(target: Target, draft: ObjectDraft): void {
   const own = stringAt(draft.metadata, 'namespace') ?? '';
   if (own !== '' && own !== (target.namespace ?? ''))
@@ -135,7 +135,7 @@ function parsePatch(text: string): unknown {
   }
 }
 
-/** Applies the patch to the object in the form of this version of the resource. */
+/** The result of a patch that is applied to the object in this version of the resource. */
 function patched(resource: Resource, old: StoredObject, patch: unknown, mediaType: string): unknown {
   const live = shown(resource, old);
   switch (mediaType) {
@@ -149,8 +149,8 @@ function patched(resource: Resource, old: StoredObject, patch: unknown, mediaTyp
 }
 
 /**
- * The real server converts built-in objects to maps when they are applied or merged by keys, which sorts the keys of
- * untyped fields.
+ * Sorts the keys of a built-in object. When the real server applies or merges such an object by keys, it converts the
+ * object to maps, which sorts the keys of fields without a type.
  */
 function goOrder<T>(resource: Resource, object: T): T {
   return resource.custom ? object : sorted(object);
@@ -266,7 +266,7 @@ function parseConfigJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // YAML's flow style looks like JSON.
+    // A text that looks like JSON may be YAML in flow style.
     return parseYaml(text, { maxAliasCount: 100 });
   }
 }

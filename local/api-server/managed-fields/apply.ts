@@ -1,6 +1,6 @@
 /**
  * Server-side apply: the resulting object and its field owners.
- * Owns: conflicts, force, and releasing fields. The result must still be defaulted and validated.
+ * Owns: conflicts, force, and releasing fields. The caller must default and validate the result.
  * Pure: time is passed in.
  */
 import type { StoredObject } from '../../objects.ts';
@@ -20,7 +20,7 @@ import { isWithinAnnotationLimit } from '../../../kube/schema/metadata.ts';
 export type Application = {
   readonly resource: Resource;
   readonly live: StoredObject | undefined;
-  /** The configuration; its type and name were checked. */
+  /** The applied configuration. Its type and name were checked before. */
   readonly config: ObjectDraft;
   readonly manager: string;
   readonly force: boolean;
@@ -49,7 +49,7 @@ export function applyConfig(application: Application): ObjectDraft {
   const { added, modified, removed } = differenceOf(live ?? {}, wanted, resource.schema);
   const changed = added.union(modified).without(untracked);
   if (!application.force) refuseConflicts(others, changed, excusedConflicts(resource, live, manager));
-  // As on the real server, the time changes only when the object changes.
+  // As on the real server, the time of the entry changes only when the object changes.
   const isUnchanged = live !== undefined && changed.isEmpty() && removed.isEmpty();
   const entry: ManagedEntry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
   const draft = copyOf(wanted);
@@ -58,7 +58,10 @@ export function applyConfig(application: Application): ObjectDraft {
   return draft;
 }
 
-/** The live object's owners. Fields that were written before ownership was tracked belong to one placeholder. */
+/**
+ * The owners of the live object's fields. Fields that were written before ownership was tracked belong to one
+ * placeholder, `before-first-apply`.
+ */
 function knownEntries(application: Application): readonly ManagedEntry[] {
   const { resource, live } = application;
   if (live === undefined) return [];
@@ -91,8 +94,8 @@ function checkConfig(resource: Resource, config: ObjectDraft): void {
 }
 
 /**
- * @throws StatusError 409 that names every conflict that is not excused. When it does not throw, the apply may take the
- * fields over
+ * Refuses an apply that would change fields of other managers.
+ * @throws StatusError 409 that names every conflict that is not excused
  */
 function refuseConflicts(others: readonly ManagedEntry[], changed: FieldSet, excused: FieldSet): void {
   const conflicts = others.flatMap((entry) => {
@@ -128,7 +131,10 @@ function ownerText(entry: ManagedEntry): string {
 const annotation = 'kubectl.kubernetes.io/last-applied-configuration';
 const manager = 'kubectl';
 
-/** Fields that client-side apply set last and whose value is unchanged: kubectl may take them over without force. */
+/**
+ * The fields that kubectl may take over without force: a client-side apply set them last, and their values have not
+ * changed since.
+ */
 function excusedConflicts(resource: Resource, live: StoredObject | undefined, who: string): FieldSet {
   const text = live?.metadata.annotations?.[annotation] ?? '';
   if (who !== manager || live === undefined || text === '') return new FieldSet();
@@ -139,7 +145,7 @@ function excusedConflicts(resource: Resource, live: StoredObject | undefined, wh
 }
 
 /**
- * Writes the configuration into the annotation if the object has one.
+ * Writes the configuration into the last-applied annotation, if the object has this annotation.
  * @param draft is changed
  */
 function renewLastApplied(draft: ObjectDraft, config: ObjectDraft, who: string): void {
@@ -161,7 +167,9 @@ function parse(text: string): JsonRecord | undefined {
   }
 }
 
-/** As Go's encoder writes it: sorted fields, characters of HTML escaped, a newline at the end. */
+/**
+ * JSON as Go's encoder writes it: fields are sorted, characters of HTML are escaped, and there is a newline at the end.
+ */
 function goJson(value: unknown): string {
   const escaped = JSON.stringify(sorted(value)).replace(
     /[<>&\u2028\u2029]/g,

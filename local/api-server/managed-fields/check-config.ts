@@ -1,6 +1,7 @@
 /**
  * Checks whether an applied configuration fits the schema, so that its fields can have owners.
- * Pure: unknown fields, wrong types and items without distinct keys, in the words of structured-merge-diff.
+ * Pure: it reports unknown fields, wrong types and list items without distinct keys, with the messages of
+ * structured-merge-diff.
  */
 import {
   keepsUnknown,

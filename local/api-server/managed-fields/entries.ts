@@ -1,8 +1,8 @@
 /**
  * `metadata.managedFields`: reading and writing which manager owns which fields.
- * Owns: the identity, order and number of entries. An applier has one entry for all API versions. An updater has one
- * entry for each version. Both have a separate entry for each subresource.
- * Limits: ten updaters have entries; older updaters share the entry `ancient-changes`.
+ * Owns: the identity, order and number of entries. A manager that applies has one entry for all API versions. A manager
+ * that updates has one entry for each version. Each manager has a separate entry for each subresource.
+ * Limits: ten managers that update have entries; older ones share the entry `ancient-changes`.
  */
 import { isRecord } from '../../../api/record.ts';
 import { recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -73,7 +73,10 @@ export function isSameManager(
   return entry.operation === 'Apply' || entry.apiVersion === other.apiVersion;
 }
 
-/** The managedFields that a client sent: entries, a request to reset them, or undefined. */
+/**
+ * What a client sent as managedFields: a list of entries, 'reset' when the client asks to remove all entries, or 'keep'
+ * when it sent nothing.
+ */
 export function askedEntries(metadata: JsonRecord): 'keep' | 'reset' | readonly ManagedEntry[] {
   const sent = metadata['managedFields'];
   if (!Array.isArray(sent)) return 'keep';

@@ -1,7 +1,8 @@
 /**
  * Sets of fields of an object, as in `metadata.managedFields` (FieldsV1).
- * Owns: the tree and its set operations. A step is written as in FieldsV1: `f:name` a field, `k:{...}` an item of a
- * list by its keys, `v:...` an item of a set by its value. A node is a member itself, or only leads to members.
+ * Owns: the tree and its set operations. A step is written as in FieldsV1: `f:name` is a field, `k:{...}` is an item of
+ * a list by its keys, and `v:...` is an item of a set by its value. A node is itself a member of the set, or only leads
+ * to members below it.
  */
 import { isRecord } from '../../../api/record.ts';
 import { type JsonRecord } from '../../../lib/json.ts';
@@ -17,7 +18,7 @@ export class FieldSet {
     return set;
   }
 
-  /** Reads FieldsV1. `.` is the node itself; a node without children is a member. */
+  /** Reads FieldsV1. The key `.` makes its node a member; a node without children is a member, too. */
   static fromJson(json: unknown): FieldSet {
     const set = new FieldSet();
     for (const [step, below] of Object.entries(isRecord(json) ? json : {})) {
@@ -63,18 +64,22 @@ export class FieldSet {
   }
 
   /**
-   * The members of this set that are not in the other set. Ancestors and descendants in the other set do not matter.
+   * The members of this set that are not members of the other set. A path is only removed when the other set contains
+   * exactly this path.
    */
   difference(other: FieldSet): FieldSet {
     return this.#combine(other, (inThis, inOther) => inThis && !inOther);
   }
 
-  /** A copy without the subtrees at these paths. A path that ends in `.` removes one member and keeps its subtree. */
+  /**
+   * A copy without the subtrees at these paths. When a path ends in `.`, only the member at the path is removed, and
+   * its subtree stays.
+   */
   without(paths: readonly (readonly string[])[]): FieldSet {
     return this.#copyBut(paths);
   }
 
-  /** Returns only the subtree at this first step. */
+  /** The subtree below one first step; nothing else. */
   only(step: string): FieldSet {
     const out = new FieldSet();
     const child = this.children.get(step);
@@ -127,7 +132,7 @@ export class FieldSet {
 
 const nothing = new FieldSet();
 
-/** `f:spec`, `k:{"name":"a"}` → `.spec`, `[name="a"]`: the form in conflict messages. */
+/** A path in the form of conflict messages: `f:spec`, `k:{"name":"a"}` → `.spec`, `[name="a"]`. */
 export function pathText(path: readonly string[]): string {
   return path.map(stepText).join('');
 }

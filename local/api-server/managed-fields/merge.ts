@@ -1,6 +1,6 @@
 /**
- * Merges an applied configuration into the live object, and removes what its applier no longer includes.
- * Pure: the two steps of server-side apply that change the object. apply.ts decides whether they are allowed.
+ * Merges an applied configuration into the live object, and removes fields that its applier no longer includes.
+ * Pure: the two steps of server-side apply that change the object. apply.ts decides whether the steps are allowed.
  */
 import { isRecord } from '../../../api/record.ts';
 import { copyOf, put, type JsonRecord } from '../../../lib/json.ts';
@@ -16,7 +16,10 @@ import {
 } from '../../../kube/schema/schema.ts';
 import type { FieldSet } from './field-set.ts';
 
-/** @returns a copy that has the configuration's values, and the live object's values in all other fields */
+/**
+ * @returns a copy that has the values of the configuration; fields that the configuration does not contain have the
+ * live object's values
+ */
 export function mergeValue(live: unknown, config: unknown, schema: OpenApiSchema): unknown {
   if (isRecord(live) && isRecord(config) && !isAtomicMap(schema)) {
     const out: JsonRecord = { ...live };
@@ -32,8 +35,8 @@ export function mergeValue(live: unknown, config: unknown, schema: OpenApiSchema
 }
 
 /**
- * Items of the configuration keep its order; an item that only the live list has stays before the item that follows it
- * in the live list.
+ * Merges two lists. Items of the configuration stay in the order of the configuration. An item that only the live list
+ * has stays before the item that follows it in the live list.
  */
 function mergeLists(live: readonly unknown[], config: readonly unknown[], schema: OpenApiSchema): unknown[] {
   const liveByStep = new Map(live.map((item) => [stepOfItem(item, schema), item]));
@@ -61,8 +64,8 @@ function mergeLists(live: readonly unknown[], config: readonly unknown[], schema
 
 /**
  * Removes the fields that the applier claimed before and that no manager claims now.
- * @param last the applier's earlier claims
- * @param owned the claims of all managers, including the applier's new claims
+ * @param last the fields that the applier claimed before
+ * @param owned the fields that all managers claim now, including the applier's new claims
  */
 export function removeGivenUp(
   value: unknown,
@@ -100,7 +103,9 @@ type Part = {
 };
 
 /**
- * A declared field is removed with everything below it; a map's key or a list's item only when it was claimed itself.
+ * The value that stays at a step; undefined when the value is removed. A field that the schema declares is removed with
+ * everything below it. A key of a map or an item of a list is removed only when the applier claimed the key or item
+ * itself.
  */
 function keep(value: unknown, part: Part): { readonly value: unknown } | undefined {
   const last = part.last.at(part.step);

@@ -1,7 +1,7 @@
 /**
- * Field ownership after a plain create or update.
- * Owns: managedFields for every write except apply: the writer gets the fields that it added or changed, other managers
- * lose these fields, and all managers lose removed fields.
+ * Field ownership after a write other than an apply.
+ * Owns: managedFields for such a write. The writer gets the fields that it added or changed, and other managers lose
+ * these fields. All managers lose removed fields.
  */
 import type { StoredObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';
@@ -13,7 +13,7 @@ import { differenceOf } from './walk.ts';
 export type Write = {
   readonly resource: Resource;
   readonly before: StoredObject | undefined;
-  /** `recordWrite` replaces the managedFields of this object. */
+  /** The object after the write. `recordWrite` replaces its managedFields. */
   readonly after: ObjectDraft;
   readonly manager: string;
   readonly subresource?: Subresource;
@@ -25,7 +25,7 @@ export function recordWrite(write: Write): void {
   const { resource, before, after, manager, subresource = '' } = write;
   const asked = askedEntries(after.metadata);
   const known = knownEntries(asked, before);
-  // As on the real server: an update does not start tracking an object without managedFields.
+  // As on the real server, an update of an object without managedFields does not start tracking.
   if (before !== undefined && known.length === 0) {
     delete after.metadata['managedFields'];
     return;
@@ -59,7 +59,7 @@ function knownEntries(
   return asked === 'keep' ? readEntries(recordOf(before?.metadata)['managedFields']) : asked;
 }
 
-/** Fields that this endpoint does not write, whatever value the object has. */
+/** Fields that a write to this endpoint never changes, whatever the sent object contains. */
 export function notTracked(resource: Resource, subresource: Subresource): readonly (readonly string[])[] {
   if (subresource === '' && resource.hasStatus) return [...unowned, ['f:status']];
   if (subresource === 'status') return [...unowned, ['f:spec'], ...(resource.custom ? [['f:metadata']] : [])];
@@ -80,7 +80,7 @@ export function setEntries(object: ObjectDraft, entries: readonly ManagedEntry[]
   else object.metadata['managedFields'] = written;
 }
 
-/** The object without the times of its entries, for comparison. */
+/** A copy of the object without the times of its managedFields, for comparisons. */
 export function withoutTimes(object: ObjectDraft): JsonRecord {
   const managed = object.metadata['managedFields'];
   if (!Array.isArray(managed)) return object;

@@ -1,7 +1,7 @@
 /**
- * The fields of an object that can have owners, and how two states of it differ.
- * Pure: follows the schema's list and map types by the rules of structured-merge-diff v6, which the real server uses. A
- * list without a list type has one owner as a whole; each key of a map has its own owner.
+ * The fields of an object that can have owners, and how two states of the object differ.
+ * Pure: follows the list types and map types of the schema by the rules of structured-merge-diff v6, which the real
+ * server uses. A list without a list type has a single owner; in a map, each key has its own owner.
  */
 import { isRecord } from '../../../api/record.ts';
 import { isSame } from '../../../lib/json.ts';
@@ -56,14 +56,14 @@ function claim(set: FieldSet, path: readonly string[], value: unknown, schema: O
   }
 }
 
-/** True for null and for an empty object: the value has no fields, so the manager claims the value itself. */
+/** True for null and for an empty object. Such a value has no fields, so the manager claims the value itself. */
 function isNothing(value: unknown): boolean {
   return value === null || (isRecord(value) && Object.keys(value).length === 0);
 }
 
 export type Difference = { readonly added: FieldSet; readonly modified: FieldSet; readonly removed: FieldSet };
 
-/** The fields that are added, changed or removed in `after`. */
+/** The fields that were added, changed or removed between two states. */
 export function differenceOf(before: unknown, after: unknown, schema: OpenApiSchema): Difference {
   const out: Difference = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
   compare(out, [], { before, after, schema });
@@ -104,7 +104,7 @@ function noteWhole(out: Difference, path: readonly string[], before: unknown, af
   else if (after === undefined) out.removed.add(path);
 }
 
-/** The value is present and has no parts. */
+/** True when the value is present and has no parts that can have different owners. */
 function isLeaf(children: Map<string, Child> | undefined, value: unknown): boolean {
   return children === undefined && value !== undefined;
 }

@@ -1,7 +1,6 @@
 /**
  * JSON Patch (RFC 6902).
- * Pure. When one operation cannot be applied, the whole patch is refused.
- * Limits: 10,000 operations.
+ * Pure. When one operation cannot be applied, the complete patch is refused. Limits: 10,000 operations.
  */
 import { isRecord } from '../../../api/record.ts';
 import { copyOf, isSame, put, type JsonRecord } from '../../../lib/json.ts';
@@ -9,7 +8,7 @@ import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;
 
-/** Gives no details, like the real server. */
+/** The error when an operation cannot be applied. Like the real server, it gives no details. */
 function impossible(): StatusError {
   return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
 }

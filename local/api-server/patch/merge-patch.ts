@@ -1,5 +1,5 @@
 /**
- * JSON Merge Patch (RFC 7386): objects are merged, null removes a field, any other value replaces it.
+ * JSON Merge Patch (RFC 7386): objects are merged, null removes a field, and any other value replaces the old value.
  * Pure.
  */
 import { isRecord } from '../../../api/record.ts';

@@ -1,6 +1,7 @@
 /**
  * Kubernetes' strategic merge patch: a merge patch that merges lists of items by key.
- * Pure. Uses the patch-merge-keys of the built-in types' schemas, and the directives `$patch`, `$retainKeys`,
+ * Pure.
+ * It uses the patch merge keys in the schemas of the built-in types, and the directives `$patch`, `$retainKeys`,
  * `$setElementOrder/FIELD` and `$deleteFromPrimitiveList/FIELD`.
  */
 import { isRecord } from '../../../api/record.ts';
@@ -45,7 +46,7 @@ function mergeObject(target: JsonRecord, patch: JsonRecord, schema: OpenApiSchem
   return out;
 }
 
-/** Applies a directive for a list that the patch does not contain itself: it reorders the list or removes items. */
+/** Applies a directive that reorders a list or removes items of it, when the patch does not contain the list itself. */
 function mergeDirectiveOnly(
   out: JsonRecord,
   directive: string,
@@ -104,7 +105,7 @@ function mergeItems(
   return ordered(items, { order: orderOf(how, patch), isSameItem, before: target });
 }
 
-/** The requested order, else the order of the items in the patch. */
+/** The requested order, or else the order of the items in the patch. */
 function orderOf(how: How, patch: readonly unknown[]): readonly unknown[] {
   const asked = listOf(how.order);
   return asked.length > 0 ? asked : patch;
@@ -117,8 +118,8 @@ type Ordering = {
 };
 
 /**
- * Puts the items that `order` names in that order. Any other item stays before the items that it preceded in the live
- * list. Example: live [a, x, b], order [new, b, a]: the result is [new, x, b, a].
+ * Orders the items of a merged list. The items that `order` names get this order. Any other item stays before the items
+ * that it preceded in the live list. Example: live [a, x, b], order [new, b, a]: the result is [new, x, b, a].
  */
 function ordered(items: readonly unknown[], { order, isSameItem, before }: Ordering): unknown[] {
   const placeOf = (item: unknown): number => before.findIndex((one) => isSameItem(one, item));
@@ -133,7 +134,7 @@ function ordered(items: readonly unknown[], { order, isSameItem, before }: Order
   return [...out, ...others];
 }
 
-/** A copy without directives. */
+/** A copy of an object without directives. */
 function plain(value: unknown): JsonRecord {
   const entries = Object.entries(value as JsonRecord).filter(([field]) => !field.startsWith('$'));
   return copyOf(Object.fromEntries(entries));

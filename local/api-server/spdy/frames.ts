@@ -10,7 +10,7 @@ export type Frame =
   /** The stream ends at once, in both directions. */
   | { readonly kind: 'reset'; readonly stream: number }
   | { readonly kind: 'ping'; readonly bytes: Buffer }
-  /** Settings and window updates: they need no answer. */
+  /** Settings and window updates, which need no answer. */
   | { readonly kind: 'other' };
 
 const headBytes = 8;
@@ -50,7 +50,7 @@ function frameOf(first: number, flags: number, payload: Buffer): Frame {
   if (((first >>> 16) & 0x7fff) !== version) throw new Error('a SPDY frame has another version');
   switch (first & 0xffff) {
     case types.open:
-      // Stream id, associated stream, priority and slot.
+      // The first ten bytes are the stream id, the associated stream, the priority and the slot.
       return { kind: 'open', stream: payload.readUInt32BE(0), isLast, block: payload.subarray(10) };
     case types.reset:
       return { kind: 'reset', stream: payload.readUInt32BE(0) };

@@ -1,5 +1,6 @@
 /**
- * Headers of SPDY/3.1 streams: lists of names and values, compressed with one state per connection.
+ * Headers of SPDY/3.1 streams: lists of names and values. All header blocks of a connection share one compression state
+ * for each direction.
  * Owns: compression in both directions, with the fixed dictionary of the protocol (SPDY draft 3, section 2.6.10.1).
  * Limits: 64 KiB of headers per stream; a larger block closes the connection.
  */
@@ -49,7 +50,7 @@ function sizeOf(text: string): Buffer {
   return size;
 }
 
-/** The reading direction of a connection. Blocks must be read in the order of their arrival. */
+/** Reads the header blocks of a connection. Blocks must be read in the order of their arrival. */
 export class HeaderReader {
   readonly #inflate: Inflate = createInflate({ dictionary, finishFlush: constants.Z_SYNC_FLUSH });
 
@@ -97,7 +98,10 @@ function written(stream: Inflate, block: Uint8Array): Promise<void> {
   });
 }
 
-/** The number of pairs; every text is preceded by its size in four bytes. */
+/**
+ * Parses the pairs of a block. The block begins with the number of pairs; every text is preceded by its size in four
+ * bytes.
+ */
 function parse(bytes: Buffer): ReadonlyMap<string, string> {
   let at = 4;
   const text = (): string => {
@@ -111,7 +115,7 @@ function parse(bytes: Buffer): ReadonlyMap<string, string> {
   return headers;
 }
 
-/** The writing direction. This server sends no headers. */
+/** Writes header blocks. This server only sends blocks without headers. */
 export class HeaderWriter {
   readonly #deflate: Deflate = createDeflate({ dictionary });
 

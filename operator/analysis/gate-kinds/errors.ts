@@ -9,7 +9,7 @@ import { detectable, percentIn, wrongField, type GateKind, type GatePart, type R
 export type ErrorsIncrease = { readonly kind: 'errors-increase'; readonly increase: number } & Relative;
 export type ErrorsLimit = { readonly kind: 'errors-limit'; readonly name: string; readonly max: number };
 
-/** spec.rollout.gates.errors, as written. */
+/** The content of spec.rollout.gates.errors, as the user wrote it. */
 export type ErrorsSpec = { readonly maxIncrease?: string; readonly max?: string; readonly minDetectable?: string };
 
 const counts = { events: failuresOf, trials: requestsOf };

@@ -10,57 +10,69 @@ import type { ReasonFrom } from '../../../api/reasons.ts';
 import { parsePercent } from '../../../api/units.ts';
 import type { Measure } from '../series.ts';
 
-/**
- * atMost: the weakest bound that a Pass may show when the traffic cannot show the gate's own limit in time
- * (`minDetectable`); absent: a Pass always shows the limit. alpha: the α of this gate in one step; absent: the plan's
- * alphaPerGate. atLast: the bound that a Pass may show in the last stage if the estimate is good (lastToShow); absent:
- * at most atMost.
- */
+/** The fields of a gate with a limit relative to stable. */
 export type Relative = {
   readonly name: string;
+  /**
+   * The weakest bound that a Pass may show when the traffic cannot show the gate's own limit in time (`minDetectable`).
+   * If absent, a Pass always shows the limit.
+   */
   readonly atMost?: number;
+  /**
+   * The bound that a Pass may show in the last stage if the estimate is good (plan.ts, lastToShow). If absent, the last
+   * stage is like the stage before it.
+   */
   readonly atLast?: number;
+  /** The α of this gate in one step. If absent, the gate uses the plan's alphaPerGate. */
   readonly alpha?: number;
-  /** Requests of the candidate before which the gate does not fail. */ readonly failsFrom?: number;
+  /** The gate does not fail while the candidate has fewer requests than this. */
+  readonly failsFrom?: number;
 };
 
 export type GateKind = {
-  /** Position among the gates of a plan: the order in which they are shown. */
+  /** Position of the gate among the gates of a plan, which are listed in this order. */
   readonly order: number;
-  /** True: the candidate is compared with stable. False: it has an absolute limit. */
+  /** True: the gate compares the candidate with stable. False: the gate has an absolute limit. */
   readonly isCompared: boolean;
   /** What the gate counts: latencies, or a share of events among trials. */
   readonly counts: 'latency' | { readonly events: Measure; readonly trials: Measure };
-  /** Whether the gate can judge a candidate without traffic: by pairs, or by answers that are compared. */
+  /** Whether the gate can judge a candidate without traffic, from pairs or from compared answers. */
   readonly isForShadow: boolean;
-  /** Whether the gate can judge a revision without a second one. */
+  /** Whether the gate can judge a revision when there is no second revision. */
   readonly isForOne: boolean;
-  /** The condition reason when the gate fails. */
+  /** The reason of the condition that reports a Fail of the gate. */
   readonly failed: ReasonFrom<'gate'>;
-  /** The quantity that an imagined window makes worse to compute the promise; absent: the gate has no promise. */
+  /**
+   * The quantity that promise.ts makes worse in an imagined window, to find which increase the gate would notice.
+   * Absent if the gate has no promise.
+   */
   readonly imagined?: 'lnSlower' | 'failures';
   /** The unit of an increase: "+38 %" or "+2.1 points". Only for gates that compare. */
   readonly unit?: '%' | 'points';
   /**
-   * The start of a sentence about a Fail: "p95 is 52%".
+   * The start of a sentence about a Fail: "p95 is 52% above stable".
    * @param much "52%" @param name the gate's name, with its class of requests
    */
   readonly fails: (much: string, name: string) => string;
-  /** The counted things in the sentence of a Fail; absent: the requests of both revisions. */
+  /**
+   * The noun for what the gate counts, in the sentence about a Fail. If absent, the sentence gives the requests of both
+   * revisions.
+   */
   readonly counted?: string;
 };
 
 /**
  * A part of spec.rollout.gates, from which gates of one or more kinds are made.
  *
- * S is the type of the part as written in the spec, under the name of its field. G is the type of its gates.
+ * S is an object type that contains the part's field of spec.rollout.gates, as written in the spec. G is the type of
+ * the gates that are made from the part.
  */
 export type GatePart<S, G> = {
-  /** Names of the part's gates when the spec does not name them. A status has one entry per name. */
+  /** Names of the part's gates, if the spec does not give them names. A status has one entry per name. */
   readonly names: readonly string[];
   /** The part's required and optional fields in a file, if the part is one object whose values are texts. */
   readonly fields?: { readonly must?: readonly string[]; readonly may?: readonly string[] };
-  /** @param taken names that gates of earlier parts have */
+  /** @param taken the `names` of all parts, which a gate that is named in the spec must not use */
   readonly read: (gates: S, taken: ReadonlySet<string>) => readonly G[];
 };
 

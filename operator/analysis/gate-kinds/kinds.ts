@@ -1,5 +1,5 @@
 /**
- * The kinds of gates under traffic, and the parts of spec.rollout.gates that make them.
+ * The kinds of gates under traffic, and the parts of spec.rollout.gates from which they are made.
  *
  * Owns: the tables. Code outside this folder does not test for a gate's kind. To add a kind, add its file and its rows
  * in these tables.
@@ -34,7 +34,7 @@ export const gateKinds: Readonly<Record<TrafficGate['kind'], GateKind>> = {
   'disagreement-limit': disagreementLimit,
 };
 
-/** The parts of spec.rollout.gates that are judged under traffic, as written. */
+/** The parts of spec.rollout.gates that are judged under traffic, as the user wrote them. */
 export type PartsSpec = {
   readonly latency?: readonly LatencySpec[];
   readonly errors?: ErrorsSpec;

@@ -18,7 +18,7 @@ export type LatencyIncrease = {
   readonly kind: 'latency-increase';
   readonly quantile: number;
   readonly tolerance: number;
-  /** Judges each class of requests too (classes.ts). */ readonly eachClass?: true;
+  /** True: each class of requests is judged, too (classes.ts). */ readonly eachClass?: true;
 } & Relative;
 
 export type LatencyLimit = {
@@ -28,7 +28,7 @@ export type LatencyLimit = {
   readonly maxMs: number;
 };
 
-/** One of spec.rollout.gates.latency, as written. */
+/** One element of spec.rollout.gates.latency, as the user wrote it. */
 export type LatencySpec = {
   readonly name: string;
   readonly quantile: string;

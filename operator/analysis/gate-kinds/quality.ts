@@ -8,7 +8,7 @@ import { shareIn, wrongField, type GateKind, type GatePart } from './kind.ts';
 
 export type DisagreementLimit = { readonly kind: 'disagreement-limit'; readonly name: string; readonly max: number };
 
-/** spec.rollout.gates.quality, as written. */
+/** The content of spec.rollout.gates.quality, as the user wrote it. */
 export type QualitySpec = { readonly min: string };
 
 export const disagreementLimit: GateKind = {

@@ -9,17 +9,17 @@ import { hasRows, isOne, isSameSize, mixed, numberOf, type RowsValue, type Size,
 
 export type NodeCall = {
   readonly node: GraphNode;
-  /** Undefined: an omitted optional input. */
+  /** An entry is undefined if the node omits an optional input. */
   readonly inputs: readonly (Value | undefined)[];
   /** Version of ai.onnx. */
   readonly opset: number;
-  /** A new size that differs from every other size. */
+  /** Returns a new symbolic size that differs from every other size. */
   readonly fresh: () => Size;
 };
 
 /**
- * Called when at least one input has rows and no input is mixed. If the rule returns a single value, it describes the
- * first output, and the other outputs are unknown.
+ * Describes the outputs of a node. Called when at least one input has rows and no input is mixed. If the rule returns a
+ * single value, it describes the first output, and the other outputs are unknown.
  */
 export type RowsRule = (call: NodeCall) => Value | readonly Value[];
 
@@ -31,7 +31,10 @@ export function intOf(call: NodeCall, name: string, otherwise: number): number {
   return attributeOf(call, name)?.int ?? otherwise;
 }
 
-/** The numbers of a constant input, or of the attribute that older versions use instead; undefined when unknown. */
+/**
+ * The numbers of a constant input, or of the attribute that older operator versions use instead; undefined when the
+ * numbers are unknown.
+ */
 export function numbersOf(call: NodeCall, input: number, attribute?: string): readonly number[] | undefined {
   const found = attribute === undefined ? undefined : attributeOf(call, attribute);
   if (found !== undefined) return found.ints ?? found.floats ?? (found.int === undefined ? undefined : [found.int]);
@@ -39,19 +42,19 @@ export function numbersOf(call: NodeCall, input: number, attribute?: string): re
   return values?.every((value) => value !== undefined) === true ? values : undefined;
 }
 
-/** Like numbersOf, for sizes that may be symbolic. */
+/** Like numbersOf, but the entries are sizes and may be symbolic. */
 export function sizesOf(call: NodeCall, input: number): readonly (Size | undefined)[] | undefined {
   const value = call.inputs[input];
   return value?.kind === 'Plain' ? value.values : undefined;
 }
 
-/** The input if it has rows. */
+/** The input if it has rows; otherwise undefined. */
 export function rowsInput(call: NodeCall, input: number): RowsValue | undefined {
   const value = call.inputs[input];
   return value?.kind === 'Rows' ? value : undefined;
 }
 
-/** True if all other inputs are the same for all rows. */
+/** True if every input except `input` is the same for all rows. */
 export function othersArePlain(call: NodeCall, input: number): boolean {
   return call.inputs.every(
     (value, at) => at === input || value === undefined || (value.kind === 'Plain' && !value.countsRows),
@@ -61,7 +64,7 @@ export function othersArePlain(call: NodeCall, input: number): boolean {
 /**
  * True if an input that sets a cut or a shape contains the number of rows in an entry other than the entry of the rows'
  * axis. Each row's result would then depend on the number of rows in the run.
- * @param at the entry of the rows' axis; absent: no entry
+ * @param at position of the entry of the rows' axis; absent if no entry belongs to that axis
  */
 export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {
   const value = call.inputs[input];
@@ -92,7 +95,10 @@ export function unsure(call: NodeCall, why = 'its effect on the rows is unknown'
   return mixed(`${nodeNameOf(call)}: ${why}`);
 }
 
-/** The rows stay on the same axis; `dims` are the dimensions of the input unless they are given. */
+/**
+ * A result with the rows on the same axis as in `value`. `dims` are its dimensions, by default the dimensions of
+ * `value`.
+ */
 export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): Value {
   return { kind: 'Rows', axis: value.axis, dims };
 }
@@ -135,8 +141,8 @@ function misfit(value: Exclude<Value, { kind: 'Mixed' }>, { axis, rank, rowsSize
 }
 
 /**
- * The broadcast size of an axis, which is counted from the end: the first size that is not 1. Inputs with rows are
- * looked at first.
+ * The broadcast size of an axis: the first size that is not 1, with the sizes of inputs with rows considered first.
+ * `fromEnd` is the negative index of the axis, because axes are aligned at the last one.
  */
 function widest(values: readonly Value[], fromEnd: number): Size | undefined {
   const sizes = values

@@ -2,8 +2,9 @@
  * Decides from the graph alone whether the rows of one run can influence each other.
  *
  * Owns:  the walk through a graph, its branches and the model's functions. It tracks the axis of the rows in every
- *        tensor (rules in table.ts); what it cannot track counts as dependent. A trial run is not enough: some rows
- *        depend on each other only for certain values, such as a quantisation by the largest value of a run.
+ *        tensor (rules in table.ts); if it cannot track the axis, the rows count as dependent. A trial run is not
+ *        enough, because rows may depend on each other only for certain values, for example when values are quantised
+ *        by the largest value of a run.
  * Pure.
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';
@@ -82,7 +83,10 @@ function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
   }
 }
 
-/** Rows lie along one axis and have equal shapes; no other size may depend on the number of rows. */
+/**
+ * Returns the value, or a Mixed value if the value is not valid: rows lie along one axis and have equal shapes, so no
+ * other size may depend on the number of rows.
+ */
 function sound(value: Value, node: GraphNode): Value {
   if (value.kind !== 'Rows') return value;
   const fits = value.dims.every(
@@ -114,7 +118,10 @@ function resultsOf(node: GraphNode, scope: Scope, walk: Walk): readonly Value[] 
   return ofOperator(call, scope, walk);
 }
 
-/** Outputs that are weights or sizes. Loops and branches over them are not followed. */
+/**
+ * The outputs of a node without rows in its inputs: weights or sizes. Loops and branches of such nodes are not
+ * followed.
+ */
 function plainOutputs(call: NodeCall, all: readonly PlainValue[]): readonly Value[] {
   const result = plainResult(call, call.inputs as readonly (PlainValue | undefined)[]);
   if (call.node.outputs.length === 1) return [result];
@@ -139,7 +146,9 @@ function ofOperator(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] 
   return Array.isArray(result) ? (result as readonly Value[]) : [result as Value];
 }
 
-/** Both branches must have the rows on the same axis, and the condition must not depend on the rows. */
+/**
+ * Both branches must have the rows on the same axis and equal shapes, and the condition must not depend on the rows.
+ */
 function ofBranches(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] {
   const [condition] = call.inputs;
   const bodies = ['then_branch', 'else_branch'].map((name) => call.node.attributes.get(name)?.graph);

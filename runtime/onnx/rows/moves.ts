@@ -101,15 +101,15 @@ export const reshape: RowsRule = (call) => {
 
 /**
  * The rows stay apart if the axes before the rows' axis keep their sizes, and the size of the next axis is the number
- * of rows or a multiple of it: each row is then contiguous in memory and remains so.
- * @param dims one size may be undefined: the size that follows from the other sizes, if it is unknown
+ * of rows or a multiple of it. The values of each row are then contiguous in memory and remain so.
+ * @param dims one size may be undefined: the size that follows from the other sizes, when it cannot be computed
  */
 function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));
   let at = 0;
   for (const dim of before) {
     while (isOne(dims[at])) at += 1;
-    if (!isSameSize(dims[at], dim)) return unsure(call, 'it moves values between the rows and the axes before them');
+    if (!isSameSize(dims[at], dim)) return unsure(call, 'it moves values between the row axis and the axes before it');
     at += 1;
   }
   while (at < dims.length && isOne(dims[at]) && !hasRows(dims[at])) at += 1;
@@ -178,7 +178,7 @@ export const slice: RowsRule = (call) => {
   return sameRows(value, dims);
 };
 
-/** The cut along each axis. It comes from attributes in old versions, and from inputs in newer versions. */
+/** The cut along each axis. Old versions of Slice have the cuts in attributes, newer versions have them in inputs. */
 function cutsOf(call: NodeCall, rank: number): readonly (Cut & { readonly axis: number })[] | undefined {
   const starts = numbersOf(call, 1, 'starts') ?? [];
   const ends = attributeOf(call, 'ends')?.ints?.map(numberSize) ?? sizesOf(call, 2) ?? [];

@@ -74,7 +74,10 @@ function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], s
   return outer.kind === 'Rows' ? { ...outer, dims: [...outer.dims, ...shape] } : outer;
 }
 
-/** `summed`: the axis that the product sums over. */
+/**
+ * A product of `own`, which has rows, and `other`, which has none. `summed` is the axis of `own` that the product sums
+ * over. `shape` has the last two sizes of the result.
+ */
 type Product = {
   readonly own: RowsValue;
   readonly other: PlainValue & { readonly dims: readonly Size[] };
@@ -104,13 +107,16 @@ function isWeight(value: Value): boolean {
   return value.kind === 'Plain' && !value.countsRows;
 }
 
-/** Images: rows first, then channels and spatial axes; all other inputs are the same for all rows. */
+/**
+ * The first input if it has images and all other inputs are the same for all rows. The axes of images are the rows, the
+ * channels, and then the spatial axes.
+ */
 function imagesOf(call: NodeCall): RowsValue | undefined {
   const value = rowsInput(call, 0);
   return value?.axis === 0 && value.dims.length >= 3 && othersArePlain(call, 0) ? value : undefined;
 }
 
-/** A · B + C, with the rows on the first axis of A. */
+/** A · B + C, with the rows on the first axis of A, or on the second axis if A is transposed. */
 export const gemm: RowsRule = (call) => {
   const [a, b, c] = call.inputs;
   if (a?.kind !== 'Rows' || !isMatrix(b) || !isWeight(b)) return unsure(call);
@@ -142,7 +148,7 @@ export const convolve: RowsRule = (call) => {
 
 /**
  * Pooling: only the first output keeps the rows apart. The second output has indexes into the whole tensor, which
- * depend on the other rows.
+ * depend on the position of a row among the other rows.
  */
 export const pool: RowsRule = (call) => {
   const value = imagesOf(call);
@@ -173,7 +179,7 @@ function entryOf(call: NodeCall, attribute: string, at: number): number {
   return attributeOf(call, attribute)?.ints?.[at] ?? 1;
 }
 
-/** Resize and Upsample: rows first, and their axis keeps its size. */
+/** Resize and Upsample: the rows must be on the first axis, and this axis must keep its size. */
 export const resize: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const isFirst =
@@ -205,7 +211,7 @@ function firstScale(call: NodeCall): number | undefined {
   return given?.[0];
 }
 
-/** Every input with rows uses the same letter for their axis, and the result has that letter too. */
+/** Every input with rows must use the same letter for the rows' axis, and the result must have that letter too. */
 export const einsum: RowsRule = (call) => {
   const equation = (attributeOf(call, 'equation')?.text ?? '').replace(/\s/g, '');
   const [left = '', right] = equation.split('->');
@@ -267,14 +273,17 @@ function statesOf(all: Value, last: Value): readonly Value[] {
   return [all, last, last];
 }
 
-/** W, R, B and P are weights; lengths (4) and initial states (5, 6) have the rows on an axis of their own. */
+/**
+ * The inputs W, R, B and P must not have rows. The lengths (input 4) and the initial states (inputs 5 and 6) may have
+ * rows, on the axis that the operator prescribes.
+ */
 function fitsRecurrent(input: Value | undefined, at: number, rowsFirst: boolean): boolean {
   if (input === undefined) return true;
   if (input.kind === 'Plain') return !input.countsRows;
   return input.kind === 'Rows' && at >= 4 && at < 7 && input.axis === (at === 4 || rowsFirst ? 0 : 1);
 }
 
-/** ONNX Runtime's fused attention: every input with rows has them on the first axis. */
+/** ONNX Runtime's fused attention: every input with rows must have its rows on the first axis. */
 export const attention: RowsRule = (call) => {
   const first = rowsInput(call, 0);
   if (first === undefined || first.axis !== 0 || first.dims.length !== 3) return unsure(call);
@@ -282,7 +291,7 @@ export const attention: RowsRule = (call) => {
   return fits ? [sameRows(first, [first.dims[0] ?? one, first.dims[1] ?? one, call.fresh()])] : unsure(call);
 };
 
-/** EmbedLayerNormalization: token ids, segments, tables, mask. */
+/** EmbedLayerNormalization: its inputs are token ids, segment ids, tables of embeddings, and a mask. */
 export const embed: RowsRule = (call) => {
   const ids = rowsInput(call, 0);
   const fits = call.inputs.every(isPlainOrRowsFirst);

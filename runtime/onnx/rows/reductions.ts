@@ -35,7 +35,7 @@ export const argReduce: RowsRule = (call) => {
   return value === undefined ? unsure(call) : reduced(call, value, [axisOf(intOf(call, 'axis', 0), value.dims.length)]);
 };
 
-/** GlobalAveragePool and similar: all axes except the first two. */
+/** GlobalAveragePool and similar operators reduce all axes except the first two. */
 export const poolAll: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value?.axis !== 0) return unsure(call);
@@ -59,7 +59,7 @@ function reduced(call: NodeCall, value: RowsValue, axes: readonly number[]): Val
   };
 }
 
-/** Softmax works along one axis since version 13. Before that, it worked over all axes from the given axis on. */
+/** Since operator set 13, Softmax works along one axis. Before, it worked over all axes from the given axis on. */
 export const softmax: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);
@@ -79,7 +79,7 @@ export const normalise: RowsRule = (call) => {
     : [sameRows(value), unsure(call), unsure(call)];
 };
 
-/** An operator that works along the axis in an attribute. */
+/** An operator that works along one axis, which is given by an attribute with the default `otherwise`. */
 export function along(attribute: string, otherwise: number): RowsRule {
   return (call) => {
     const value = rowsInput(call, 0);
@@ -88,7 +88,7 @@ export function along(attribute: string, otherwise: number): RowsRule {
   };
 }
 
-/** An operator that works along the axis in its second input. */
+/** An operator that works along one axis, which is given by its second input. */
 export const cumSum: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   const [axis] = numbersOf(call, 1) ?? [];
@@ -127,7 +127,7 @@ export function byRow(rank?: number): RowsRule {
   };
 }
 
-/** BatchNormalization computes its own statistics only in training mode. */
+/** BatchNormalization computes the statistics of its input only in training mode. */
 export const batchNorm: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);

@@ -2,7 +2,7 @@
  * Rules for values without rows: weights, and sizes that a graph computes for the shapes of its tensors.
  *
  * Owns:  the numbers of short lists of sizes, as far as they can be computed. Other results are plain values with
- *        unknown numbers; their `countsRows` is true if it is true for one of the inputs.
+ *        unknown numbers; their `countsRows` is true if `countsRows` of any input is true.
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
@@ -29,7 +29,7 @@ type Facts = {
   readonly values: Numbers | undefined;
   readonly countsRows: boolean;
 };
-/** Gets facts for as many inputs as a rule may use; a missing input has the facts in `nothing`. */
+/** A rule gets the facts of every input that it may use. For an input that the node omits, it gets `nothing`. */
 type PlainRule = (call: NodeCall, inputs: readonly Facts[]) => Value | undefined;
 
 const mostInputs = 5;
@@ -53,7 +53,7 @@ function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, 
 
 /**
  * @param inputs must not have rows or be mixed
- * @returns the output
+ * @returns the node's first output
  */
 export function plainResult(call: NodeCall, inputs: readonly (PlainValue | undefined)[]): Value {
   const rule = call.node.domain === '' ? plainRules.get(call.node.op) : undefined;
@@ -74,7 +74,7 @@ export function sizeOf(call: NodeCall, { dims: all }: { readonly dims?: readonly
 
 const same: PlainRule = (_, [value = nothing]) => plain(value.dims, value.values, value.countsRows);
 
-/** Sizes are integers already, so rounding leaves them unchanged. */
+/** Rounding does not change sizes, which are integers. The result for a fraction is unknown. */
 const whole: PlainRule = (_, [value = nothing]) =>
   listed(
     value.dims,
@@ -82,13 +82,13 @@ const whole: PlainRule = (_, [value = nothing]) =>
     value.countsRows,
   );
 
-/** Casts to types that can represent every size (codes of onnx.proto: float, int32, int64, double). */
+/** Types that can represent every size (codes of onnx.proto: float, int32, int64, double). */
 const wideTypes = [1, 6, 7, 11];
 
 const cast: PlainRule = (call, inputs) =>
   wideTypes.includes(intOf(call, 'to', 0)) ? whole(call, inputs) : narrowed(call, inputs);
 
-/** Casts to a boolean: 0 or 1 for a known size, unknown for a symbolic one. */
+/** Casts to any other type. Only a cast of a number to a boolean has a known result: 0 or 1. */
 const narrowed: PlainRule = (call, [{ dims, values, countsRows } = nothing]) => {
   if (intOf(call, 'to', 0) !== boolCode) return plain(dims, undefined, countsRows || values?.some(hasRows) === true);
   return listed(
@@ -116,7 +116,7 @@ function constantNumber(call: NodeCall): Value | undefined {
   return attributeOf(call, 'value_float') === undefined ? undefined : plain([]);
 }
 
-/** Element by element, for lists of equal length or with a single number. */
+/** Combines two lists number by number. The lists have equal lengths, or one list has a single number. */
 function each(combine: (a: Size, b: Size) => Size | undefined): PlainRule {
   return (_, [a = nothing, b = nothing]) => {
     const dims = broadcastAll([a, b]);
@@ -171,7 +171,7 @@ function sum(a: Size, b: Size, sign: 1 | -1): Size | undefined {
 
 const equal = each((a, b) => {
   if (isSameSize(a, b)) return one;
-  // A size is at least 0; which of two symbolic sizes is larger is unknown.
+  // A size is at least 0, so a negative number differs from every size. Whether two symbolic sizes differ is unknown.
   const numbers = [numberOf(a), numberOf(b)];
   return !numbers.includes(undefined) || numbers.some((value) => value !== undefined && value < 0)
     ? numberSize(0)
@@ -228,7 +228,7 @@ function onlyNumber(numbers: readonly number[] | undefined): number | undefined 
   return numbers?.length === 1 ? numbers[0] : undefined;
 }
 
-/** A slice from the start of a table, such as positions: its length is the requested one. */
+/** A slice of a table, for example of positions. Its length is known if it goes from 0 to a symbolic size. */
 function slicedTable(call: NodeCall, { dims, countsRows }: Facts, others: readonly Facts[]): Value {
   const axis = onlyNumber(numbersOf(call, 3, 'axes'));
   const counts = countsRows || anyCounts(others);
@@ -299,7 +299,7 @@ const transpose: PlainRule = (call, [{ dims, values, countsRows } = nothing]) =>
   );
 };
 
-/** A tensor that repeats one number. Its shape may contain the number of rows, because all rows are equal. */
+/** A tensor that repeats one number. Its shape may contain the number of rows, because all its rows are equal. */
 const constantOfShape: PlainRule = (call, [{ values } = nothing]) => {
   const dims = allKnown(values);
   if (dims === undefined) return undefined;
@@ -342,7 +342,7 @@ const reduceProduct: PlainRule = (_, [{ values } = nothing]) => {
 const shaped: PlainRule = ({ inputs }, facts) =>
   plain(broadcastAll(facts.filter((_, at) => inputs[at] !== undefined)), undefined, anyCounts(facts));
 
-/** Element-wise operators; their numbers are not followed. */
+/** Element-wise operators. The shapes of their results are followed, but not the numbers. */
 const shapedOps = [
   'Sqrt',
   'Exp',

@@ -126,7 +126,7 @@ const elementwise = [
 
 const reductions = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'Sum', 'SumSquare'] as const;
 
-/** Operators over a table [rows, features]: one result for each row. */
+/** Operators on a table [rows, features] that compute one result for each row. */
 const ofTables = [
   'ArrayFeatureExtractor',
   'Imputer',
@@ -143,7 +143,7 @@ const ofTables = [
   'ZipMap',
 ] as const;
 
-/** Operators that are known to mix rows, or whose output length depends on the values. */
+/** Operators that are known to mix rows, whose output length depends on the values, or that use sequences. */
 const joining: Readonly<Record<string, string>> = {
   DynamicQuantizeLinear: 'scales by the largest value of all rows',
   'com.microsoft.DynamicQuantizeMatMul': 'scales by the largest value of all rows',
@@ -181,14 +181,14 @@ const dropout: RowsRule = (call) => {
     : joins(call, 'in training mode draws random numbers');
 };
 
-/** DepthToSpace and SpaceToDepth move values within a row. */
+/** Operators that move or combine values within a row, such as DepthToSpace, with the rows on the first axis. */
 const withinRow: RowsRule = (call) => {
   const [value] = call.inputs;
   if (value?.kind !== 'Rows' || value.axis !== 0 || !othersArePlain(call, 0)) return unsure(call);
   return { kind: 'Rows', axis: 0, dims: value.dims.map((dim, axis) => (axis === 0 ? dim : call.fresh())) };
 };
 
-/** The triangle is taken from the last two axes. */
+/** Trilu takes the triangle of the last two axes. */
 const triangle: RowsRule = (call) => {
   const [value] = call.inputs;
   if (value?.kind !== 'Rows' || !othersArePlain(call, 0)) return unsure(call);

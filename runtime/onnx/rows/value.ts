@@ -17,8 +17,8 @@ export type Value =
    */
   | {
       readonly kind: 'Plain';
-      /** Absent: the rank is unknown. */ readonly dims?: readonly Size[];
-      /** The numbers, row-major, if they are known and few. */ readonly values?: readonly (Size | undefined)[];
+      /** Absent if the rank is unknown. */ readonly dims?: readonly Size[];
+      /** The numbers, row-major, if they are known and at most 64. */ readonly values?: readonly (Size | undefined)[];
       readonly countsRows: boolean;
     }
   /** The rows lie in order along `axis`, one piece for each row. A piece depends only on its own row. */
@@ -75,7 +75,7 @@ export function hasRows(size: Size | undefined): boolean {
   return size?.free.includes(rows) === true;
 }
 
-/** True for exactly the number of rows, not a multiple. */
+/** True if the size is exactly the number of rows, not a multiple of it. */
 export function isRowCount(size: Size | undefined): boolean {
   return isSameSize(size, freeSize(rows));
 }

@@ -2,9 +2,9 @@
  * Allows one `prepare` at a time in a cache folder.
  *
  * Owns:  the lock file: created exclusively, touched every five seconds while held.
- * Ends:  its holder releases it. The lock of a killed process on the same host is taken over at once. The lock of
- *        another host on a shared volume is taken over after thirty seconds without a touch, measured with the waiter's
- *        own clock.
+ * Ends:  when the holder releases the lock. If the holder was killed on the waiter's own host, the waiter takes the
+ *        lock over at once. If the holder is on another host that shares the volume, the waiter takes the lock over
+ *        after thirty seconds without a touch, measured with the waiter's own clock.
  */
 import { open, readFile, rename, rm, stat, link, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -66,8 +66,8 @@ async function hold(path: string, file: FileHandle, clock: Clock): Promise<Cache
   let time = 0;
   const touch = (): void => {
     time += 1;
-    // Touch through the file handle: after a take-over this changes the old file, not the file of the new holder. Any
-    // change counts as a sign of life.
+    // Touch through the file handle: if another process has taken the lock over, this changes the old file, not the new
+    // holder's file. The value of the time does not matter: waiters only check whether it changed.
     file.utimes(time, time).catch(() => {});
     stop = clock.after(touchMs, touch);
   };
@@ -102,8 +102,8 @@ async function look(path: string, nowMs: number, before: Sight | undefined): Pro
 }
 
 /**
- * Removes a dead lock. If several waiters try this at once, only one of them can move the file. A waiter that moved a
- * new, live lock by mistake puts it back.
+ * Removes a dead lock. If several waiters call this at once, only one of them can move the file. A waiter that has
+ * moved a new, live lock by mistake puts that lock back.
  */
 export async function takeAway(path: string, inode: number): Promise<void> {
   const aside = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;

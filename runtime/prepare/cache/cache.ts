@@ -3,8 +3,8 @@
  *
  * Owns:   the layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`. An entry
  *         appears complete, by one rename. A crash leaves at most a `partial/` folder, which the next prepare resumes.
- * Limits: `maxBytes` plus the entries in use. An entry is in use if the last prepare passed it to the server, if a live
- *         process has marked it, or if this process requested it.
+ * Limits: the cache holds at most `maxBytes`, not counting the entries in use. An entry is in use if the last prepare
+ *         passed it to the server, if a live process has marked it, or if this process requested it.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,10 @@ export type ModelCacheDeps = { readonly maxBytes: number; readonly clock: Clock;
 type StoredFile = SourceFile & { readonly mtimeMs: number };
 type EntryFile = { readonly digest: string; readonly files: readonly StoredFile[]; readonly verifiedAtMs: number };
 
-/** How long a file with unchanged size and time is trusted, in milliseconds. After that its bytes are hashed again. */
+/**
+ * How long a file is trusted if its size and modification time are unchanged, in milliseconds. After that time, its
+ * bytes are hashed again.
+ */
 const believeMs = 7 * 24 * 3_600_000;
 const forgetUserMs = 30 * 24 * 3_600_000;
 const kinds = ['models', 'optimised', 'partial'] as const;
@@ -69,8 +72,8 @@ export class ModelCache {
   }
 
   /**
-   * Turns a complete staging folder into an entry. If another process was faster, its entry is kept: it has the same
-   * bytes.
+   * Turns a complete staging folder into an entry. If another process has created the entry in the meantime, that entry
+   * stays, because it has the same bytes.
    */
   async commit(staging: Staging, digest: string, files: readonly SourceFile[]): Promise<string> {
     const place = join(this.folder, 'models', hexOf(digest));
@@ -141,7 +144,10 @@ export class ModelCache {
     return used;
   }
 
-  /** Processes of another host cannot be checked: their marks expire after a month. */
+  /**
+   * Whether a process of another host still runs cannot be checked, so the mark of such a process expires after a
+   * month.
+   */
   async #isGone(path: string, text: string): Promise<boolean> {
     const mark = parseMark(text);
     const fate = mark === undefined ? 'gone' : await fateOf(mark);

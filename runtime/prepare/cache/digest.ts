@@ -1,16 +1,16 @@
 /**
  * Computes the digests that identify a model.
  *
- * Owns:  the digest of a file and of a folder, and the comparison with the expected digest. A folder's digest is
- *        SHA-256 over its sorted lines `sha256 path`, each with a newline. To compute it by hand: `find -L . -type f
- *        -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
+ * Owns:  the digest of a file and of a folder, and the comparison with the expected digest. A folder's digest is the
+ *        SHA-256 of a sorted list with one line `sha256 path` for each file, each line with a newline. To compute it by
+ *        hand: `find -L . -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { AppError } from '../../../api/errors.ts';
 import type { SourceFile } from '../prepared.ts';
 
-/** A new hash; pass it to `digestOf` when it has all bytes. */
+/** A new hash; pass it to `digestOf` after all bytes were added. */
 export function newDigest(): Hash {
   return createHash('sha256');
 }
@@ -20,12 +20,15 @@ export function digestOf(hash: Hash): string {
   return `sha256:${hash.digest('hex')}`;
 }
 
-/** The 64 hex digits only, for file names. */
+/** The digest's 64 hex digits without the prefix, for file names. */
 export function hexOf(digest: string): string {
   return digest.replace(/^sha256:/, '');
 }
 
-/** Adds the file's first `bytes` to the hash (absent: the whole file); calls `onBytes` for each piece. */
+/**
+ * Adds the first `bytes` bytes of the file to the hash, or the whole file when `bytes` is absent. Calls `onBytes` for
+ * each piece.
+ */
 export async function hashFile(
   hash: Hash,
   path: string,
@@ -49,7 +52,7 @@ export function folderDigest(files: readonly Pick<SourceFile, 'path' | 'digest'>
   return digestOf(newDigest().update(lines.join('')));
 }
 
-/** @throws DIGEST_MISMATCH when `want` is given and differs */
+/** @throws DIGEST_MISMATCH when `want` is given and differs from `got` */
 export function checkDigest(what: string, want: string | undefined, got: string): void {
   if (want !== undefined && want !== got) throw new AppError('DIGEST_MISMATCH', { what, want, got });
 }

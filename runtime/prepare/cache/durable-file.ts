@@ -24,7 +24,10 @@ export async function writeAtomically(path: string, text: string): Promise<void>
   }
 }
 
-/** A rename is durable after its folder was synced. Some file systems cannot sync a folder, but keep renames anyway. */
+/**
+ * Syncs a folder, which makes a rename in it durable. On a file system that cannot sync folders, renames are durable
+ * without this, so that error is ignored.
+ */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   await thenClose(folder, () =>
@@ -34,7 +37,7 @@ export async function syncFolder(path: string): Promise<void> {
   );
 }
 
-/** Returns DISK_FULL for a full disk or quota, otherwise the error itself. */
+/** Returns the error DISK_FULL if the disk is full or the quota is used up, otherwise `error` itself. */
 export function diskError(error: unknown, path: string): unknown {
   return ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')
     ? new AppError('DISK_FULL', { path }, { cause: error })

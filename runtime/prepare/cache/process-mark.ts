@@ -2,7 +2,7 @@
  * Identifies a process, so that another one can find out whether it is still alive.
  *
  * Owns: the mark (host, process id, start time) and the check. Process ids are reused, even within a second of a
- *       container's restart; the start time tells them apart.
+ *       container's restart; the start time distinguishes two processes with the same id.
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -13,7 +13,7 @@ export async function ownMark(): Promise<ProcessMark> {
   return { host: hostname(), pid: process.pid, started: (await startOf(process.pid)) ?? '' };
 }
 
-/** 'unknown' for a process on another host. */
+/** 'unknown' for a process on another host, and for a mark without a start time. */
 export async function fateOf(mark: ProcessMark): Promise<'alive' | 'gone' | 'unknown'> {
   if (mark.host !== hostname() || mark.started === '') return 'unknown';
   return (await startOf(mark.pid)) === mark.started ? 'alive' : 'gone';

@@ -1,9 +1,10 @@
 /**
  * A folder in which a source's files are collected before it becomes a cache entry.
  *
- * Owns:  `parts.json`, the state of each file. The folder can be opened again after any interruption. After a SIGKILL
- *        written bytes are complete in the kernel's cache. After a reboot (another boot id) a file may be longer than
- *        what reached the disk, so bytes without a digest are fetched again.
+ * Owns:  `parts.json`, the state of each file. The folder can be opened again after any interruption. After a SIGKILL,
+ *        the written bytes can be used, because the kernel's cache still has all of them. After a reboot (another boot
+ *        id), a file may be longer than the part of it that reached the disk. Its bytes are then fetched again, unless
+ *        a digest will verify the complete file.
  */
 import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -63,7 +64,7 @@ export class Staging {
     return { bytes: found.size, ...given({ validator, totalBytes }) };
   }
 
-  /** Records what the source reported about the file. Call before writing its first byte. */
+  /** Records what the source reported about the file. Call this before writing the file's first byte. */
   async begin(path: string, said: { readonly validator?: Validator; readonly totalBytes?: number }): Promise<void> {
     await this.#save(path, { kind: 'Begun', bootId: this.#bootId, ...given(said) });
   }

@@ -1,10 +1,11 @@
 /**
  * Blocks downloads from link-local and cloud metadata addresses.
  *
- * Owns:  the list, and the check when a connection is made, after resolving the name and again for every redirect. An
- *        IPv6 address that a gateway translates to IPv4 is checked by its IPv4 address. Loopback and private addresses
- *        are allowed, because models may be served inside a cluster. Reason: users who may create an OnnxModel must not
- *        get the node's credentials from its metadata service.
+ * Owns:  the list of blocked addresses, and the check of the address of every connection, also after a redirect. A host
+ *        name is resolved first. An IPv6 address that a gateway translates to IPv4 is checked by the IPv4 address in
+ *        it. Loopback and private addresses are allowed, because the web server with the model may be inside the
+ *        cluster. Reason: users who may create an OnnxModel must not get the node's credentials from its metadata
+ *        service.
  */
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP } from 'node:net';
@@ -33,8 +34,8 @@ const blocked = new BlockList();
 for (const [network, bits] of networks) blocked.addSubnet(network, bits, isIP(network) === 6 ? 'ipv6' : 'ipv4');
 
 /**
- * Metadata addresses behind any NAT64 prefix: a cluster may use a prefix of its own (RFC 6052), which this code cannot
- * know.
+ * An IPv6 address that ends with one of these metadata addresses is blocked, whatever its prefix is: a cluster may use
+ * its own NAT64 prefix (RFC 6052), which this code cannot know.
  */
 const metadataAddresses: ReadonlySet<string> = new Set([
   '169.254.169.254',
@@ -59,7 +60,9 @@ export function isBlockedAddress(address: string): boolean {
   );
 }
 
-/** The IPv4 addresses that a translator, a tunnel or the operating system may send an IPv6 packet to. */
+/**
+ * The IPv4 addresses to which a translator, a tunnel or the operating system may send a packet for this IPv6 address.
+ */
 function embeddedIpv4(bytes: readonly number[]): readonly string[] {
   return translations
     .filter(({ prefix }) => prefix.every((byte, i) => byte === bytes[i]))
@@ -76,7 +79,7 @@ const zeros = (count: number): readonly number[] => Array.from({ length: count }
 const last = (bytes: readonly number[]): readonly (readonly number[])[] => [bytes.slice(12)];
 
 const translations: readonly Translation[] = [
-  // IPv4-compatible, RFC 4291 2.5.5.1, deprecated. ::1 is loopback.
+  // IPv4-compatible, RFC 4291 2.5.5.1, deprecated. ::1 has the same prefix, but is the loopback address.
   {
     prefix: zeros(12),
     inside: (bytes) => (bytes[15] === 1 && bytes.slice(12, 15).every((byte) => byte === 0) ? [] : last(bytes)),
@@ -84,9 +87,8 @@ const translations: readonly Translation[] = [
   // IPv4-mapped, RFC 4291 2.5.5.2, and IPv4-translated, RFC 2765: the operating system or a translator sends IPv4.
   { prefix: [...zeros(10), 0xff, 0xff], inside: last },
   { prefix: [...zeros(8), 0xff, 0xff, 0, 0], inside: last },
-  // NAT64: the well-known prefix, RFC 6052, and the local-use one, RFC 8215, of which a network may use 48, 56, 64 or
-  // 96
-  // bits.
+  // NAT64: the well-known prefix (RFC 6052) and the local-use prefix (RFC 8215). A network may use 48, 56, 64 or 96
+  // bits of the local-use prefix, so the IPv4 address may be at four places.
   { prefix: [0, 0x64, 0xff, 0x9b, ...zeros(8)], inside: last },
   {
     prefix: [0, 0x64, 0xff, 0x9b, 0, 1],
@@ -97,7 +99,7 @@ const translations: readonly Translation[] = [
       bytes.slice(9, 13),
     ],
   },
-  // 6to4, RFC 3056: the prefix contains the relay's address.
+  // 6to4, RFC 3056: the IPv4 address of the site's router follows these 16 bits.
   { prefix: [0x20, 0x02], inside: (bytes) => [bytes.slice(2, 6)] },
   // Teredo, RFC 4380: the server's address, and the client's address with every bit inverted.
   { prefix: [0x20, 0x01, 0, 0], inside: (bytes) => [bytes.slice(4, 8), bytes.slice(12).map((byte) => byte ^ 0xff)] },

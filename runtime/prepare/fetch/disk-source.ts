@@ -1,8 +1,8 @@
 /**
  * Reads a model from a disk of this machine: a mounted volume claim, or in local mode any folder.
  *
- * Owns:   finding the files and computing their digests, without copying. Every prepare hashes them again, because the
- *         volume may have been changed.
+ * Owns:   finding the files and computing their digests, without copying. Every prepare hashes the files again, because
+ *         the volume may have been changed.
  * Limits: 10,000 files, 32 folders deep. Links are followed within the volume.
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE.
  */
@@ -34,7 +34,7 @@ const maxDepth = 32;
 
 /**
  * Finds and hashes the files.
- * @param wanted the files to read, with their digests; undefined: all
+ * @param wanted the files to read, with their digests; undefined: all files
  * @throws DIGEST_MISMATCH when a wanted file has another digest
  */
 export async function readDiskSource(place: DiskPlace, wanted: Wanted | undefined, deps: DiskDeps): Promise<Found> {

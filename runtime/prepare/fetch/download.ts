@@ -2,9 +2,10 @@
  * Downloads one file into the staging folder: resumes, retries, limits and hashes it.
  *
  * Owns:   when and from where to retry, and the check of the bytes.
- * Limits: the source's size (shared by all its files); a number of failed attempts in a row, and a hundred times that
- *         number of failed attempts in total.
- * Throws: the source's permanent errors; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the last SOURCE_UNAVAILABLE.
+ * Limits: the maximum size of a source, which all its files share; `limits.tries` failed attempts in a row, and a
+ *         hundred times `limits.tries` failed attempts in total.
+ * Throws: the source's permanent errors; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the SOURCE_UNAVAILABLE of the
+ *         last attempt.
  */
 import type { Hash } from 'node:crypto';
 import { AppError, kindOf } from '../../../api/errors.ts';
@@ -35,7 +36,7 @@ export type Wanted = {
   /** Path inside the staging folder. */
   readonly as: string;
   readonly digest?: string;
-  /** Bytes of the source's limit that its other files do not use. */
+  /** Maximum size of this file: the bytes of the source's limit that the earlier files have left. */
   readonly roomBytes: number;
 };
 
@@ -63,7 +64,7 @@ export async function downloadFile(source: Source, wanted: Wanted, deps: FetchDe
   const first = await attempt({ source, wanted, deps, mayResume: true });
   if (!('mismatch' in first)) return first;
   if (!first.resumed) throw first.mismatch;
-  // The joined pieces were not of the same file: download it once more in one piece.
+  // The joined pieces came from different versions of the file: download the file once more, in one piece.
   deps.logger.warn('resumed download had the wrong digest; starting over', { uri: source.show(wanted.path) });
   const second = await attempt({ source, wanted, deps, mayResume: false });
   if ('mismatch' in second) throw second.mismatch;
@@ -121,7 +122,7 @@ async function retrying(part: Part, source: Source, deps: FetchDeps): Promise<vo
   }
 }
 
-/** One file during its download: its length so far, and the hash of that part. */
+/** One file during its download, with its length so far and the hash of the bytes so far. */
 class Part {
   readonly #job: Job;
   #file: PartFile;
@@ -216,7 +217,7 @@ class Part {
     await deps.staging.begin(wanted.as, opened);
   }
 
-  /** Starts from the beginning: the source cannot resume, or the file has changed. */
+  /** Starts from the beginning, because the source cannot resume or the file has changed. */
   async #restart(): Promise<void> {
     const { wanted, deps } = this.#job;
     deps.progress.add(-this.offset);

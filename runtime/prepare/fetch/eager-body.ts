@@ -1,10 +1,10 @@
 /**
- * Reads a stream, and keeps the bytes that have arrived when the stream breaks.
+ * Reads a stream. If the stream breaks, the bytes that have already arrived are not lost.
  *
- * Owns:   reading pieces as they arrive, and pausing the sender when too many wait. A destroyed stream drops its
- *         buffer: a slow reader on a connection that breaks often would lose the last pieces each time and never
- *         finish.
- * Limits: 16 waiting pieces, of up to 64 KiB each from sockets.
+ * Owns:   reading pieces as they arrive, and pausing the sender when too many pieces wait. Reason: a stream that breaks
+ *         drops its buffer. On a connection that breaks often, a slow reader would lose the last pieces each time and
+ *         never finish.
+ * Limits: 16 waiting pieces. A piece from a socket has at most 64 KiB.
  */
 import type { Readable } from 'node:stream';
 
@@ -46,7 +46,7 @@ class Pieces {
     if (stream.destroyed) this.#end(stream.errored ?? undefined);
   }
 
-  /** The next piece; undefined at the end of the stream. `error` may then be set. */
+  /** The next piece; undefined at the end of the stream. `error` is set if the stream ended because it failed. */
   async next(): Promise<Uint8Array | undefined> {
     while (this.#waiting.length === 0 && !this.#ended) {
       const woken = new Promise<void>((resolve) => {

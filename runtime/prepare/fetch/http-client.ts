@@ -2,9 +2,9 @@
  * One GET request over HTTP(S), with all failures mapped to AppErrors.
  *
  * Owns:   connections, redirects, credentials in a URL, time-outs, and the meaning of each status.
- * Limits: 5 redirects, from https only to https. Credentials go only to their own origin. Every address is checked on
- *         connecting (address-guard.ts). 10 s to connect, 30 s to answer, 60 s between bytes. Bodies are streams; the
- *         caller limits them.
+ * Limits: 5 redirects; a redirect from https must lead to https. Credentials go only to their own origin. Every address
+ *         is checked on connecting (address-guard.ts). 10 s to connect, 30 s to answer, 60 s between bytes. Bodies are
+ *         streams; the caller limits them.
  */
 import { Agent, errors, request, type Dispatcher } from 'undici';
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -54,7 +54,7 @@ export class HttpClient {
   }
 
   /**
-   * @returns a response with status 200 or 206; the caller must read or destroy its body
+   * @returns a response with status 200, 206 or 416; the caller must read or destroy its body
    * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (every other
    * failure)
    */
@@ -74,7 +74,7 @@ export class HttpClient {
   }
 
   async #once(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<SourceResponse> {
-    // Node does not look up literal addresses, so the guard in the look-up does not check them.
+    // Check literal addresses here: Node does not look them up, so the guard in the look-up does not check them.
     if (!this.#allowLinkLocal && isBlockedAddress(url.hostname)) {
       throw new AppError('SOURCE_INVALID', { uri: showUri(url.href), problem: blockedMessage(url.hostname) });
     }
@@ -94,7 +94,10 @@ export class HttpClient {
   }
 }
 
-/** Headers for one request. Credentials in the URL and headers from the caller go only to the first URL's origin. */
+/**
+ * Headers for one request. Credentials, from the URL or from the caller's Authorization header, are only sent to the
+ * first URL's origin.
+ */
 function headersFor(first: URL, at: URL, given: Readonly<Record<string, string>>): Record<string, string> {
   const { authorization, ...others } = given;
   // Request no content encoding: bytes are counted, hashed and resumed as stored.
@@ -131,7 +134,7 @@ async function accept(answer: SourceResponse, url: URL): Promise<SourceResponse>
 
 /** Discards the body without reading it. */
 export function abandon(answer: SourceResponse): void {
-  // undici reports this as an error, and an error event without a listener would end the process.
+  // undici reports the destroyed body as an error, and an error event without a listener would end the process.
   answer.body.on('error', () => {});
   answer.body.destroy();
 }
@@ -155,8 +158,8 @@ function codeOf(error: unknown): unknown {
 }
 
 /**
- * Returns undici's message. It is empty when connecting to several addresses failed; this then returns the operating
- * system's message.
+ * Returns undici's message. That message is empty when connecting to several addresses failed. In that case, returns
+ * the operating system's message.
  */
 function wordsOf(error: unknown): string {
   if (error instanceof errors.ConnectTimeoutError) return 'connecting to the server timed out';

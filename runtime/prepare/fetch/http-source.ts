@@ -2,7 +2,7 @@
  * Files behind an http(s) URL: a single file, or the files of a folder.
  *
  * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response contains the
- *        requested range of the same file. Otherwise the download starts from the beginning.
+ *        requested range of the same file. If a response does not, the download starts from the beginning.
  */
 import { AppError } from '../../../api/errors.ts';
 import { eagerly } from './eager-body.ts';
@@ -70,8 +70,8 @@ function judge(answer: SourceResponse, at: OpenAt): Judged | undefined {
 }
 
 /**
- * False for a range that starts elsewhere, and for a 206 response with another version than If-Range asked for: the
- * result would be a mixture of two files.
+ * False for a range that does not start where the earlier pieces end, and for a 206 response whose validator differs
+ * from the one in If-Range: the result would be a mixture of two files.
  */
 function continues(at: OpenAt, start: number, validator: Validator | undefined): boolean {
   const same = at.validator === undefined || validator === undefined || validator === at.validator;

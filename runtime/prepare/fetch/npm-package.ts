@@ -19,7 +19,10 @@ import { readTar, TarError, type TarEntry } from './tar.ts';
 import { isInnerPath } from './uri.ts';
 
 const maxInflation = 200;
-/** Allowed in addition to `maxInflation` times the archive, because small archives of text compress better. */
+/**
+ * Bytes that an archive may unpack to in addition to `maxInflation` times its own size, because small archives of text
+ * compress better.
+ */
 const freeInflationBytes = 64 * 2 ** 20;
 const archiveName = '.package.tgz';
 
@@ -51,7 +54,10 @@ async function fetchArchive(found: NpmPackage, deps: FetchDeps): Promise<number>
   throw missing;
 }
 
-/** Checks the strongest hash of the registry. Several hashes of one algorithm are alternatives. */
+/**
+ * Verifies the archive with the strongest algorithm for which the registry gives a hash. If the registry gives several
+ * hashes of that algorithm, one of them must match.
+ */
 async function checkIntegrity(path: string, found: NpmPackage, deps: FetchDeps): Promise<void> {
   const { integrity } = found;
   const archive = createReadStream(path, { highWaterMark: 1 << 20, signal: deps.signal });
@@ -69,7 +75,7 @@ type Unpacking = { readonly uri: NpmUri; readonly show: string; readonly archive
 
 async function unpack(archive: string, job: Unpacking, deps: FetchDeps): Promise<SourceFile[]> {
   const gunzip = createGunzip();
-  // The reader of gunzip gets its errors; this only prevents an unhandled rejection.
+  // The code that reads `gunzip` gets the errors; the empty handler only prevents an unhandled rejection.
   pipeline(createReadStream(archive), gunzip, { signal: deps.signal }).catch(() => {});
   try {
     return await storeWanted(gunzip, job, deps);

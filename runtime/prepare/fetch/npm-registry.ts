@@ -1,9 +1,8 @@
 /**
  * Finds the archive of a package version and its integrity in the configured npm registry.
  *
- * Limits: 64 MiB for the registry's answer, 4096 characters for an integrity. Credentials are only sent to the URLs
- *         that
- *         the settings name.
+ * Limits: 64 MiB for the registry's answer, 4096 characters for an integrity. Credentials are only sent to URLs for
+ *         which the settings have credentials.
  * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_UNAVAILABLE.
  */
 import { readFile } from 'node:fs/promises';
@@ -30,7 +29,7 @@ export type NpmPackage = {
   readonly uri: string;
   /** Sources of the archive, in the order in which they are tried. */
   readonly archives: readonly Source[];
-  /** Subresource integrity of the archive: hashes of SHA-512, SHA-384 or SHA-256, at least one. */
+  /** Subresource integrity of the archive: at least one SHA-512, SHA-384 or SHA-256 hash. */
   readonly integrity: Integrity;
 };
 
@@ -61,7 +60,8 @@ export async function findPackage(uri: NpmUri, deps: NpmDeps): Promise<NpmPackag
 }
 
 /**
- * A mirror may return URLs of the original registry, which may be unreachable, so the configured host is tried first.
+ * The URLs to try, in this order. A mirror may return URLs of the original registry, which may be unreachable, so the
+ * first URL uses the configured host.
  */
 function archiveUrls(tarball: URL, registry: URL): URL[] {
   if (tarball.host === registry.host) return [tarball];
@@ -75,7 +75,7 @@ function sourceAt(url: URL, { client, settings }: NpmDeps, headers: Readonly<Rec
   return new HttpSource(client, url, authorization === undefined ? headers : { ...headers, authorization });
 }
 
-/** Downloads the package's metadata to the staging folder, with the retries and limits of files, and parses it. */
+/** Downloads the package's metadata to the staging folder, with the same retries as for files, and parses it. */
 async function readPackument(source: Source, show: string, deps: FetchDeps): Promise<unknown> {
   const as = '.packument.json';
   await deps.staging.forget(as);

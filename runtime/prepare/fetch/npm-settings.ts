@@ -2,8 +2,9 @@
  * The npm registry of this machine, and the credentials for it (docs.npmjs.com/cli/configuring-npm/npmrc).
  *
  * Owns: reading the settings of npm: `npm_config_*` variables, then the .npmrc of the project, the user and the
- *       machine; the value of a key comes from the first of these that has the key. Needed because `npm config` hides
- *       credentials, and the runtime's image has no npm. npm is only asked for its default registry.
+ *       machine; the value of a key comes from the first of these places that has the key. The files are read here,
+ *       because `npm config` hides credentials, and the runtime's image has no npm. The npm program itself is only run
+ *       to get its default registry.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -24,7 +25,7 @@ export type NpmMachine = {
 };
 
 export type NpmSettings = {
-  /** The registry of a package, ending with "/". @throws SOURCE_INVALID when no registry is known */
+  /** The URL of a package's registry; it ends with "/". @throws SOURCE_INVALID when no registry is known */
   registryOf(name: string): URL;
   /** The Authorization header for a URL below a registry with credentials; otherwise undefined. */
   authorizationFor(url: URL): string | undefined;
@@ -87,7 +88,10 @@ function fromEnvironment(environment: NpmMachine['environment']): Map<string, st
   return config;
 }
 
-/** Reads keys and values, and replaces `${NAME}` from the environment, as npm does. The last of equal keys is used. */
+/**
+ * Reads keys and values, and replaces `${NAME}` from the environment, as npm does. If a key occurs more than once, its
+ * last value is used.
+ */
 export function parseNpmrc(text: string, environment: NpmMachine['environment']): Map<string, string> {
   const config = new Map<string, string>();
   for (const line of text.slice(0, 1 << 20).split(/\r?\n/)) {

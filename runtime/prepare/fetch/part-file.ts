@@ -1,7 +1,7 @@
 /**
  * The file that a download writes to: it grows and can be synced to disk.
  *
- * Owns: the port and its implementation. Tests replace it to simulate a full disk.
+ * Owns: the port and its implementation. Tests replace the implementation to simulate a full disk.
  */
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -9,7 +9,7 @@ import { diskError } from '../cache/durable-file.ts';
 
 export interface PartFile {
   /**
-   * Appends.
+   * Appends the bytes.
    * @throws DISK_FULL
    */
   write(bytes: Uint8Array): Promise<void>;
@@ -19,14 +19,14 @@ export interface PartFile {
 }
 
 /**
- * Opens a file, keeps its first `keepBytes` and truncates the rest; writes are appended. Creates the file and its
+ * Opens a file, keeps its first `keepBytes` bytes and discards the rest; writes are appended. Creates the file and its
  * folders if needed.
  */
 export type OpenPart = (path: string, keepBytes: number) => Promise<PartFile>;
 
 export const openPart: OpenPart = async (path, keepBytes) => {
   await mkdir(dirname(path), { recursive: true });
-  // Do not open with 'a': it would follow a link in the file's place, and the kernel would ignore write positions.
+  // Do not open the file with 'a': the kernel would then ignore the positions of writes.
   const file = await open(path, 'r+').catch(() => open(path, 'w+', 0o644));
   await file.truncate(keepBytes);
   let at = keepBytes;

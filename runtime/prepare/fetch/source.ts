@@ -1,5 +1,5 @@
 /**
- * Where bytes come from, for the rest of the artifact code.
+ * A place from which files can be read, such as a web server.
  *
  * Owns: the port. A source opens one file at an offset and reports what it learned about the file. The caller
  *       (download.ts) retries, resumes, checks and stores, in the same way for every source.
@@ -10,7 +10,9 @@ export type Validator = string;
 
 export type OpenAt = {
   readonly offset: number;
-  /** The validator of earlier pieces. If the file has changed, the source answers `offset: 0`. */
+  /**
+   * The validator of the pieces that were received earlier. If the file has changed, the source answers `offset: 0`.
+   */
   readonly validator?: Validator;
 };
 
@@ -36,11 +38,11 @@ export interface Source {
 }
 
 export type SourceLimits = {
-  /** Bytes of one source, unpacked. */
+  /** Maximum bytes of one source after unpacking. */
   readonly sourceBytes: number;
-  /** Files of one folder. */
+  /** Maximum number of files in one folder. */
   readonly files: number;
-  /** Failed attempts in a row, without a single byte received, before a download is given up. */
+  /** A download is given up after this many failed attempts in a row that did not receive a single byte. */
   readonly tries: number;
 };
 

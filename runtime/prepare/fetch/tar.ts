@@ -22,10 +22,11 @@ export type TarEntry = {
 };
 
 export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry, void, void> {
-  // Very old archives have no format mark, but the same headers.
+  // Very old archives have the same headers, but without a format mark.
   const archive = extract({ allowUnknownFormat: true } as Parameters<typeof extract>[0]);
   const source = new Source(pieces);
-  // The loop below throws the errors of the input and of the archive; this only prevents an unhandled rejection.
+  // The loop below throws the errors of the input and of the archive; the empty handler only prevents an unhandled
+  // rejection.
   pipeline(Readable.from(source.pieces()), archive).catch(() => {});
   try {
     for await (const content of archive) {
@@ -39,7 +40,7 @@ export async function* readTar(pieces: AsyncIterable<Uint8Array>): AsyncGenerato
   }
 }
 
-/** A folder has no content, whatever size its header has: tar-stream would never end it. */
+/** A folder has no content, even if its header gives a size: tar-stream would never end that content. */
 async function* noBytes(): AsyncGenerator<Uint8Array, void, void> {}
 
 /** Does not close the content when the caller stops reading it, so that a caller may read only a part of an entry. */
@@ -53,7 +54,7 @@ async function* bytesOf(content: AsyncIterable<unknown>, source: Source): AsyncG
   }
 }
 
-/** Keeps the error of the input stream, because tar-stream only reports that it was destroyed. */
+/** Keeps the error of the input stream, because tar-stream only reports that the stream was destroyed. */
 class Source {
   readonly #pieces: AsyncIterable<Uint8Array>;
   #failure: { readonly error: unknown } | undefined;

@@ -2,8 +2,8 @@
  * What URIs of all sources have in common: parsing paths, showing URIs and refusing them.
  *
  * Owns:  the rules that a path must not lead out of its source, and that user, password and query are not shown,
- *        because they may be secrets. A URI that ends with "/" is a folder, any other a file. The schemes are in
- *        sources/, their grammar in api/sources.ts.
+ *        because they may be secrets. A URI that ends with "/" is a folder, any other URI is a file. The schemes are in
+ *        sources/, and their grammar is in api/sources.ts.
  * Pure.
  */
 import { AppError } from '../../../api/errors.ts';

@@ -2,9 +2,11 @@
  * Determines how a model runs on this machine, and builds the optimised form that all sessions share.
  *
  * Owns:   the order: probe providers → load and run the original → write the optimised form, with weights laid out for
- *         this CPU in a file that sessions memory-map → run it and compare. Each step is a child process, to contain
- *         crashes and memory peaks. The result is cached under a key of model, options, ONNX Runtime and CPU.
- * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no form can be built, a note gives the reason.
+ *         this CPU in a file that sessions memory-map → run it and compare. Each step runs in a child process, so that
+ *         a crash or a memory peak does not affect this process. The result is cached under a key of model, options,
+ *         ONNX Runtime and CPU.
+ * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no optimised form can be built, a note gives
+ *         the reason.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,7 +37,10 @@ export type BuildJob = {
   readonly memory: MemoryConfig;
   /** The memory limit of this process and its children together; absent without a limit. */
   readonly limitBytes?: number;
-  /** Time limit for the runs of one trial; a slower model would exceed its warm-up timeout too. */
+  /**
+   * Time limit for the runs of one trial, in milliseconds; a model that exceeds it would exceed its warm-up timeout
+   * too.
+   */
   readonly runsMs: number;
   /** Minimum bytes of weights for which an optimised form is built. */
   readonly optimiseFromBytes: number;
@@ -48,7 +53,7 @@ export type BuildResult = {
   readonly providerChain: readonly ProviderName[];
   /** Session config entries that the provider chain requires in addition to the spec's entries. */
   readonly sessionConfig: Readonly<Record<string, string>>;
-  /** Largest share first; empty when no generated input ran. */
+  /** The providers that ran the model's nodes, largest share first; empty when no generated input ran. */
   readonly providers: readonly ProviderUse[];
   /** Path of the optimised graph; absent when no optimised form was built. */
   readonly optimisedPath?: string;
@@ -60,7 +65,7 @@ export type BuildResult = {
 const timeoutMs = 15 * 60_000;
 const profileLimitBytes = 64 * 2 ** 20;
 
-/** @returns the result of this build, or of an earlier one in the same folder */
+/** @returns the result of this build, or of an earlier build in the same folder */
 export async function buildCache(asked: BuildJob): Promise<BuildResult> {
   const job = await withRoom(asked);
   const before = (await readBuild(job.folder)) as Stored | undefined;
@@ -79,11 +84,11 @@ export async function buildCache(asked: BuildJob): Promise<BuildResult> {
   }
 }
 
-/** `roomBytes`: what the limit leaves for a child process while this process waits. */
+/** `roomBytes`: the memory that the limit leaves for a child process, next to the memory of this process. */
 type Building = BuildJob & { readonly roomBytes?: number };
 
 async function withRoom(job: BuildJob): Promise<Building> {
-  // A twentieth stays free, so that this process stops the child before the kernel kills either process.
+  // A twentieth of the limit stays free, so that this process stops the child before the kernel kills either process.
   return job.limitBytes === undefined
     ? job
     : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
@@ -137,8 +142,8 @@ function whenPlain(
 }
 
 /**
- * Finds the available providers, then loads and runs the original. Removes one provider at a time while the model does
- * not load.
+ * Finds the available providers, then loads and runs the original model. If the model does not load, removes the first
+ * provider and loads the model again.
  */
 async function loadOriginal(
   job: Building,
@@ -198,7 +203,10 @@ async function tryOriginal(job: Building, plan: ProviderPlan, scratch: string): 
   return await trial(job, { graphPath: job.graphPath, options, runs: runsOf(job), writeTo: join(scratch, 'outputs') });
 }
 
-/** With Forbid, a failed load may be caused by the model or by the provider: loading on the CPU shows which of them. */
+/**
+ * The error to throw when a load failed and fallbackPolicy is Forbid. Either the model or the provider caused the
+ * failure; loading the model on the CPU shows which of them.
+ */
 async function forbidden(
   job: Building,
   scratch: string,
@@ -212,7 +220,10 @@ async function forbidden(
   });
 }
 
-/** A process that died during a run had loaded the model; the generated input may be the cause. */
+/**
+ * True also for a trial that died or was too slow during a run: it had loaded the model, and the generated input may be
+ * the cause.
+ */
 function isLoaded(outcome: TrialOutcome): boolean {
   return (
     outcome.kind === 'Done' || ((outcome.kind === 'Died' || outcome.kind === 'TooSlow') && outcome.during === 'run')
@@ -223,7 +234,8 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
   // Only the kernel, when memory is short, sends SIGKILL to a child that this process did not stop.
   const short = outcome.kind === 'TooLarge' || (outcome.kind === 'Died' && outcome.how.startsWith('SIGKILL'));
-  // The child was stopped at the limit, so the real need is estimated from the weights, plus what this process holds.
+  // A child that was stopped at the limit does not show how much memory the model needs, so that is estimated from the
+  // weights. What this process holds is added.
   const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
   const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
   if (short && limitBytes !== undefined)
@@ -280,7 +292,8 @@ export function whyNotOptimise({
     return {
       note: 'serving the original model, without shared weights: no run was possible to check the optimised form',
     };
-  // Writing the form needs the weights once more than loading does (measured: 3 times their size instead of 2).
+  // Writing the optimised form needs memory for one more copy of the weights than loading does (measured: 3 times the
+  // size of the weights instead of 2).
   const needBytes = peakBytes + weightsBytes;
   if (needBytes <= roomBytes) return undefined;
   return {
@@ -291,9 +304,10 @@ export function whyNotOptimise({
 }
 
 /**
- * Minimum sizes of weights in the shared file, to be tried in this order; the first size that works is used. Weights
- * below 1 MiB are stored without padding, so a small weight of odd size misaligns the next weight, and kernels that
- * need aligned memory crash (measured with a convolution net). ONNX Runtime aligns weights from 1 MiB on.
+ * Weights of at least this many bytes are stored in the shared file. The two limits are tried in this order, and the
+ * first one that works is used. Weights below 1 MiB are stored without padding, so a small weight of odd size misaligns
+ * the next weight. Kernels that need aligned memory then crash (measured with a convolution net). ONNX Runtime aligns
+ * weights from 1 MiB on.
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 
@@ -312,7 +326,7 @@ async function optimise(
   return { problem };
 }
 
-/** Writes the optimised form and runs it on the same inputs. */
+/** Writes the optimised form, runs it on the inputs on which the original ran, and compares the outputs. */
 async function optimiseFrom(
   fromBytes: number,
   { job, plan, scratch }: { job: Building; plan: ProviderPlan; scratch: string },

@@ -10,8 +10,9 @@ import { createRequire } from 'node:module';
 import type { ExecutionConfig, MemoryConfig } from '../../../api/runtime-config.ts';
 
 export type KeyParts = {
-  /** Digest of the source, and the path of the graph in the source. */
+  /** Digest of the source. */
   readonly digest: string;
+  /** Path of the graph in the source. */
   readonly graph: string;
   readonly execution: ExecutionConfig;
   readonly memory: MemoryConfig;
@@ -24,7 +25,7 @@ const formVersion = 1;
 /** @returns 32 hex digits */
 export function buildKey(parts: KeyParts, machine: string = describeMachine()): string {
   const { execution, memory } = parts;
-  // Workers and threads are left out: the form does not depend on them.
+  // The numbers of workers and threads are left out: the optimised form does not depend on them.
   const options = [
     execution.providers,
     execution.fallbackPolicy,
@@ -57,7 +58,7 @@ function readCpuInfo(): string {
   }
 }
 
-/** The line is named flags on x86 and Features on Arm. */
+/** The features in /proc/cpuinfo. Their line is named flags on x86 and Features on Arm. */
 export function cpuFlags(cpuInfo: string): readonly string[] {
   const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuInfo)?.[1] ?? '';
   return line

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 /** The optimised graph, the shared weights, and the result. */
 export const files = { graph: 'model.onnx', weights: 'model.bin', result: 'result.json' } as const;
 
-/** Moves a finished build from its scratch folder. If it is not `optimised`, only the result is kept. */
+/** Moves a finished build from `scratch` to `folder`. If the build is not `optimised`, only the result is kept. */
 export async function keepBuild(
   scratch: string,
   folder: string,
@@ -28,7 +28,10 @@ export async function keepBuild(
   await rename(scratch, folder);
 }
 
-/** @returns undefined when the folder has no result, or when the result was written for other files */
+/**
+ * @returns undefined when the folder has no result, or when the sizes of the files differ from the sizes stored with
+ * the result
+ */
 export async function readBuild(folder: string): Promise<unknown> {
   try {
     const { sizes, result } = JSON.parse(await readFile(join(folder, files.result), 'utf8')) as {

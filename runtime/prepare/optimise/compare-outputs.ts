@@ -2,7 +2,8 @@
  * Decides whether two answers to the same inputs are equal apart from rounding.
  *
  * Owns:  the tolerance. Two forms of one model on one machine run the same kernels and usually agree exactly. The
- *        tolerance allows for sums in another order; a wrong layout of weights exceeds it.
+ *        tolerance allows for sums that are computed in another order; a wrong layout of weights causes larger
+ *        differences.
  * Pure.
  */
 import { halfToNumber, type NamedTensors, type Tensor } from '../../engine/tensor.ts';

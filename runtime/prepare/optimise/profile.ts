@@ -17,7 +17,7 @@ const names: Readonly<Record<string, ProviderName>> = {
 
 type Kernel = { readonly provider: ProviderName; readonly node: string; readonly micros: number };
 
-/** @returns largest share of nodes first; empty when the text is not a profile or has no nodes */
+/** @returns the providers, largest share of nodes first; empty when the text is not a profile or has no nodes */
 export function providerShares(profile: string): ProviderUse[] {
   const kernels = parse(profile);
   const nodes = new Map<ProviderName, Set<string>>();

@@ -32,7 +32,7 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   return answer;
 }
 
-/** Runs samples of the first size that the model accepts, with every number of rows that it accepts. */
+/** Runs generated inputs of the first size that the model accepts, with every number of rows that the model accepts. */
 async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMessage> {
   let result: { made: Made[]; why?: string } = { made: [] };
   for (const fill of task.runs?.fills ?? []) {
@@ -88,7 +88,10 @@ async function runOnce(
   }
 }
 
-/** Resolves when the message was sent: the next step may block this thread for minutes, or end it. */
+/**
+ * Resolves when the message was sent. Wait for this, because the next step may block this thread for minutes or crash
+ * the process.
+ */
 function say(message: TrialMessage): Promise<void> {
   const { send } = process;
   return new Promise((resolve) => {
@@ -97,7 +100,7 @@ function say(message: TrialMessage): Promise<void> {
   });
 }
 
-// The parent has ended, or has received the answer: exit as soon as ONNX Runtime returns.
+// After a disconnect, the parent has ended or has received the answer: exit as soon as ONNX Runtime returns.
 process.once('disconnect', () => process.exit(0));
 process.once('message', (task: TrialTask) => {
   void tryModel(task)

@@ -20,14 +20,17 @@ export type TrialTask = {
   };
   /** File for the runs' outputs. */
   readonly writeTo?: string;
-  /** File with another trial's outputs: its samples are run again and compared. */
+  /** File with another trial's outputs. The samples of that trial are run again, and the outputs are compared. */
   readonly compareWith?: string;
 };
 
 export type TrialMessage =
   | { readonly kind: 'loading' }
   | { readonly kind: 'loaded'; readonly loadMs: number }
-  /** `made` are the runs that succeeded; `why` is the message of the last run that failed. */
+  /**
+   * `made`: the runs that succeeded. `why`: the message of the last run that failed. `difference`: how an output
+   * differs from the output in `compareWith`.
+   */
   | {
       readonly kind: 'done';
       readonly made: readonly TrialSample[];

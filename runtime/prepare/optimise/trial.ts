@@ -3,7 +3,7 @@
  *
  * Owns:   the child process: start, memory (read every few milliseconds) and end. A crash of ONNX Runtime is an
  *         outcome, and all its memory is freed.
- * Limits: kills the child when it exceeds its anonymous memory or its time.
+ * Limits: kills the child when it exceeds its limit of anonymous memory or its time limit.
  * Ends:   when the child has ended; an abort kills it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -40,13 +40,16 @@ export type TrialOutcome = { readonly peakBytes: number } & (
 );
 
 const lookMs = 10;
-/** In the published package the program is JavaScript, so the child has the same file extension as this file. */
+/**
+ * Program and child are TypeScript in the repository and JavaScript in the published package, so the child's file has
+ * the same extension as this file.
+ */
 const program = fileURLToPath(new URL(`./trial-child${extname(import.meta.filename)}`, import.meta.url));
 
 /** @throws the signal's reason when it is aborted */
 export async function runTrial(task: TrialTask, bounds: TrialBounds, deps: TrialDeps): Promise<TrialOutcome> {
   deps.signal.throwIfAborted();
-  // Discard the child's output: ONNX Runtime's errors are returned as messages.
+  // Discard the child's standard output: ONNX Runtime's errors are returned as messages.
   const child = spawn(process.execPath, [program], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: deps.environment,

@@ -47,7 +47,9 @@ function isDecodable(text: string): boolean {
   }
 }
 
-/** The last path segment if it is a plain name. A URL must not decide where a file is written. */
+/**
+ * The last path segment if it is a plain name, otherwise `model.onnx`: a URL must not decide where a file is written.
+ */
 function fileName(url: URL): string {
   const last = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
   return /^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(last) ? last : 'model.onnx';

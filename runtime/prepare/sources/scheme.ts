@@ -40,8 +40,8 @@ export interface SourceScheme<L extends SourceLocation = SourceLocation> {
   /** @throws SOURCE_INVALID with the problem and the correct form */
   parse(text: string): L;
   /**
-   * Lists and gets the files: all files of a folder, or only the files in `asked.files`. Checks every file whose digest
-   * is given in `asked.files`.
+   * Lists and fetches the files: all files of a folder, or, if given, only the files in `asked.files`. Checks every
+   * file whose digest is given in `asked.files`.
    * @throws AppError of the artifact group in api/error-codes.ts
    */
   open(location: L, asked: SourceConfig, deps: OpenDeps): Promise<OpenedSource>;

@@ -16,7 +16,7 @@ export type EncodedQuestion = {
   /** Value of the Inference-Header-Content-Length header. */ readonly jsonBytes: number;
 };
 
-/** @param outputs names of the outputs to request; empty: all */
+/** @param outputs names of the outputs to request; if empty, all outputs are requested */
 export function encodeQuestion(inputs: NamedTensors, outputs: readonly string[]): EncodedQuestion {
   const blobs = Object.values(inputs).map(bytesOf);
   const heads = Object.entries(inputs).map(([name, { type, dims }], index) => ({
@@ -31,7 +31,7 @@ export function encodeQuestion(inputs: NamedTensors, outputs: readonly string[])
 }
 
 /**
- * @param jsonBytes value of the answer's Inference-Header-Content-Length; undefined: the answer has no binary data
+ * @param jsonBytes value of the answer's Inference-Header-Content-Length; undefined if the answer has no binary data
  * @throws AppError REQUEST_INVALID, REQUEST_TOO_LARGE when the answer is invalid
  */
 export function decodeAnswer(

@@ -43,8 +43,8 @@ export function joinEncoded({ json, blobs }: EncodedResponse): Encoded {
 }
 
 /**
- * A copy of the response, and the buffers of its tensors. Copying is needed because a batch's outputs are views of one
- * buffer, which other requests of the batch still use.
+ * A copy of the response, and the buffers of the copy's tensors. Copying is needed because a batch's outputs are views
+ * of one buffer, which other requests of the batch still use.
  */
 export function toHandOver(response: InferResponse): {
   readonly response: InferResponse;

@@ -20,7 +20,7 @@ function serve(port: MessagePort, { nice }: CodecSetup): void {
       const answer = work(task);
       port.postMessage(answer, answer.kind === 'Decoded' ? buffersOf([answer.request.inputs]) : buffersIn(answer));
     } catch (error) {
-      // Any other error is a bug: it ends this thread and is logged.
+      // An error that is not an AppError is a bug: it ends this thread and is logged.
       if (!(error instanceof AppError)) throw error;
       port.postMessage({ kind: 'Refused', code: error.code, params: error.params } satisfies CodecAnswer);
     }

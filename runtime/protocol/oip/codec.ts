@@ -24,12 +24,16 @@ import {
 } from './codec-messages.ts';
 
 /**
- * Parsing 32 KiB of JSON takes a fraction of a millisecond, and printing 8,000 numbers about one millisecond. Dozens of
- * such bodies may arrive at once.
+ * JSON of more bytes is parsed on the codec thread. Parsing 32 KiB takes a fraction of a millisecond, but dozens of
+ * bodies may arrive at once.
  */
 const largeJsonBytes = 32 * 1024;
+/** An answer with more values as JSON is printed on the codec thread. Printing 8,000 numbers takes a millisecond. */
 const largeJsonElements = 8 * 1024;
-/** A body of this size makes the thread's heap grow; a new thread costs less than keeping the large heap. */
+/**
+ * After parsing more JSON than this, the codec thread is replaced. Its heap has grown, and a new thread costs less than
+ * keeping the large heap.
+ */
 const hugeJsonBytes = 8 * 2 ** 20;
 
 export interface Codec {
@@ -53,11 +57,11 @@ export type CodecDeps = {
   readonly heapBytes?: number;
 };
 
-/** Heap of the thread's program. */
+/** Heap that the thread needs for its program. */
 const programHeapMb = 16;
 /** Heap for new objects of the thread; V8's default is three times 16 MiB. */
 const youngHeapMb = 8;
-/** Memory to print one number: up to 25 characters as text, the same as bytes, and an entry in the list of numbers. */
+/** Bytes of memory to print one number: up to 25 for its text, as many for the encoded text, and a list entry. */
 const printedBytes = 64;
 
 type Job = {
@@ -186,7 +190,7 @@ export class ThreadedCodec implements Codec {
 
 function tooLargeToPrint(elements: number, limit: number): AppError {
   return new AppError('REQUEST_TOO_LARGE', {
-    what: `the answer has ${elements} values as JSON`,
+    what: `the answer has ${elements} values, too many for JSON`,
     limit,
     advice: 'ask for binary data (parameters: {"binary_data_output": true}), or send fewer rows',
   });

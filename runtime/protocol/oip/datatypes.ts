@@ -149,8 +149,8 @@ function parseDigits(text: string): bigint | undefined {
 }
 
 /**
- * Interprets raw little-endian bytes as the array of a type: a view if they are aligned, else a copy.
- * The caller must have checked that `bytes` contains whole elements.
+ * Interprets raw little-endian bytes as the array of a type: a view if the bytes are aligned, else a copy. The caller
+ * must have checked that `bytes` contains whole elements.
  * @throws AppError REQUEST_INVALID for a BOOL other than 0 and 1
  */
 export function arrayOfBytes(
@@ -174,7 +174,7 @@ const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Reads BYTES elements: each a little-endian u32 length and that many bytes of UTF-8.
- * @param count number of elements by the shape
+ * @param count number of elements that the shape needs
  * @throws AppError REQUEST_INVALID
  */
 export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, where: string): string[] {

@@ -24,7 +24,7 @@ export type DecodeLimits = {
   readonly maxRank: number;
   /** Maximum elements of all inputs together. */
   readonly maxElements: number;
-  /** Maximum memory for parsing the JSON; absent: no limit. */
+  /** Maximum memory for parsing the JSON; absent when there is no limit. */
   readonly jsonMemoryBytes?: number;
 };
 
@@ -32,13 +32,13 @@ export const defaultDecodeLimits: DecodeLimits = { maxTensors: 256, maxRank: 16,
 
 export type OutputChoice = {
   readonly name: string;
-  /** Absent: the request's default applies. */ readonly binary?: boolean;
+  /** If absent, the request's `binaryOutput` applies. */ readonly binary?: boolean;
 };
 
 export type InferRequest = {
   readonly id?: string;
   readonly inputs: NamedTensors;
-  /** Empty: all outputs. */
+  /** The requested outputs; empty when all outputs are requested. */
   readonly outputs: readonly OutputChoice[];
   /** Value of the request's `binary_data_output`. */
   readonly binaryOutput: boolean;
@@ -85,7 +85,7 @@ export function inferRequestOf(value: unknown, blob: Uint8Array<ArrayBuffer>, li
   };
 }
 
-/** Name of a tensor in messages: `input 'x'`, `inputs[2]`. */
+/** The limits, and the noun with which messages name a tensor: `input 'x'`, `inputs[2]`. */
 type TensorRules = DecodeLimits & { readonly noun: 'input' | 'output' };
 
 /**
@@ -295,7 +295,7 @@ function shown(value: unknown): string {
 }
 
 /**
- * @returns the elements in row-major order. The flat form is returned unchanged, with any length.
+ * @returns the elements in row-major order. Data that is already flat is returned as it is; its length is not checked.
  * @throws AppError REQUEST_INVALID when the nesting does not match the shape
  */
 function flattenNested(data: readonly unknown[], dims: readonly number[], where: string): readonly unknown[] {

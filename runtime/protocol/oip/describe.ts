@@ -26,7 +26,7 @@ export function modelMetadata(model: ModelName, signature: Signature) {
   };
 }
 
-/** -1 stands for a free dimension; an unknown rank is shown as a single -1. */
+/** -1 stands for a free dimension. If the rank is unknown, the shape is [-1]. */
 function tensorMetadata({ name, type, dims }: TensorSpec) {
   return {
     name,

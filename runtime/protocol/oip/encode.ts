@@ -16,7 +16,7 @@ export type InferResponse = {
 
 export type EncodedResponse = {
   readonly json: string;
-  /** Follows the JSON in the body, in this order; undefined when no output is binary. */
+  /** The binary data of outputs, which follows the JSON in this order; undefined when no output is binary. */
   readonly blobs: readonly Uint8Array[] | undefined;
 };
 
@@ -38,7 +38,7 @@ export function encodeInfer(response: InferResponse): EncodedResponse {
   return { json, blobs: blobs.length > 0 ? blobs : undefined };
 }
 
-/** Flat and row-major, as the protocol requires. Integers beyond 2^53 keep all digits. */
+/** The tensor's values as a flat, row-major list, as the protocol requires. Integers beyond 2^53 keep all digits. */
 function jsonOf(tensor: Tensor, name: string): string {
   switch (tensor.type) {
     case 'string':
@@ -55,7 +55,10 @@ function jsonOf(tensor: Tensor, name: string): string {
   }
 }
 
-/** FP16 outputs are refused before the model runs if their type is known, and otherwise here. */
+/**
+ * The error for an FP16 output in JSON. If the signature has the output's type, the request is refused before the model
+ * runs, otherwise when the output is encoded.
+ */
 export function noJsonForm(name: string): Error {
   return invalidRequest(
     `output '${name}' is FP16, which JSON cannot express: request binary data (parameters: {"binary_data": true})`,
@@ -70,7 +73,7 @@ function jsonOfFloats(values: Float32Array | Float64Array, name: string): string
         'data (parameters: {"binary_data": true})',
     );
   }
-  // join is faster for few values, the native serialiser for many values.
+  // join is faster for few values, and the native serialiser is faster for many values.
   return values.length <= 1000 ? `[${values.join(',')}]` : JSON.stringify(Array.from(values));
 }
 

@@ -2,8 +2,8 @@
  * OpenAI's `POST /v1/embeddings`: the form of requests and answers.
  *
  * Owns:   the fields, their limits and error messages; the bodies of answers and errors (OpenAI's OpenAPI description).
- * Limits: 2048 inputs per request. Unknown fields are refused, because ignoring one such as `input_type` would change
- *         the meaning of the request.
+ * Limits: 2048 inputs per request. Unknown fields are refused, because ignoring a field such as `input_type` would
+ *         change the meaning of the request.
  * Pure.
  */
 import { AppError } from '../../../api/errors.ts';
@@ -13,14 +13,17 @@ import { parseJson } from '../json.ts';
 
 export const embeddingsPath = '/v1/embeddings';
 export const maxInputs = 2048;
-/** An object, a list of inputs, a list of token ids. */
+/** Maximum nesting: the object, its list of inputs, and a list of token ids in that list. */
 const maxDepth = 3;
 
 export type Encoding = 'float' | 'base64';
 
 export type EmbeddingsRequest = {
   readonly model: string;
-  /** Texts, or lists of token ids, which are not changed. The list has at least one input, and no input is empty. */
+  /**
+   * The inputs as the client sent them: texts, or lists of token ids. The list has at least one input, and no input is
+   * empty.
+   */
   readonly inputs: readonly string[] | readonly (readonly number[])[];
   /** Name of an input in messages: `input` for a single input, else `input[3]`. */
   readonly fieldOf: (index: number) => string;
@@ -115,7 +118,7 @@ const codeNames: Readonly<Record<string, string>> = {
   INPUT_TOO_LONG: 'context_length_exceeded',
 };
 
-/** The error object of OpenAI's API: all four keys; `param` is the invalid field. */
+/** The error object of OpenAI's API with its four keys. `param` is the name of the invalid field. */
 export function openAiError({ status, code, message, params }: ClientError): unknown {
   const field = code === 'MODEL_UNKNOWN' ? 'model' : isRecord(params) ? params['field'] : null;
   return {

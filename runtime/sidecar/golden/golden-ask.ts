@@ -1,8 +1,8 @@
 /**
  * Sends a golden case to a runtime's port for sidecars, where requests are not counted as traffic.
  *
- * Owns:  the deadline, and the fallback for an earlier version of the runtime, which answers 404 to this path: the case
- *        is then sent to its port for users.
+ * Owns:  the deadline, and the fallback for earlier versions of the runtime. Such a runtime answers 404 on that port;
+ *        the case is then sent to its port for users.
  */
 import type { Agent } from 'node:http';
 import { ports } from '../../../api/names.ts';

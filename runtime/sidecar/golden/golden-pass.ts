@@ -1,5 +1,6 @@
 /**
- * Runs a golden set once: sends each case to this pod's runtime and, without an expected answer, to a pod of stable.
+ * Runs a golden set once: sends each case to this pod's runtime. A case without an expected answer is also sent to a
+ * pod of stable.
  *
  * Limits: one request at a time; a runtime that cannot answer is tried `tries` times.
  * Ends:   with `later` when the pass should be repeated, with `broken` when the set does not fit the model. A case on
@@ -44,7 +45,10 @@ export type PassEnd =
 export type PassSet = {
   readonly n: number;
   readonly cases: () => Iterable<GoldenCase>;
-  /** The cases were generated from the signature, so a refused case is the model's failure. */
+  /**
+   * True if the cases were generated from the signature. The model must accept such cases, so a refusal is a failure of
+   * the model.
+   */
   readonly generated: boolean;
 };
 
@@ -71,7 +75,7 @@ export class GoldenPass {
     this.#peer = Math.floor(deps.random() * deps.peers.length);
   }
 
-  /** The numbers of the pass so far. */
+  /** The counts and scores of the pass so far. */
   get numbers() {
     return {
       n: this.#set.n,
@@ -95,7 +99,7 @@ export class GoldenPass {
       }
       return { kind: 'done' };
     } catch (error) {
-      // Only parsing the set throws.
+      // Only parsing the set throws this error.
       if (error instanceof AppError && error.code === 'GOLDEN_SET_INVALID')
         return { kind: 'broken', why: messageOf(error) };
       throw error;
@@ -113,7 +117,10 @@ export class GoldenPass {
     return this.#deps.peers.length === 0 ? this.#checkFinite(one, got) : this.#compareWithStable(one, got);
   }
 
-  /** A refused generated case, or a server error, is the model's failure; otherwise the set does not fit the model. */
+  /**
+   * Handles a case that the runtime refused. If the case was generated, or the answer is a server error, the model has
+   * failed on the case. Otherwise the set does not fit the model.
+   */
   #refused(one: GoldenCase, { status, why }: Extract<Answered, { kind: 'refused' }>): PassEnd | undefined {
     if (status >= 500 || this.#set.generated) return this.#fail(one, `the model failed: ${why}`);
     return { kind: 'broken', why: `golden set, ${one.where}: the model refuses the case: ${why}` };
@@ -149,8 +156,8 @@ export class GoldenPass {
   }
 
   /**
-   * Where stable's model fails, a case passes if the candidate's answer is finite. To wait for stable would block a
-   * candidate that fixes the failure.
+   * When stable's model fails on a case, the case passes if the candidate's answer is finite. Waiting until stable
+   * succeeds would block a candidate that fixes the failure.
    */
   #stableFails(one: GoldenCase, got: NamedTensors, why: string): undefined {
     this.#checkFinite(one, got);

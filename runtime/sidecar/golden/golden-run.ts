@@ -4,7 +4,7 @@
  * Owns:   the start and repetition of passes, and the result in the report. While no pod of stable is known, a case
  *         without an expected answer passes if the answer's numbers are finite. When `offer` names pods of stable
  *         later, the set is run again.
- * Ends:   `run` returns when the result is final, or soon after `stop`. The rollout limits its total time.
+ * Ends:   `run` returns when the result is final, or soon after `stop`. The rollout limits the total time of the run.
  */
 import { AppError, messageOf } from '../../../api/errors.ts';
 import type { GoldenResult } from '../../../api/report.ts';
@@ -103,7 +103,7 @@ export class GoldenRunner {
   }
 }
 
-/** Temporary errors are tried again later. Any other error, including a bug, makes the result Broken. */
+/** After a temporary error, the pass is repeated later. Any other error, including a bug, makes the result Broken. */
 function failed(error: unknown): PassEnd {
   if (error instanceof AppError && error.kind !== 'invalid' && error.kind !== 'missing')
     return { kind: 'later', why: messageOf(error) };

@@ -2,8 +2,8 @@
  * Provides the cases of a golden run: from a file in the config's folder, from a file that `prepare` fetched, or
  * generated.
  *
- * Owns:   finding the file, and generating cases: texts for an Embedding model, tensors by the signature otherwise.
- *         Answers of revisions with different inputs or outputs are not compared.
+ * Owns:   finding the file, and generating cases: texts for a model with the task Embedding, otherwise tensors that
+ *         match the signature. Answers of revisions with different inputs or outputs are not compared.
  * Throws: AppError GOLDEN_SET_INVALID, FILE_UNREADABLE.
  */
 import { stat } from 'node:fs/promises';
@@ -84,7 +84,7 @@ async function generate(deps: SourceDeps, made: Made): Promise<FoundSet> {
   const stable = await signatureAt(deps, peer);
   if (typeof stable === 'string')
     return { kind: 'later', why: `cannot read the signature of stable's model: ${stable}` };
-  // Generate by stable's signature: a compatible revision accepts every input that stable accepts.
+  // Generate inputs for stable's signature: a compatible revision accepts every input that stable accepts.
   const difference = differenceOf(own, stable);
   if (difference === undefined) return fitting(deps, { ...made, signature: stable, peers: deps.peers });
   const alone = await fitting(deps, { ...made, signature: own, peers: [] });
@@ -112,8 +112,8 @@ function sameInputs(a: Signature, b: Signature): boolean {
 type Wanted = Made & { readonly signature: Signature; readonly peers: readonly string[] };
 
 /**
- * Cases of the first size that the model accepts; no cases when it does not accept any size, or has no comparable
- * outputs.
+ * Cases of the first size that the model accepts. There are no cases if the model does not accept any size, or has no
+ * comparable outputs.
  */
 async function fitting(deps: SourceDeps, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
   if (comparable(signature).length === 0)

@@ -3,7 +3,7 @@
  *
  * Owns:  starting a new run when the config names another set. A retried rollout may use a corrected set, and the
  *        kubelet updates the mounted file without a restart of the pod.
- * Ends:  soon after `stop`, together with its run.
+ * Ends:  soon after `stop`, together with the current run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ export class PodGolden {
     this.#runner?.offer(peers);
   }
 
-  /** Undefined without a config that names a set. */
+  /** The result of the set that the config names; undefined before a config names a set. */
   result(): GoldenResult | undefined {
     return this.#runner?.result();
   }
@@ -71,7 +71,7 @@ export class PodGolden {
   }
 }
 
-/** Undefined when the config is missing or invalid; the runtime reports that error. */
+/** The mounted config; undefined when it is missing or invalid, which the runtime reports as an error. */
 export function podRuntimeConfig(configDir: string): RuntimeConfig | undefined {
   const file = join(configDir, paths.configFile);
   try {

@@ -2,7 +2,8 @@
  * Connects the PairProber to the runtimes of this pod and of stable's pods, and selects the golden inputs.
  *
  * Owns:   the connections, to the port for sidecars, where requests are not counted and do not delay user requests.
- * Limits: keeps the first inputs of the set, up to `maxInputs` and `maxBytes` together, but at least one.
+ * Limits: keeps the first inputs of the set: at most `maxInputs` inputs with at most `maxBytes` together, but at least
+ *         one input.
  */
 import { Agent } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
@@ -17,8 +18,9 @@ import { podRuntimeConfig } from '../golden/pod-golden.ts';
 export type PodProberDeps = Pick<ProberDeps, 'clock' | 'random' | 'self' | 'pairs'> & {
   readonly asked: () => Asked;
   readonly ready: () => boolean;
-  /** Where the revision's config is mounted; `cacheDir` is where `prepare` stores fetched files. */
+  /** The folder in which the revision's config is mounted. */
   readonly configDir: string;
+  /** The folder in which `prepare` stores fetched files. */
   readonly cacheDir: string;
   /** The token of the revision whose pod has this address. */
   readonly tokenFor: (address: string) => string | undefined;
@@ -56,8 +58,8 @@ export function podProber({ asked, ready, tokenFor, configDir, cacheDir, ...opti
 }
 
 /**
- * Excludes this pod, which must not be compared with itself. Without the token of stable's pods no probe is sent,
- * because these pods would count it as a user request.
+ * Excludes this pod, which must not be compared with itself. Without the token of stable's pods, no probe is sent,
+ * because these pods would count the probe as a user request.
  */
 function workIn({ peers, probes, peersToken }: Asked, self: string): ProbeWork | undefined {
   const others = peers.filter((peer) => peer !== self);
@@ -85,7 +87,7 @@ async function inputsOf(where: Where): Promise<ProbeInputs> {
   try {
     const found = await findSet({ ...where, golden: config.golden, model: config.name, task: config.task });
     if (found.kind === 'later') return { kind: 'later' };
-    // The prober removes inputs that stable refuses, for example because the signatures differ.
+    // The prober removes inputs that a runtime refuses, for example because the signatures of the revisions differ.
     return { kind: 'inputs', questions: firstOf(found.set.cases()) };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

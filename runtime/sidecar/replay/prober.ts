@@ -1,8 +1,9 @@
 /**
  * Sends golden inputs to both revisions, one after the other, and pairs their service times.
  *
- * Limits: one probe at a time, at most `perMinute / pods` a minute, at most the share `loadLimit` of the time of each
- *         of the two pods, and only while no user request waits (besideHeader). Probes are not counted as traffic.
+ * Limits: one probe at a time, at most `perMinute / pods` probes a minute, and only while no user request waits
+ *         (besideHeader). Probes take at most the share `loadLimit` of the time of each of the two pods. Probes are not
+ *         counted as traffic.
  * Ends:   `run` returns after `stop`, once a probe in progress has ended.
  */
 import { reportedTiers } from '../../../api/tiers.ts';
@@ -40,13 +41,16 @@ export type ProberDeps = {
 /** The share of a pod's time that probes may take. */
 export const loadLimit = 0.05;
 /**
- * After `blindAfter` probes in a row without a service time, probe only every `blindMs`: such probes are load without a
- * result, and a runtime of a version without tokens even counts them as user requests.
+ * After `blindAfter` probes in a row that gave no service time, the next probe is sent only after `blindMs`: probes
+ * without a service time are load without a result. An earlier version of the runtime that has no tokens even counts
+ * them as user requests.
  */
 const blindAfter = 5;
 const blindMs = 600_000;
 const idleMs = 1_000;
-/** How long the second request of a probe may wait for an idle runtime; both should run at about the same time. */
+/**
+ * How long the second request of a probe may wait for an idle runtime; both requests should run at about the same time.
+ */
 const patienceMs = 2_000;
 const busyPauseMs = 100;
 
@@ -99,7 +103,8 @@ export class PairProber {
   }
 
   /**
-   * The order is random: the first request may warm caches for the second, and this should not favour one revision.
+   * Sends the question to both pods in random order: the first request may warm caches for the second, and this should
+   * not favour one revision.
    * @returns the time that each pod spent
    */
   async #probe(question: Question, peer: string, stop: AbortSignal): Promise<Took> {
@@ -133,7 +138,7 @@ export class PairProber {
     });
   }
 
-  /** Without a service time in the answer, the whole time until the answer counts as time that the pod spent. */
+  /** If the answer has no service time, all the time until the answer counts as time that the pod spent. */
   async #ask(address: string, question: Question, waitMs: number, stop: AbortSignal): Promise<Asked> {
     const { clock, ask } = this.#deps;
     const untilMs = clock.monotonic() + waitMs;

@@ -1,8 +1,8 @@
 /**
  * Replays samples of stable's requests on this pod; counts how often the answers agree, and pairs the service times.
  *
- * Limits: one replay at a time, only while no user request waits, and a pause of 99 times its duration after each: at
- *         most one user request in a hundred meets a replay, so quantiles up to p99 are not affected.
+ * Limits: one replay at a time, and only while no user request waits. After each replay there is a pause of 99 times
+ *         its duration, so at most one user request in a hundred meets a replay: quantiles up to p99 are not affected.
  * Ends:   `run` returns after `stop`, once a replay in progress has ended.
  */
 import { isError } from '../../../api/golden-metrics.ts';
@@ -44,7 +44,7 @@ export type ReplayerDeps = {
   readonly pairs: PairNews;
 };
 
-/** Few at a time, since other candidate pods cannot take the same samples. */
+/** Take only a few samples at a time, because other candidate pods then cannot take the same samples. */
 const takenAtOnce = 2;
 const idleMs = 1_000;
 const busyPauseMs = 200;

@@ -23,8 +23,9 @@ import { RequestReader } from './tokenizer-thread.ts';
 import { vectorsOf } from './vectors.ts';
 
 /**
- * Maximum padded tokens of a piece. On a CPU an encoder does not get faster with batches of more than a few hundred
- * tokens, and each token needs memory for intermediate results; other devices need large batches.
+ * Maximum tokens of a piece, including padding. On a CPU, an encoder does not get faster with batches of more than a
+ * few hundred tokens, and each token needs memory for intermediate results. Other devices need large batches to be
+ * fast.
  */
 const maxPieceTokens = { onCpu: 512, elsewhere: 8192 } as const;
 const piecesAtOnce = 4;
@@ -85,7 +86,9 @@ export async function createEmbedding(deps: TaskDeps): Promise<Task> {
   };
 }
 
-/** The limit in the spec, else the limit in the model's files; at most what the model accepts. */
+/**
+ * The limit in the spec, else the limit in the model's files, else `usualMaxTokens`; never more than the model accepts.
+ */
 function maxTokensOf(
   { maxTokens: asked }: EmbeddingConfig,
   { maxTokens: said }: ModelFacts,
@@ -150,8 +153,8 @@ async function answer(setup: Setup, call: TaskCall): Promise<TaskReply> {
 }
 
 /**
- * A shortened vector keeps its meaning only for models that were trained for shortening. The spec cannot declare this
- * yet.
+ * Refuses a request for vectors of another length. A shortened vector keeps its meaning only if the model was trained
+ * for shortening, which the spec cannot declare yet.
  */
 function refuseOtherDimensions({ dimensions }: TokenRequest, width: number | undefined): void {
   if (dimensions === undefined || width === undefined || dimensions === width) return;
@@ -178,7 +181,7 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
   const failed = new AbortController();
   const signal = AbortSignal.any([call.signal, failed.signal]);
   const waiting = pieces.values();
-  // All lanes share one iterator; a lane takes the next piece when its current one is done.
+  // Each lane runs one piece at a time. All lanes take their pieces from the same iterator.
   const lane = async (): Promise<void> => {
     for (const piece of waiting) {
       const ran = await runPiece(setup, request, {

@@ -16,7 +16,7 @@ type Filler = (place: Place, rules: FillRules) => number;
 
 export type FillRules = {
   readonly padId: number;
-  /** The position of a row's first token. If it is not 0, padding has the position before it. */
+  /** The position id of a row's first token. If it is not 0, padding gets the id before it. */
   readonly firstPosition: number;
 };
 
@@ -31,9 +31,12 @@ const parts: Readonly<Record<string, Filler>> = {
 
 export type EncoderInputs = {
   readonly specs: readonly TensorSpec[];
-  /** True if rows may be padded: only a mask keeps padding out of the result. */
+  /**
+   * True if the model takes an attention mask. Otherwise rows must not be padded: only a mask keeps padding out of the
+   * result.
+   */
   readonly takesMask: boolean;
-  /** Tokens of every row, for a model that accepts only this number. */
+  /** Tokens of every row, if the model accepts only one number of tokens; otherwise undefined. */
   readonly fixedLength: number | undefined;
 };
 
@@ -70,7 +73,7 @@ function refuse(problem: string): AppError {
   return new AppError('MODEL_INVALID', { file: 'the model of task Embedding', problem });
 }
 
-/** One tensor per input, [rows of the piece, its length]; shorter rows are padded at their end. */
+/** One tensor per input, with the shape [rows of the piece, tokens per row]; shorter rows are padded at their end. */
 export function pieceInputs(
   { specs, fixedLength }: EncoderInputs,
   tokens: TokenRows,

@@ -1,7 +1,7 @@
 /**
  * Reads the JSON files in a model's folder.
  *
- * Limits: set by the caller and checked before a file is read.
+ * Limits: the caller gives the maximum size of a file, which is checked before the file is read.
  * Throws: AppError BAD_CONFIG naming the file.
  */
 import { readFile, stat } from 'node:fs/promises';

@@ -1,8 +1,9 @@
 /**
- * Reads facts from the files in a model's folder: the maximum tokens of a text, the pooling, and the first position.
+ * Reads facts from the files in a model's folder: the maximum tokens of a text, the pooling, and the position id of the
+ * first token.
  *
- * Owns:   the precedence of the files: sentence_bert_config.json before tokenizer_config.json, limited by the positions
- *         in config.json.
+ * Owns:   the precedence of the files: sentence_bert_config.json before tokenizer_config.json. The number of positions
+ *         in config.json limits the maximum tokens.
  * Throws: AppError BAD_CONFIG for a file that is not a JSON object. A fact that is not in any file is undefined.
  */
 import { dirname, join } from 'node:path';
@@ -15,15 +16,15 @@ export type ModelFacts = {
   readonly maxTokens: { readonly count: number; readonly file: string } | undefined;
   /** `mixed`: a pooling that this runtime does not support. */
   readonly pooling: Pooling | 'mixed' | undefined;
-  /** The position of a row's first token. */
+  /** The position id of a row's first token. */
   readonly firstPosition: number;
 };
 
-/** A larger number means "no limit", for which the transformers library writes 1e30. */
+/** A larger number means "no limit": the transformers library writes 1e30 if there is no limit. */
 const mostTokens = 1_000_000;
 /**
- * Models whose positions begin after the position of the padding token: transformers'
- * create_position_ids_from_input_ids.
+ * Models whose position ids begin after the id of the padding token, as in create_position_ids_from_input_ids of the
+ * transformers library.
  */
 const offsetModels = new Set([
   'camembert',
@@ -80,7 +81,7 @@ const modes: Readonly<Record<string, Pooling>> = {
   pooling_mode_lasttoken: 'Last',
 };
 
-/** sentence-transformers writes one flag for each mode. */
+/** The pooling in a config of sentence-transformers, which has one flag for each mode. */
 function poolingOf(config: JsonObject): ModelFacts['pooling'] {
   const set = Object.keys(config).filter((name) => name.startsWith('pooling_mode_') && config[name] === true);
   const [mode] = set;

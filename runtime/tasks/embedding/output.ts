@@ -12,7 +12,7 @@ import type { ModelFacts } from './model-files.ts';
 
 export type ChosenOutput = {
   readonly name: string;
-  /** Length of a vector; undefined when only a run can tell. */
+  /** Length of a vector; undefined when it is only known after a run. */
   readonly width: number | undefined;
   /** The pooling for an output of this rank. It is a function, because the model's file may not state the rank. */
   readonly poolingOf: (rank: number) => Pooling;

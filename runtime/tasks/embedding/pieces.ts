@@ -1,21 +1,25 @@
 /**
  * Decides which rows of a request run together.
  *
- * Owns:  the grouping by length. Time on a CPU is proportional to padded tokens, so a piece contains rows of similar
- *        length: at most an eighth of its tokens are padding, for any mixture of lengths in a request.
+ * Owns:  the grouping by length. On a CPU, the time of a run is proportional to its tokens, including padding, so a
+ *        piece contains rows of similar length: at most an eighth of its tokens are padding, for any mixture of lengths
+ *        in a request.
  * Pure.
  */
 
 export type Piece = {
-  /** Indexes of its rows in the request. */
+  /** Indexes of the piece's rows in the request. */
   readonly rows: readonly number[];
-  /** Tokens of its longest row; shorter rows are padded to it. */
+  /** Tokens of the piece's longest row; shorter rows are padded to this length. */
   readonly length: number;
 };
 
 export type PieceLimits = {
   readonly maxRows: number;
-  /** Maximum padded tokens of a piece with more than one row. Limits memory and the time of pooling it. */
+  /**
+   * Maximum tokens, including padding, of a piece with more than one row. This limits memory and the time that pooling
+   * takes.
+   */
   readonly maxTokens: number;
   /** False for a model without a mask: only rows of equal length are then grouped. */
   readonly canPad: boolean;

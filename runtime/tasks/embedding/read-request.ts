@@ -1,7 +1,7 @@
 /**
  * Turns a request's body into rows of token ids: parses it, checks the model's name, tokenises.
  *
- * Owns:   the order of these steps, and the flat form in which rows cross threads.
+ * Owns:   the order of these steps, and the flat form in which rows are passed between threads.
  * Limits: refuses a request after 15 seconds of thread time. Prose of the maximum body size takes two or three seconds;
  *         thousands of pages of hashes take minutes.
  * Ends:   yields the thread every few milliseconds; an abort takes effect at the next yield.
@@ -30,7 +30,7 @@ const maxReadingMs = 15_000;
 export type ReadingPace = {
   readonly slice: Slice;
   readonly signal: AbortSignal;
-  /** Limit of the memory for parsing in bytes; absent: no limit. */ readonly memoryBytes?: number;
+  /** Maximum bytes of memory for parsing; absent: no limit. */ readonly memoryBytes?: number;
 };
 
 /** @throws AppError for an invalid request; the signal's reason when it is aborted */

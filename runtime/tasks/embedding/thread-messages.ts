@@ -7,7 +7,7 @@ import { AppError, type ErrorCode } from '../../../api/errors.ts';
 import type { ReadingRules, TokenRequest } from './read-request.ts';
 import type { Vocabulary } from './tokenizer.ts';
 
-/** The data that the thread gets when it starts. */
+/** The data that the tokenizer thread gets when it starts. */
 export type ThreadTask = { readonly path: string; readonly configPath: string; readonly rules: ReadingRules };
 
 export type ToThread =
@@ -15,7 +15,7 @@ export type ToThread =
       readonly kind: 'read';
       readonly job: number;
       readonly body: Uint8Array<ArrayBuffer>;
-      /** Memory limit for parsing and tokenising of all jobs together. */ readonly memoryBytes: number;
+      /** Maximum bytes of memory for parsing and tokenising all jobs together. */ readonly memoryBytes: number;
     }
   | { readonly kind: 'cancel'; readonly job: number }
   /** The thread answers between two slices of work. If it does not answer, a single text is blocking it. */

@@ -4,8 +4,8 @@
  * Owns:   the tokenizer thread and the choice of thread. Passing a short text to the thread costs more than tokenising
  *         it. Two kinds of tokenizers run only on the thread: tokenizers over 4 MiB, so that they are not loaded twice,
  *         and tokenizers with their own regular expressions, which may never return.
- * Limits: 64 requests and 64 MiB of bodies wait; more are refused with QUEUE_FULL. A thread without an answer for 30 s
- *         is ended with its requests. Every `read` settles: rows, an AppError or the abort's reason.
+ * Limits: 64 requests and 64 MiB of bodies wait; more are refused with QUEUE_FULL. A thread that does not answer for 30
+ *         s is ended, and its requests fail. Every `read` settles: with rows, an AppError or the abort's reason.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
@@ -18,21 +18,21 @@ import { errorOf, type FromThread, type ThreadTask, type ToThread } from './thre
 import { TextTokenizer, type Vocabulary } from './tokenizer.ts';
 
 const inlineBodyBytes = 4 << 10;
-/** In the units of `tokenisingCost`; about 2 ms. */
+/** Maximum cost of a request that the HTTP thread reads, in the units of `tokenisingCost`; it takes about 2 ms. */
 const inlineCost = 300_000;
 const inlineTokenizerBytes = 4 << 20;
 const inlineSliceMs = 2;
 /**
- * A slice takes milliseconds and parsing a large body about a second, so a single text blocks a thread that does not
- * answer for this long.
+ * A thread that does not answer for this many milliseconds is blocked by a single text: a slice takes only
+ * milliseconds, and parsing a large body takes about a second.
  */
 const heldAfterMs = 30_000;
 const pingEveryMs = 1000;
 const maxWaiting = 64;
 const maxWaitingBytes = 64 << 20;
 /**
- * The thread's heap is limited too, in addition to the estimate for each body: memory for the program, plus 16 bytes
- * for each byte of the tokenizer's file.
+ * The thread's heap is limited to the sum of `memoryBytes` for requests, `programHeapMb` for the program, and
+ * `heapPerFileByte` bytes for each byte of the tokenizer's file.
  */
 const programHeapMb = 64;
 const heapPerFileByte = 16;
@@ -151,7 +151,7 @@ export class RequestReader {
     });
   }
 
-  /** The thread answered; it is pinged again while it has jobs. */
+  /** Called when the thread has answered. The thread is pinged again after a second if it has jobs. */
   #pong(): void {
     this.#callOffWatch?.();
     this.#callOffWatch = this.#deps.clock.after(pingEveryMs, () => {
@@ -163,7 +163,7 @@ export class RequestReader {
   async #runningWorker(): Promise<Worker> {
     if (this.#worker !== undefined) return this.#worker;
     const { worker } = await startWorker(this.#deps);
-    // Another read may have started the thread meanwhile.
+    // In the meantime, another read may have started the thread, or the reader may have been closed.
     if (this.#worker !== undefined || this.#closed) {
       await worker.terminate();
       return this.#worker ?? worker;
@@ -210,8 +210,8 @@ async function hasPatterns(path: string): Promise<boolean> {
 }
 
 /**
- * Estimates by bytes. All bytes beyond ASCII count as letters, so an estimate may be too high. This only sends a short
- * text to the thread.
+ * True if the HTTP thread may read the body. Every byte beyond ASCII counts as a letter, so the estimated cost may be
+ * too high. Then the thread reads a short text, which is only slower.
  */
 function isShort(body: Uint8Array): boolean {
   return (

@@ -1,8 +1,8 @@
 /**
  * The tokenizer thread: reads requests that are too long for the HTTP thread.
  *
- * Owns:  its own copy of the tokenizer, and its jobs. Jobs alternate every few milliseconds, so that a short one does
- *        not wait for a long one.
+ * Owns:  its own copy of the tokenizer, and its jobs. Jobs alternate every few milliseconds, so that a short job does
+ *        not wait for a long job.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError, messageOf } from '../../../api/errors.ts';
@@ -19,7 +19,7 @@ const sliceMs = 5;
 if (parentPort === null) throw new Error('this file runs as a worker thread');
 const port = parentPort;
 const { rules, ...files } = workerData as ThreadTask;
-/** Memory of the jobs that are parsed or being tokenised. */
+/** The memory budget of the jobs that are being parsed or tokenised. */
 const allowance = new Allowance();
 const jobs = new Map<number, AbortController>();
 const tokenizer = await load();
@@ -64,7 +64,7 @@ async function read({ job, body, memoryBytes }: Extract<ToThread, { kind: 'read'
   }
 }
 
-/** An error loses its class between threads; its code and parameters are kept. */
+/** An error that is sent to another thread loses its class, so its code and parameters are sent instead. */
 function failureOf(error: unknown): Failure {
   return error instanceof AppError
     ? { code: error.code, params: error.params as AppError['params'] }

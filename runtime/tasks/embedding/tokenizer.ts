@@ -3,8 +3,9 @@
  *
  * Owns:   reading tokenizer.json and tokenizer_config.json, and truncation that keeps special tokens. Truncation and
  *         padding in tokenizer.json are ignored: the spec limits the text, and padding depends on the batch.
- * Limits: tokenizer.json 64 MiB, its config 1 MiB. A text of more than 64 characters per allowed token is cut or
- *         refused before tokenising: fewer tokens are possible only for mostly blank text or one unknown word.
+ * Limits: tokenizer.json 64 MiB, its config 1 MiB. A text of more than 64 characters for each allowed token is cut or
+ *         refused before it is tokenised. Only a text that is mostly blank, or is one unknown word, could be that long
+ *         and still have few enough tokens.
  */
 import { AppError } from '../../../api/errors.ts';
 import { isRecord } from '../../../api/record.ts';
@@ -72,7 +73,7 @@ export class TextTokenizer {
 
   /**
    * @returns ids with special tokens, at most `rule.maxTokens`
-   * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for a text without tokens
+   * @throws AppError INPUT_TOO_LONG when `onTooLong` is Refuse, FIELD_INVALID for a text without tokens
    */
   encode(text: string, rule: LengthRule, field: string): readonly number[] {
     const { before, after } = this.vocabulary;
@@ -86,9 +87,9 @@ export class TextTokenizer {
   }
 
   /**
-   * Checks token ids that were sent instead of a text; they are not changed. If the list is cut, the special tokens at
-   * its end are kept.
-   * @throws AppError INPUT_TOO_LONG under Refuse, FIELD_INVALID for an id outside the vocabulary
+   * Checks token ids that were sent instead of a text. Special tokens are not added. If the list is too long and is
+   * cut, the special tokens at its end are kept.
+   * @throws AppError INPUT_TOO_LONG when `onTooLong` is Refuse, FIELD_INVALID for an id outside the vocabulary
    */
   accept(ids: readonly number[], rule: LengthRule, field: string): readonly number[] {
     const { size } = this.vocabulary;
@@ -108,7 +109,7 @@ export class TextTokenizer {
   }
 }
 
-/** @throws AppError INPUT_TOO_LONG under Refuse */
+/** @throws AppError INPUT_TOO_LONG when `onTooLong` is Refuse */
 function clip(text: string, { maxTokens, onTooLong }: LengthRule, field: string): string {
   const limit = maxTokens * charactersPerToken;
   if (text.length <= limit) return text;
@@ -119,7 +120,7 @@ function clip(text: string, { maxTokens, onTooLong }: LengthRule, field: string)
   return cut.isWellFormed() ? cut : cut.slice(0, -1);
 }
 
-/** With a mask any id works as padding; use the model's own where it has one. */
+/** The id for padding: the id of the model's padding token, if it has one. With a mask, any id works as padding. */
 function padIdOf(
   pipeline: TokenPipeline,
   file: Readonly<Record<string, unknown>>,

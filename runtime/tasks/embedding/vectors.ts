@@ -16,8 +16,8 @@ export type PoolingPlan = {
 };
 
 /**
- * @param output [rows, hidden] for None, else [rows, sequence, hidden]; floats of any width
- * @returns a vector for each of `lengths`
+ * @param output [rows, hidden] for the pooling None, else [rows, sequence, hidden]; floats of any width
+ * @returns a vector for each row of `lengths`
  * @throws Error when the output has another form or is not finite (the signature was checked when the task was created)
  */
 export function vectorsOf(
@@ -38,7 +38,7 @@ export function vectorsOf(
     const tokens = values.subarray(row * sequence * hidden, (row + 1) * sequence * hidden);
     const vector = poolings[pooling](tokens, hidden, Math.min(length, sequence));
     const result = normalize ? scaleToOne(vector) : Float32Array.from(vector);
-    // JSON would print null, and a vector database would accept it as a vector.
+    // JSON would print such numbers as null, and a vector database would accept the vector.
     if (!result.every(Number.isFinite)) throw new Error(`output '${name}' contains numbers that are not finite`);
     return result;
   });
@@ -46,7 +46,7 @@ export function vectorsOf(
 
 type Floats = Float32Array | Float64Array;
 
-/** @param tokens [sequence, hidden] of one row; only the first `length` are pooled */
+/** @param tokens [sequence, hidden] of one row; only the first `length` tokens are pooled */
 const poolings: { readonly [P in Pooling]: (tokens: Floats, hidden: number, length: number) => Floats } = {
   None: (tokens) => tokens,
   Cls: (tokens, hidden) => tokens.subarray(0, hidden),

@@ -1,7 +1,7 @@
 /**
  * The time at which a server last received a request, or a connection that may still send one.
  *
- * Owns:  that time. Probes do not count: the kubelet continues to send them while a pod terminates.
+ * Owns:  this time. Requests of probes do not count, because the kubelet continues to send them while a pod terminates.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -30,7 +30,7 @@ export class Arrivals {
     });
   }
 
-  /** On the clock's monotonic scale; -Infinity before the first request or connection. */
+  /** The time on the clock's monotonic scale; -Infinity before the first request or connection. */
   get lastMs(): number {
     return Math.max(this.#requestMs, ...this.#fresh.values());
   }

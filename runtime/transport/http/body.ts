@@ -39,7 +39,10 @@ export async function readBody(request: IncomingMessage, rules: BodyRules): Prom
   return expand(await readWhole(request, declared, rules), rules);
 }
 
-/** The value of Content-Length; undefined for a chunked body. Node's parser has refused invalid numbers. */
+/**
+ * The value of Content-Length; undefined for a chunked body. Node's parser refuses invalid numbers before this function
+ * is called.
+ */
 export function declaredBytes(request: IncomingMessage): number | undefined {
   const declared = request.headers['content-length'];
   return declared === undefined ? undefined : Number(declared);
@@ -57,7 +60,7 @@ class GrowingBody {
   constructor(rules: BodyRules, declared: number | undefined) {
     this.#rules = rules;
     this.#mostBytes = declared ?? rules.limitBytes;
-    // The widest tensor element has eight bytes.
+    // Align to eight bytes, the size of the widest tensor element.
     this.#pad = (8 - (rules.headBytes % 8)) % 8;
     this.#bytes = this.#make(Math.min(this.#mostBytes, firstBytes));
   }
@@ -134,7 +137,7 @@ const expanders: Readonly<Record<string, Expand>> = {
   deflate: expandBy(() => createInflate({ chunkSize }), 'deflate'),
 };
 
-/** The expanded size is unknown in advance, so each piece is charged before the next one is decompressed. */
+/** The decompressed size is unknown in advance, so each piece is charged before the next piece is decompressed. */
 function expandBy(make: () => Transform, name: string): Expand {
   return (bytes, rules) => {
     const body = new GrowingBody(rules, undefined);

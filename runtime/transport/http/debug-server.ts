@@ -2,7 +2,8 @@
  * The routes of the metrics port: /metrics, /counters and /config; for sidecars also /samples and the inference
  * protocols, whose requests are not counted as traffic.
  *
- * Owns: these routes. They have their own port, so that a NetworkPolicy can treat them differently from user requests.
+ * Owns: these routes. The routes have their own port, so that a NetworkPolicy can treat them differently from user
+ *       requests.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
@@ -36,7 +37,7 @@ export function debugApp(deps: DebugDeps): Express {
   // In production mode Express leaves the stack trace out of error answers.
   app.set('env', 'production');
   app.get('/metrics', (request, response) => void deps.metrics(request, response));
-  // A sidecar also sets the share of requests to sample; callers without the token only read.
+  // A sidecar also sets the share of requests to sample; callers without the token can only read the counters.
   app.get('/counters', (request, response) => {
     const share = Number(request.query['sample'] ?? NaN);
     if (share >= 0 && share <= 1 && isSidecar(request)) deps.sampler.ask(Math.min(share, deps.door.sampleRate));

@@ -32,7 +32,10 @@ export type Terms = {
   readonly tier: Tier;
 };
 
-/** A request that the sidecar marked with besideHeader is bulk work. @param deps dependencies of uncounted calls */
+/**
+ * A request that the sidecar marked with besideHeader has the tier bulk.
+ * @param deps dependencies of uncounted calls
+ */
 export function sidecarTerms(deps: CallDeps, { headers }: Pick<IncomingMessage, 'headers'>): Terms {
   return { calls: deps, tier: headers[besideHeader] === undefined ? 'interactive' : 'bulk' };
 }
@@ -90,7 +93,7 @@ function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: E
 
 function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1]): Promise<Uint8Array<ArrayBuffer>> {
   return readBody(request, rules).catch((error: unknown) => {
-    // The connection broke while the body was read: the client disconnected, the server did not fail.
+    // If the connection broke while the body was read, the client disconnected; this is not a failure of the server.
     throw request.errored === null || request.errored === undefined || error instanceof AppError
       ? error
       : new ClientGone();

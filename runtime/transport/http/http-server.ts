@@ -27,22 +27,22 @@ export type ListenDeps = {
   readonly clock?: Clock;
   /** Whether `quiet` ignores a request with this URL. Default: it does not ignore any request. */
   readonly isProbe?: (url: string) => boolean;
-  /** Called when a new connection arrives at the limit while every connection has a request in progress. */
+  /** Called when a new connection exceeds `maxConnections` while every connection has a request in progress. */
   readonly onFull?: () => void;
 };
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 120_000;
 /**
- * Longer than load balancers keep idle connections, so this server never closes a connection that they are about to
- * use.
+ * Longer than load balancers keep idle connections, so this server never closes a connection that a load balancer is
+ * about to use.
  */
 const keepAliveMs = 75_000;
 /** Connections accepted above `maxConnections` for the short time until an idle connection is closed. */
 const spareConnections = 64;
 /**
- * Requests in progress on one connection. Common clients do not pipeline requests; a client that does could fill the
- * queue.
+ * Maximum requests in progress on one connection. Common clients do not pipeline requests; a client that pipelines them
+ * could fill the queue.
  */
 const maxPipelined = 16;
 /** How long a client that sent invalid HTTP may read the error before its connection is closed. */
@@ -67,7 +67,7 @@ export class HttpServers {
     this.#arrivals = new Arrivals(clock, isProbe);
     for (const server of servers) {
       this.#arrivals.listenTo(server);
-      // A connection that becomes idle while the server closes would otherwise be kept for `keepAliveMs`.
+      // Without this, a connection that becomes idle while the server closes would be kept for `keepAliveMs`.
       server.on('request', (_request, response: ServerResponse) =>
         response.on('close', () => {
           if (this.#closing) setImmediate(() => server.closeIdleConnections());
@@ -153,13 +153,14 @@ function makeServer(handler: HttpHandler, deps: ListenDeps, connections: Connect
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (connections.isOver(request.socket)) return;
     latest.set(request.socket, response);
-    // A client that disconnects during its answer causes an error event; without a listener it would end the process.
+    // A client that disconnects during its answer causes an error event; without a listener, that event would end the
+    // process.
     response.on('error', () => response.destroy());
     // Without this timeout Node would wait for ever for a client that does not read its answer.
     response.on('prefinish', () => response.setTimeout(stalledMs));
     if (connections.underWay(request.socket) > maxPipelined)
       refusePipelined(request, response, connections.underWay(request.socket) === maxPipelined + 1);
-    // Node's own check (requireHostHeader) answers without a message.
+    // Node's own check (requireHostHeader) is off, because it answers without a message.
     else if (request.httpVersion === '1.1' && request.headers.host === undefined)
       refuse(response, 400, 'the Host header is missing; HTTP/1.1 requires it');
     else void handler(request, response);

@@ -94,7 +94,7 @@ export type ConfigSources = {
   /** `because`: the reason why requests do not share runs; undefined when they do. */
   readonly batching: { readonly maxRows: number; readonly because: string | undefined };
   /**
-   * How the memory that the model leaves free is divided, and the measured memory of runs; `runs` is empty when it
+   * `shares`: how the memory that the model leaves free is divided. `runs`: the measured memory of runs; empty when it
    * could not be measured.
    */
   readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
@@ -102,8 +102,8 @@ export type ConfigSources = {
 };
 
 /**
- * The configuration in force. Where it differs from the requested one, the notes give the reason. A config never
- * contains credentials.
+ * The configuration in force. Where it differs from the requested configuration, the notes give the reason. A config
+ * never contains credentials.
  */
 export function effectiveConfig(from: ConfigSources): unknown {
   const { config, prepared, options } = from;

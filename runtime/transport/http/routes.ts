@@ -21,7 +21,9 @@ export type RouteTable = {
   readonly exact: ReadonlyMap<string, Handler>;
   readonly model: Readonly<Record<ModelCall, Handler>>;
   readonly served: { readonly name: string; readonly version: string };
-  /** False while the model loads. Its task may add routes later, so an unknown path is answered with NOT_READY. */
+  /**
+   * False while the model loads. The model's task may add routes later, so an unknown path is answered with NOT_READY.
+   */
   readonly complete: boolean;
 };
 
@@ -71,7 +73,7 @@ const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = {
 };
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
-/** The task that is needed to answer a path. */
+/** For each path that only one task answers: that task. */
 const taskOf: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(tasks).flatMap(([task, { paths }]) => paths.map((path) => [path, task])),
 );

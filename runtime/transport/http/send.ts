@@ -9,7 +9,7 @@ import type { ServerResponse } from 'node:http';
 import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
 import type { BodyLease, Transfers, Watch } from './transfers.ts';
 
-/** Size of one write. It bounds what Node buffers per socket, and the client's pace is measured per piece. */
+/** Size of one write. It limits how much Node buffers for a socket. The client's pace is measured piece by piece. */
 const pieceBytes = 64 * 1024;
 
 /** Requires that the head was written and that the response is not destroyed. */

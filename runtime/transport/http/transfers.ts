@@ -36,14 +36,14 @@ export type Pace = {
 
 export const usualPace: Pace = { minBytesPerSecond: 1024, patienceMs: 5_000, crowdedBytesPerSecond: 32 * 1024 };
 const lookMs = 1_000;
-/** Bodies up to this size may take all of the budget, larger bodies three quarters. */
+/** Bodies up to this size may take all of the budget; larger bodies may take only `largeShare` of it. */
 const smallBytes = 256 * 1024;
 const largeShare = 3 / 4;
 
 type Transfer = {
   heldBytes: number;
   movedBytes: number;
-  /** Undefined: the pace is not checked. */
+  /** Called when the client is too slow; undefined: the pace is not checked. */
   cut: (() => void) | undefined;
   /** `movedBytes` at each check, once a second; the oldest first. */
   marks: { readonly ms: number; readonly bytes: number }[];
@@ -113,7 +113,8 @@ export class Transfers {
   #makeRoom(own: Transfer, bytes: number): void {
     const limitBytes = this.#deps.limitBytes();
     const most = own.heldBytes + bytes > smallBytes ? limitBytes * largeShare : limitBytes;
-    // A body that is alone always fits: body.ts checks its own limit. A transfer must not cut itself to make room.
+    // If there is no other transfer, the body always fits: body.ts limits its size. A transfer must not cut itself to
+    // make room.
     const isFull = (): boolean => this.#heldBytes > own.heldBytes && this.#heldBytes + bytes > most;
     const mine = this.#watched.delete(own);
     while (isFull() && this.cutSlowest());
@@ -164,7 +165,7 @@ export class Transfers {
     const { clock } = this.#deps;
     const { minBytesPerSecond, patienceMs } = this.#pace;
     const now = clock.monotonic();
-    // This check is late because the thread was blocked, so data of clients was not read: start measuring again.
+    // When this check is late, the thread was blocked and did not read the clients' data: start measuring again.
     const late = now - this.#lookedMs > 2 * lookMs;
     for (const transfer of this.#watched) {
       if (late) transfer.marks = [];

@@ -1,4 +1,4 @@
-/** All mutants. CI runs one part of the list; mutants of one topic are spread over the parts. */
+/** All mutants. CI runs one part of the list. The mutants of one topic are in different parts. */
 import type { Mutant } from '../mutant.ts';
 import { analysisMutants } from './analysis.ts';
 import { operatorMutants } from './operator.ts';

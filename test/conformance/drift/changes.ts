@@ -25,8 +25,8 @@ const otherValues: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /**
- * Fields that are absent and may be added. A path ends in `/-` for an item of a list, and begins with `=` when the
- * value is replaced.
+ * For each kind, fields that another writer adds. A path that ends in `/-` adds an item to a list; a path that begins
+ * with `=` replaces a value.
  */
 const additions: Readonly<
   Record<string, readonly { readonly path: string; readonly value: unknown; readonly fate: Change['fate'] }[]>
@@ -78,8 +78,8 @@ const additions: Readonly<
 };
 
 /**
- * The operator owns a route's whole spec: hosts, parents and rules decide which requests arrive, and with which
- * weights.
+ * The operator owns all of a route's spec, because hosts, parents and rules decide which requests arrive, and with
+ * which weights.
  */
 function routeAdditions(): readonly {
   readonly path: string;
@@ -224,9 +224,9 @@ function mounting(volumes: string): readonly object[] {
 }
 
 /**
- * For each field of the operator's manager, a changed value and a removal. In atomic lists, this is done for each field
- * of each item.
- * After a creation the operator's manager also has the fields that the API server set by default.
+ * For each field that the operator's field manager owns, one change of its value and one removal. For an atomic list,
+ * also one change and one removal for each field of each item. After a creation, the operator's field manager also owns
+ * the fields that the API server set by default.
  */
 export function changesOf(live: Json): readonly Change[] {
   const entries = live.metadata.managedFields.filter(
@@ -259,7 +259,7 @@ function* leaves(fields: Json, live: Json, path: string): Generator<Leaf> {
   }
 }
 
-/** Values that managedFields do not list separately: items of atomic lists, and their fields. */
+/** Values that managedFields do not list separately: the items of atomic lists, and the fields of those items. */
 function* inside({ path, value }: Leaf): Generator<Leaf> {
   if (!Array.isArray(value) || value.every((item) => typeof item === 'string')) return;
   for (const [index, item] of value.entries()) yield* whole({ path: `${path}/${index}`, value: item as unknown });
@@ -282,8 +282,8 @@ function stepInto(step: string, live: Json): { readonly at: string | number; rea
 }
 
 /**
- * The names and uids of owners are not changed, because the garbage collector would delete the object. The keys of
- * items are not changed, because a changed key makes another item.
+ * Other values to write to a field. The list is empty for owner references, because the garbage collector would delete
+ * the object, and for keys of list items, because an item with another key is another item.
  */
 function othersOf(path: string, value: unknown): readonly unknown[] {
   const field = path.slice(path.lastIndexOf('/') + 1);

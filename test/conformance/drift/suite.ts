@@ -1,8 +1,9 @@
 /**
  * The drift walk: another writer changes every field of every child of a model at rest, one after the other.
- * Owns: the expectations after each change. The operator's own fields, and fields that serving depends on, are restored
- * with two writes at most (four when the object was no longer selected). Other changes stay and cause one write at
- * most. After that the operator writes nothing. A change that the API server refuses is skipped.
+ * Owns: the expectations after each change. The operator restores its own fields, and fields that serving depends on,
+ * with two writes at most (four when the change removed the label by which the operator finds the object). Other
+ * changes stay and cause one write at most. Then the operator writes nothing. A change that the API server refuses is
+ * skipped.
  */
 import assert from 'node:assert/strict';
 import { canonicalJson } from '../../../lib/canonical-json.ts';
@@ -47,8 +48,8 @@ const routedSpec = {
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
 };
 /**
- * A model in a rollout whose weights stay until a user approves. Its route has no hostnames, so that foreign hostnames
- * are visible.
+ * A model in a rollout that pauses with a weight of 20 % until a user approves. Its spec has no hostnames, so that
+ * hostnames which another writer adds to the route are noticed.
  */
 const sharingSpec = {
   model: spec.model,
@@ -57,7 +58,7 @@ const sharingSpec = {
   rollout: { strategy: 'Canary', steps: [{ weight: 20 }, { pause: {} }] },
 };
 
-/** On a busy machine it takes long until a change is seen and restored. */
+/** Time limit for the operator to see and restore a change; a busy machine needs several seconds. */
 const patienceMs = 20_000;
 
 /** A child to change. `name` derives the object's name from the revision of the model at rest. */
@@ -83,13 +84,13 @@ const children: readonly Child[] = [
 ];
 
 export type Walk = {
-  /** Only one in this many changes to the operator's fields is made; 1: all changes. */
+  /** 1: make every change to the operator's fields; n: make only every nth change. */
   readonly every: number;
-  /** See DriftWorld. */
+  /** The operator is at rest when it has written nothing for this long, in milliseconds. */
   readonly quietMs: number;
-  /** The definitions of the Gateway API to install when the server does not have them. */
+  /** Which definitions of the Gateway API to install when the server does not have them. */
   readonly gatewayApi: GatewayApi;
-  /** Checks that nothing is written for this long after the walk; absent: not checked. */
+  /** Checks that the operator writes nothing for this long after the walk, in milliseconds; absent: no check. */
   readonly quietAfterMs?: number;
 };
 
@@ -240,7 +241,7 @@ async function versionOf(world: DriftWorld, path: string): Promise<string> {
   return (await world.api.get(path)).body.metadata.resourceVersion as string;
 }
 
-/** `isMade`: the server accepted the change, and the object differed. */
+/** The result of one change. `isMade`: the server accepted the change and the object became different. */
 type Tried = { readonly isMade: boolean; readonly problems: readonly string[] };
 
 async function tryOne(world: DriftWorld, path: string, change: Change): Promise<Tried> {
@@ -282,7 +283,10 @@ async function undo(world: DriftWorld, path: string, before: Json, { name, fate 
   return answer.status < 300 || fate === 'ours' ? [] : [`${name}: cannot be undone: ${answer.text.slice(0, 200)}`];
 }
 
-/** The compared part of an object: without versions, times, field owners and fields of other controllers. */
+/**
+ * The part of an object that is compared. It leaves out versions, times, field managers, the status, and the annotation
+ * of the Deployment controller.
+ */
 function essence(object: Json): string {
   if (object?.metadata === undefined) return '{}';
   const { labels, annotations = {}, ownerReferences, finalizers } = object.metadata;

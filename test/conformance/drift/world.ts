@@ -1,6 +1,6 @@
 /**
  * The operator, in this process, against an API server: models at rest with ready pods, and another writer.
- * Owns: the namespace, the pods (it creates all of them), the loop of passes, and the record of every write.
+ * Owns: the namespace, all pods, the loop of passes, and the record of every write.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -93,9 +93,7 @@ export class DriftWorld {
     );
   }
 
-  /**
-   * Applies the model as a user, creates a ready pod for each of its Deployments, and waits until the model is Ready.
-   */
+  /** Applies the model as a user, creates a ready pod for its first revision, and waits until the model is Ready. */
   async serve(name: string, spec: object): Promise<string> {
     await this.ask(name, spec);
     const revision = await this.bringUp(
@@ -107,7 +105,7 @@ export class DriftWorld {
     return revision;
   }
 
-  /** Applies as the user. */
+  /** Applies the model as a user. */
   async ask(name: string, spec: object): Promise<void> {
     this.#models.add(name);
     const object = { apiVersion: 'onnx-operator.dev/v1alpha1', kind: 'OnnxModel', metadata: { name }, spec };
@@ -120,7 +118,7 @@ export class DriftWorld {
   }
 
   /**
-   * Creates a ready pod for the revision that appears in the status.
+   * Waits until `revisionIn` finds a revision in the status, then creates a ready pod for it.
    * @returns the revision
    */
   async bringUp(name: string, revisionIn: (status: Json) => string | undefined): Promise<string> {
@@ -137,7 +135,7 @@ export class DriftWorld {
     return (await this.model(name)).status?.conditions?.find((one: Json) => one.type === type);
   }
 
-  /** Resolves when the operator has not written for a while. */
+  /** Resolves when the operator has written nothing for `forMs` milliseconds. */
   async quiet(forMs = this.#quietMs, withinMs = 20_000): Promise<void> {
     const until = performance.now() + withinMs;
     const from = performance.now();
@@ -147,7 +145,7 @@ export class DriftWorld {
     }
   }
 
-  /** One change by another writer. */
+  /** Applies a JSON patch as another writer. */
   change(path: string, patch: readonly object[]): Promise<Answer> {
     return this.api.patch(`${path}?fieldManager=stranger`, 'json', patch);
   }
@@ -244,7 +242,7 @@ export class DriftWorld {
     };
   }
 
-  /** The statuses that a Deployment's controller and a kubelet would write. */
+  /** Creates a ready pod, and writes the statuses that the Deployment controller and a kubelet would write. */
   async #makePod(model: string, revision: string): Promise<void> {
     await eventually(
       'the Deployment',

@@ -14,7 +14,7 @@ import { FakeEngine } from '../../support/fake-engine.ts';
 import { givenConfig } from '../../support/model-server.ts';
 import { matmul, writeModel } from '../../support/onnx-models.ts';
 
-/** The model of every case: x[batch, 4] → y[batch, 2], y = [x0 + x2 + 2 x3, x1 + x2 - x3]. */
+/** The model in every test: x[batch, 4] → y[batch, 2], y = [x0 + x2 + 2 x3, x1 + x2 - x3]. */
 function multiply({ x }: NamedTensors): NamedTensors {
   const rows = x?.dims[0] ?? 0;
   if (x?.dims[1] !== 4) throw new Error('Got invalid dimensions for input: x');

@@ -16,11 +16,11 @@ import { accumulator, writeModel } from '../../support/onnx-models.ts';
 
 const stateBytes = 1000;
 
-/** A tensor of one or several rows with `width` numbers each. */
+/** A tensor of rows with `width` numbers each; a width of 0 gives one empty row. */
 const rows = (width: number, ...values: number[]): Tensor =>
   makeTensor('float32', [width === 0 ? 1 : values.length / width, width], Float32Array.from(values));
 
-/** The expected outputs of accumulator(). */
+/** Computes what the model accumulator() computes. */
 function accumulate({ x, past }: NamedTensors): NamedTensors {
   const [count = 0, length = 0] = past?.dims ?? [];
   const width = x?.dims[1] ?? 0;
@@ -78,7 +78,7 @@ const first = (sequence: Sequence, ...x: number[]): SequenceStep => ({
   keep,
   outputs: ['sum'],
 });
-/** A later step, whose past is in the state. */
+/** A later step, whose past is in the state of the sequence. */
 const next = (sequence: Sequence, ...x: number[]): SequenceStep => ({
   sequence,
   inputs: { x: rows(x.length, ...x) },
@@ -86,7 +86,7 @@ const next = (sequence: Sequence, ...x: number[]): SequenceStep => ({
   outputs: ['sum'],
 });
 
-/** The values of one output for each step; the result itself of a step that failed. */
+/** For each step, the values of one output; for a step that failed, its result. */
 function valuesOf({ parts }: StepResult, output = 'sum'): readonly unknown[] {
   return parts.map((part) => (part.kind === 'Done' ? Array.from<unknown>(part.outputs[output]?.data ?? []) : part));
 }
@@ -101,7 +101,10 @@ for (const { name, start } of candidates) {
       return sequence;
     };
     const step = (...steps: SequenceStep[]): Promise<StepResult> => engine.sequences.step(steps);
-    /** Opens two sequences in one slot. A third sequence occupies the other slot meanwhile, and is closed again. */
+    /**
+     * Opens two sequences in the same slot. A third sequence occupies the other slot until both are open, and is then
+     * closed.
+     */
     const openTwoInOneSlot = (): readonly [Sequence, Sequence] => {
       const [one, other] = [open(), open(200)];
       const two = open();

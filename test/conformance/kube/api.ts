@@ -1,7 +1,8 @@
 /**
  * The Kubernetes API over plain HTTP requests for the conformance suite, without a client library that could hide the
  * server's answer.
- * Owns: connection and credentials from a kubeconfig, calls that return any answer, watches as lists of events.
+ * Owns: the connection and the credentials, which come from a kubeconfig; calls that return every answer, errors too;
+ * and watches, which collect their events.
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';

@@ -16,7 +16,7 @@ const folders = {
 export type GatewayApi = keyof typeof folders;
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-/** An unknown type is detected by its path, so the namespace does not have to exist. */
+/** The server answers 404 for the path of an unknown type, even if the namespace does not exist. */
 const pathOf = (plural: string): string => `/apis/gateway.networking.k8s.io/v1/namespaces/default/${plural}`;
 
 /** @returns a function that removes the installed definitions */

@@ -1,4 +1,6 @@
-/** What the API server refuses in a wrong manifest of the operator, or after another writer's change. */
+/**
+ * What the API server refuses when the operator sends a wrong manifest, or when another writer has changed the object.
+ */
 import assert from 'node:assert/strict';
 import type { Json } from './api.ts';
 import { refused, type World } from './world.ts';

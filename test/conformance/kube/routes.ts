@@ -1,6 +1,6 @@
 /**
- * What the operator relies on in the Gateway API's kinds: defaults, bounds, and the owner of the weights. These kinds
- * are not part of Kubernetes, so their definitions are installed for this chapter on a server without them.
+ * What the operator relies on in the Gateway API's kinds: defaults, bounds, and the owner of the weights. The kinds are
+ * not part of Kubernetes, so this chapter installs their definitions on a server that does not have them.
  */
 import assert from 'node:assert/strict';
 import type { Answer, Json } from './api.ts';

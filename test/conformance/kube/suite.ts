@@ -1,7 +1,7 @@
 /**
- * One suite, for any server, of what the operator and its users rely on in the Kubernetes API.
+ * Checks, against any API server, the features of the Kubernetes API that the operator and its users rely on.
  * Owns: the list of chapters. `npm test` runs it against local mode, `npm run test:conformance` against a real
- * kube-apiserver. A difference between the two is a bug of local mode.
+ * kube-apiserver. If a test passes against the real server only, local mode has a bug.
  */
 import { applyChapter } from './apply.ts';
 import { builtinChapter } from './builtins.ts';

@@ -13,7 +13,10 @@ export class World {
   readonly suffix = randomBytes(4).toString('hex');
   readonly namespace = `conformance-${this.suffix}`;
   readonly group = `c${this.suffix}.example.com`;
-  /** Whether the server collects garbage and ends namespaces. A controller manager does this, and local mode does. */
+  /**
+   * Whether the server collects garbage and removes deleted namespaces: true in local mode, and for a real API server
+   * with a controller manager.
+   */
   hasControllers = false;
 
   constructor(kubeconfig: string) {
@@ -34,13 +37,14 @@ export class World {
       'the custom resource to be served',
       async () => (await this.api.get(this.widgets())).status === 200,
     );
-    // For a moment after a resource is first served, the real server may still answer as if it were unknown.
+    // For a moment after a real server first serves a resource, it may still answer writes as if the resource were
+    // unknown.
     await eventually('the custom resource to be written', async () => {
       const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
       return made.status === 201;
     });
     this.hasControllers = await this.#seesServiceAccount();
-    // The real server does not admit pods without a service account.
+    // A real server refuses pods in a namespace without a service account.
     if (!this.hasControllers)
       ok(
         await this.api.post(this.path('v1', 'serviceaccounts'), {
@@ -144,7 +148,7 @@ export function refused(answer: Answer, status: number, reason?: string): Json {
   return answer.body;
 }
 
-/** The fields that a manager owns, or undefined. */
+/** The fields that a field manager owns, as in managedFields; undefined if it owns none. */
 export function ownedBy(object: Json, manager: string, subresource = ''): Json {
   return object.metadata.managedFields?.find(
     (entry: Json) => entry.manager === manager && (entry.subresource ?? '') === subresource,

@@ -369,7 +369,7 @@ export function onnxModelSuite(open: () => Promise<{ readonly api: Api; readonly
   });
 }
 
-/** The new schema may take a moment to take effect. */
+/** Repeats the request until it is accepted, because the server may use the previous schema for a moment. */
 async function acceptedWithin(request: () => ReturnType<Api>): Promise<void> {
   let last = '';
   for (let i = 0; i < 100; i += 1) {

@@ -1,9 +1,9 @@
 /**
- * An upgrade of the operator: the objects of models from an earlier version, and this version's first passes.
+ * An upgrade of the operator: models whose objects an earlier version made, and the first passes of this version.
  * Owns: the expectations. No pod is replaced, frozen objects do not change, the status keeps its content, and the
- * operator writes each object at most twice.
- * The objects (test/fixtures/upgrade/, one per line) were read from a real cluster with operator 0.1.0, which did not
- * record how a revision became stable. A child has the fields that the operator applied, a pod has its labels.
+ * operator writes each object at most twice. The objects (test/fixtures/upgrade/, one per line) were read from a real
+ * cluster with operator 0.1.0, which did not record how a revision became stable. The fixtures have only the fields
+ * that the operator applied to a child, and only the labels of a pod.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -37,7 +37,8 @@ function leftBehind(): readonly Left[] {
       const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
       const objects = lines.map((line) => JSON.parse(line) as Json);
       const [model, ...others] = objects;
-      // The gates' evidence belongs to the gatekeeper, which does not run in this test.
+      // Leave out the ConfigMap with the gates' evidence: only the gatekeeper uses it, and it does not run in this
+      // test.
       const evidence = `${model.metadata.name}-gates`;
       const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
       return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
@@ -80,7 +81,7 @@ export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
       it(`keep the status of one that is ${title}`, async () => {
         const now = (await world.read(model)).status;
         assert.deepEqual(meaningOf(now), meaningOf(model.status));
-        // Either a first revision or a pinned one: the history of an earlier operator does not record which.
+        // The history of an earlier operator does not record whether this revision was the first one or was pinned.
         assert.equal(now.stable.provenance, 'Unrecorded');
       });
     }
@@ -107,7 +108,7 @@ class SeededWorld extends DriftWorld {
     return (await this.api.get(this.#pathOf(object))).body;
   }
 
-  /** The object as the API server had it before this operator began. */
+  /** The object as the API server stored it before this version of the operator started. */
   stored(object: Json): Json {
     return this.#stored.get(this.#pathOf(object));
   }
@@ -153,7 +154,7 @@ class SeededWorld extends DriftWorld {
     accepted(await this.api.patch(`${this.#pathOf(pod)}/status`, 'merge', { status }));
   }
 
-  /** The object with this test's namespace. */
+  /** The object, with the namespace replaced by the namespace of this test. */
   #here(object: Json): Json {
     return JSON.parse(JSON.stringify(object).replaceAll('NAMESPACE', this.namespace));
   }

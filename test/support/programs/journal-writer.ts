@@ -1,4 +1,7 @@
-/** Writes ConfigMaps into a data folder until it is killed, and prints each name once it is written. */
+/**
+ * Writes ConfigMaps into a data folder until the process is killed, and prints the name of each ConfigMap once it is
+ * written.
+ */
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { createCore } from '../../../local/api-server/core.ts';

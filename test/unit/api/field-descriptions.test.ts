@@ -1,6 +1,6 @@
 /**
- * Every field of the spec, the status, the config of a pod and its report has a description that
- * `kubectl explain` and the reference can show.
+ * Every field of the spec, of the status, of a pod's config and of a pod's report has a description that `kubectl
+ * explain` and the reference can print.
  */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../api/onnxmodel.ts';
@@ -8,7 +8,7 @@ import { reportSchema } from '../../../api/report.ts';
 import { runtimeConfigSchema } from '../../../api/runtime-config.ts';
 import { k, type JsonSchema } from '../../../api/schema/builder.ts';
 
-/** The maximum length of a description in characters: about five lines of a terminal. */
+/** The maximum length of a description, in characters; it fills about five lines of a terminal. */
 const longest = 400;
 
 type Field = { readonly path: string; readonly name: string; readonly schema: JsonSchema };
@@ -45,7 +45,7 @@ function repeats(description: string, name: string): boolean {
   );
 }
 
-/** `kubectl explain` does not show the bounds of a number. */
+/** Whether the description of a number gives its bounds, which `kubectl explain` does not print. */
 function tellsRange({ type, description = '', minimum = 0, maximum = Infinity }: JsonSchema): boolean {
   return type !== 'integer' || maximum >= 2 ** 31 - 1 || description.includes(`${minimum} to ${maximum}`);
 }

@@ -1,4 +1,4 @@
-/** The table of golden metrics: the schema, the runtime and the docs have the same rows. */
+/** The table of golden metrics, the schema, the runtime and the docs have the same metrics. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

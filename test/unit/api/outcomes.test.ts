@@ -1,4 +1,4 @@
-/** The outcomes of failed requests, and whose fault they are. */
+/** The outcomes of failed requests, and whether an outcome is a fault of the client or of the server. */
 import assert from 'node:assert/strict';
 import { codes, type ErrorCode } from '../../../api/error-codes.ts';
 import { kinds } from '../../../api/error-kinds.ts';

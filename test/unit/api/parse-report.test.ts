@@ -1,4 +1,4 @@
-/** Which reports are accepted, and the messages about others. */
+/** Which reports are accepted, and the messages about reports that are not. */
 import assert from 'node:assert/strict';
 import { parseReport } from '../../../api/parse-report.ts';
 import { ratioBuckets } from '../../../api/report.ts';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { canonicalQuantity, nanosOf, parseQuantity, quantityPattern } from '../../../api/quantities.ts';
 
 describe('canonicalQuantity', () => {
-  // Each text with the answer of kube-apiserver 1.35.
+  // Each text, and what kube-apiserver 1.35 answers to it.
   const rows: readonly (readonly [string, string])[] = [
     ['1024Mi', '1Gi'],
     ['1000m', '1'],
@@ -76,8 +76,8 @@ describe('parseQuantity, of CPU', () => {
 });
 
 describe('the grammar', () => {
-  // Answers of kube-apiserver 1.35 to a Deployment with this text as a request. test/conformance/onnxmodel/suite.ts
-  // repeats this against a real API server.
+  // kube-apiserver 1.35 accepts the texts in `taken`, and refuses those in `refused`, as a request of a Deployment.
+  // test/conformance/onnxmodel/suite.ts checks the same against a real API server.
   const taken = [
     '0',
     '1',

@@ -15,14 +15,14 @@ const textOf = (pattern: string, but = ''): string =>
     .map((path) => withoutComments(text(path)))
     .join('\n');
 
-/** The files that emit reasons, and the tests, without comments. */
+/** The code that emits reasons, without comments. */
 const sources = ['operator/**/*.ts', 'cli/cluster/outcome.ts', 'api/error-codes.ts']
   .map((pattern) => textOf(pattern))
   .join('\n');
 const tests = textOf('test/**/*.test.ts', 'test/unit/api/reasons.test.ts');
 const goldens = globSync('test/story/**/*.golden', { cwd: root });
 
-/** The reasons in a line of a story: after the time, the phase and the pods. */
+/** The reasons in a line of a story. A reason follows the time, the phase and the pods, and ends in a colon. */
 const inStory = (line: string): readonly string[] =>
   [...line.matchAll(/^ *\d+s .*?\s([A-Z][A-Za-z]+): /g)].map(([, word = '']) => word);
 

@@ -57,7 +57,7 @@ describe('a name that every object inherits', () => {
  * inherited properties.
  */
 function plainLookups(path: string): readonly string[] {
-  // These files look up a unit only after the grammar has matched it.
+  // Skip these files: they look up a unit only after their grammar has matched the unit.
   if (/(?:units|quantit\w+)\.ts$/.test(path)) return [];
   const source = withoutComments(readFileSync(path, 'utf8'));
   const tables = [

@@ -1,5 +1,6 @@
 /**
- * The bench of paired evidence: the result of half an hour, and whether slow candidates are found and equal ones pass.
+ * The bench of paired evidence: its result for half an hour of pairs, and whether slow candidates fail and equal ones
+ * pass.
  */
 import assert from 'node:assert/strict';
 import { pairedWorlds, runPaired, type PairedRow } from '../../../bench/canary/paired.ts';

@@ -116,7 +116,8 @@ describe('pods as queues', () => {
         .flatMap(({ stable }) => lnLatencies(stable))
         .map(Math.exp);
       const serviceMs = utilisation * 60;
-      // Lognormal service times with σ = 0.5: squared coefficient of variation e^0.25 - 1.
+      // The mean wait by the Pollaczek-Khinchine formula. Lognormal service times with σ = 0.5 have the squared
+      // coefficient of variation e^0.25 - 1.
       const waitMs = (utilisation * serviceMs * Math.exp(0.25)) / (2 * (1 - utilisation));
       near(mean(all) / (serviceMs + waitMs), 1, 0.05);
     }

@@ -1,5 +1,6 @@
 /**
- * Commands in documents and help texts exist, and print the guard's message under a Node version that is too old.
+ * Commands in documents and help texts exist, and go through scripts/node-guard.cjs, which prints a message under a
+ * Node version that is too old.
  */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';

@@ -72,7 +72,7 @@ describe('the GitOps recipes', () => {
       readonly spec: { readonly wait: boolean; readonly timeout: string };
     };
     assert.equal(spec.wait, true);
-    // The default progressDeadline and two default analyze steps.
+    // Three times 30 minutes: the default progressDeadline, and two analyze steps with the default maxDuration.
     assert.ok((parseDurationMs(spec.timeout) ?? 0) >= 3 * (parseDurationMs('30m') ?? Infinity));
   });
   it('let Argo CD keep ignored fields at sync', () => {

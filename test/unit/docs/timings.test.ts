@@ -1,4 +1,4 @@
-/** The times and numbers of steps and gates in the documents equal those that the judge uses. */
+/** The times and numbers about steps and gates in docs/rollouts.md equal those that the judge uses. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const flat = text.replace(/\s+/g, ' ');
 const names: readonly Confidence[] = ['Strict', 'Standard', 'Quick'];
 const halfAnHour = 90;
 
-/** The cells of the row that starts with `begins`, without the first. */
+/** The cells of the table row whose first cell starts with `begins`, without that first cell. */
 function row(begins: string): readonly string[] {
   const line = text.split('\n').find((one) => one.startsWith(`| ${begins}`)) ?? '';
   return line

@@ -1,6 +1,6 @@
 /**
- * The commands in README and examples: their files exist, their manifests are valid, and each step only uses objects
- * that an earlier step created.
+ * The commands in README.md and examples/: the files that they name exist, the manifests are valid, and each command
+ * uses only objects that an earlier command created.
  */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';

@@ -9,7 +9,7 @@ import type { OpenApiSchema } from '../../../kube/schema/schema.ts';
 import { validateValue } from '../../../kube/schema/validate.ts';
 
 const folder = fileURLToPath(new URL('../../../examples', import.meta.url));
-// Parse as YAML 1.1, as Kubernetes does: an unquoted On is a boolean there.
+// Parse YAML 1.1, as Kubernetes does: in YAML 1.1, an unquoted On is a boolean.
 const read = (file: string): OnnxModel =>
   parse(readFileSync(`${folder}/${file}`, 'utf8'), { version: '1.1' }) as OnnxModel;
 const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));

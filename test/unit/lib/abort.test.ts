@@ -1,4 +1,4 @@
-/** Waiting for abort signals: a signal that was aborted before counts, too, and every listener is removed. */
+/** Waiting for abort signals: a signal that is already aborted counts, too, and every listener is removed. */
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { aborted, onAbort, raceAbort, reasonOf } from '../../../lib/abort.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { canonicalJson, goJson } from '../../../lib/canonical-json.ts';
 
-/** The implementation before a library was used. Both must give the same bytes. */
+/** An earlier implementation without a library. The current implementation must give the same bytes. */
 function reference(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(reference).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);

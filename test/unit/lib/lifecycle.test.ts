@@ -41,7 +41,7 @@ describe('signals', () => {
     const done: string[] = [];
     const onSignal = signalHandler({ clock, end: () => done.push('end'), endNow: () => done.push('now') });
     onSignal('SIGINT');
-    // Simulates one late turn of the event loop: its timers run first, then the signal that waited.
+    // Simulates a late turn of the event loop: first its due timers run, then the handler of the second signal.
     due();
     onSignal('SIGINT');
     assert.deepEqual(done, ['end']);

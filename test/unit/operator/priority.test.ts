@@ -1,4 +1,4 @@
-/** How urgent a pass is, by the model's status and by the event that caused it. */
+/** How urgent a pass is: it depends on the model's status and on the event that caused the pass. */
 import assert from 'node:assert/strict';
 import type { OnnxModel, OnnxModelStatus } from '../../../api/onnxmodel.ts';
 import type { Report } from '../../../api/report.ts';

@@ -1,4 +1,4 @@
-/** Which objects a shard's caches keep, and which models a change affects. */
+/** Which objects the caches of a shard contain, and which models a change triggers a pass for. */
 import assert from 'node:assert/strict';
 import { fieldManager, labels } from '../../../api/names.ts';
 import { silentLogger } from '../../../lib/log.ts';

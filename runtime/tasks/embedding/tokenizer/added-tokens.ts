@@ -1,5 +1,6 @@
 /**
- * Added tokens: texts that are one token wherever they occur, found before or after the text is normalized.
+ * Added tokens: texts that are one token wherever they occur. They are searched for before or after the text is
+ * normalized.
  *
  * Owns:   their ids, and finding them like Python's tokenizers: leftmost first, then longest.
  * Throws: TokenizerUnsupported.
@@ -93,7 +94,7 @@ class Finder {
     const found = entries.filter(([content]) => content !== '');
     this.#tokens = new Map(found);
     const twice = found.find(([content, token]) => this.#tokens.get(content) !== token);
-    // Which of two equal tokens Python's tokenizers finds is random, so both are refused.
+    // If two tokens are equal, it is random which of them Python's tokenizers finds, so such a file is refused.
     if (twice !== undefined)
       throw new TokenizerUnsupported(
         `two added tokens are both ${JSON.stringify(twice[0])} after normalization: this is not supported by this ` +
@@ -128,7 +129,10 @@ class Finder {
 
 type Extent = { readonly start: number; readonly end: number };
 
-/** The range that a token takes, with adjacent blanks; undefined inside a word if the token must be a whole word. */
+/**
+ * The range that a token takes, including adjacent blanks if the token strips them; undefined if the token must be a
+ * whole word but is a part of one.
+ */
 function extentOf(token: AddedToken, text: string, found: Extent, done: number): Extent | undefined {
   let { start, end } = found;
   if (token.singleWord && isInWord(text, found)) return undefined;
@@ -145,7 +149,7 @@ function isInWord(text: string, { start, end }: Extent): boolean {
   return endsWithWord.test(before(text, start)) || startsWithWord.test(text.slice(end, end + 2));
 }
 
-/** The last character before a position: one or two code units. */
+/** The two code units before a position; they contain the last character, which has one or two code units. */
 function before(text: string, at: number): string {
   return text.slice(Math.max(0, at - 2), at);
 }

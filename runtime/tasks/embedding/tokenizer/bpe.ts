@@ -79,7 +79,7 @@ function lettersOf(word: string, rules: Rules): number[] {
   const letters = Array.from(word);
   const ids: number[] = [];
   // Like the library, this writes an unknown token late: at the next known letter, or at the end of the word. Byte
-  // tokens of letters in between are written before it.
+  // tokens of letters in between are written before the unknown token.
   let waiting: number | undefined;
   const flush = (): void => {
     if (waiting !== undefined) ids.push(waiting);
@@ -119,7 +119,7 @@ export function byteIds(text: string, vocabulary: ReadonlyMap<string, number>): 
 /** A pair that can be joined; `at` is the position of its left part. */
 type Candidate = { readonly rank: number; readonly at: number; readonly id: number };
 
-/** Joins all pairs: lowest rank first, leftmost first among equals. */
+/** Joins all pairs: the pair with the lowest rank first; among pairs of equal rank, the leftmost first. */
 function mergeAll(ids: number[], merges: Merges): readonly number[] {
   if (ids.length < 2 || merges.size === 0) return ids;
   const word = new Word(ids, merges);
@@ -131,8 +131,9 @@ function mergeAll(ids: number[], merges: Merges): readonly number[] {
 class Word {
   readonly #ids: number[];
   readonly #merges: Merges;
-  /** Positions of the neighbours; -1 at the ends. */
+  /** For each letter, the position of the next letter; -1 at the end of the word. */
   readonly #next: Int32Array;
+  /** For each letter, the position of the previous letter; -1 at the start of the word. */
   readonly #previous: Int32Array;
   readonly #gone: Uint8Array;
   readonly #queue = new CandidateQueue();

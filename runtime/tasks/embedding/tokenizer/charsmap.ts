@@ -1,10 +1,10 @@
 /**
  * SentencePiece's `precompiled_charsmap`: a trie of texts and their replacements.
  *
- * Owns:   parsing it, and looking texts up as Python's tokenizers does: a grapheme of fewer than 6 bytes as a whole, a
- *         longer one character by character. The shortest entry that is a prefix of the text replaces the whole text.
- *         Format: base64 of the trie's length (u32), the trie (a Darts double array of little-endian u32 units), and
- *         NUL-terminated texts.
+ * Owns:   parsing it, and looking texts up as Python's tokenizers does: a grapheme of fewer than 6 bytes as a whole; a
+ *         longer grapheme, or one without an entry, character by character. The shortest entry that is a prefix of a
+ *         looked-up text gives the replacement of that whole text. Format: base64 of the trie's length (u32), the trie
+ *         (a Darts double array of little-endian u32 units), and NUL-terminated texts.
  * Throws: TokenizerUnsupported for another format.
  */
 import { TokenizerUnsupported } from './options.ts';
@@ -16,7 +16,10 @@ const utf8 = new TextEncoder();
 export class Charsmap {
   readonly #units: Uint32Array;
   readonly #texts: Uint8Array;
-  /** Results by looked-up text; null: no replacement. Limited in size, because requests determine the keys. */
+  /**
+   * The replacement of each text that was looked up; null if it has none. Limited in size, because requests determine
+   * the keys.
+   */
   readonly #known = new Map<string, string | null>();
 
   /** @param where names the part in messages */

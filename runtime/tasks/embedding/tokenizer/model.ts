@@ -34,7 +34,8 @@ export function remembering({
   return {
     vocabulary,
     add: (word, ids) => {
-      // Not push(...ids): a word without blanks can be as long as a text and exceed the limit of arguments.
+      // Do not use push(...ids): a text without blanks is one word, and its ids could exceed the maximum number of
+      // arguments.
       for (const id of idsOf(word)) ids.push(id);
     },
   };

@@ -96,7 +96,10 @@ function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string
     .join('');
 }
 
-/** Character by character: JavaScript lowercases a sigma at the end of a word differently. */
+/**
+ * Lowercases each character on its own, as the library does. JavaScript's toLowerCase() gives a sigma at the end of a
+ * word another form.
+ */
 function lowercase(text: string): string {
   return text.includes('Σ')
     ? text
@@ -122,7 +125,10 @@ function stripper(left: boolean, right: boolean): Normalizer {
 
 const blank = /^\p{White_Space}$/v;
 
-/** Does not use a regular expression: one that is anchored at the end would be tried at every blank of the text. */
+/**
+ * Does not use a regular expression: an expression that is anchored at the end would be tried at every blank of the
+ * text.
+ */
 function stripEnd(text: string): string {
   let end = text.length;
   while (end > 0 && blank.test(text[end - 1] ?? '')) end -= 1;
@@ -137,7 +143,7 @@ function nmt(text: string): string {
 
 const cleaned = new RegExp(`[${control}--[\\t\\n\\r]]`, 'gv');
 const blanks = /\p{White_Space}/gv;
-/** The library's own ranges. The third from the end starts at another character than in other implementations. */
+/** The ranges in the library. Its range 2b920-2ceaf begins at 2b820 in other implementations. */
 const chinese = new RegExp(
   String.raw`[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff` +
     String.raw`\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]`,

@@ -1,7 +1,8 @@
 /**
  * Reads the parts of tokenizer.json, and refuses what this runtime does not apply exactly.
  *
- * Owns:   the check of each part's options. Unknown options are refused, because ignoring one gives other token ids.
+ * Owns:   the check of each part's options. Unknown options are refused, because ignoring an option could give other
+ *         token ids.
  * Throws: TokenizerUnsupported; its message is appended to the file's name.
  * Pure.
  */

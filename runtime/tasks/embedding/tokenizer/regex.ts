@@ -1,7 +1,8 @@
 /**
  * Translates regular expressions of tokenizer.json from Oniguruma to JavaScript.
  *
- * Owns:   the translation of syntax that means the same in both; other syntax is refused with its position.
+ * Owns:   the translation of syntax that JavaScript can express with the same meaning. Other syntax is refused, and the
+ *         message gives its position.
  * Throws: TokenizerUnsupported.
  * Pure.
  */
@@ -33,7 +34,10 @@ function literal(char: string): string {
   return /^[a-zA-Z0-9 ]$/.test(char) ? char : `\\u{${char.codePointAt(0)?.toString(16) ?? ''}}`;
 }
 
-/** The ASCII letter and its case variants. (JavaScript's own (?i:) makes V8 fold outside its group too.) */
+/**
+ * An ASCII letter and its case variants. JavaScript's own (?i:) is not used, because V8 then ignores case outside the
+ * group too.
+ */
 function folded(char: string): string {
   if (!/^[a-zA-Z]$/.test(char)) return literal(char);
   const further: Readonly<Record<string, string>> = { k: '\\u{212a}', s: '\\u{17f}' };
@@ -41,7 +45,7 @@ function folded(char: string): string {
 }
 
 const inWord = `[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]--[${newer}]`;
-/** Outside brackets Oniguruma counts a few numerals as word characters. */
+/** Outside brackets, Oniguruma also counts a few numerals as word characters. */
 const word = `[[${inWord}][\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}]]`;
 
 const outside: Readonly<Record<string, string>> = {
@@ -101,7 +105,10 @@ const quantified = /^[*+?{]$/;
 const group = /\((?:\?(?:<[=!]|[:=!>]|i:))?/y;
 const braces = /\{(\d+(?:,\d*)?|,\d+)\}/y;
 const escape = /\\(?:[pP]\{\^?[A-Za-z]+\}|x\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|[^0-9])/vy;
-/** Oniguruma also matches ß with ss, and similar; JavaScript folds one character to one. */
+/**
+ * Pairs of letters that Oniguruma also matches with one character when it ignores case, such as ss with ß. JavaScript
+ * does not.
+ */
 const foldedPairs = /^(?:ss|st|ff|fi|fl)$/i;
 
 type Open = { readonly start: number; readonly atomic: boolean; readonly folds: boolean };
@@ -160,7 +167,7 @@ class Translation {
   #enter(): void {
     const opening = this.#take(group);
     if (opening === undefined) throw this.#refuse('(');
-    // `(?` with other characters: named groups, options, conditions.
+    // Refuse `(?` with other characters, which begins named groups, options and conditions.
     if (opening === '(' && this.#peek() === '?') throw this.#refuse(this.#source.slice(this.#at - 1, this.#at + 3));
     this.#open.push({ start: this.#out.length, atomic: opening === '(?>', folds: this.#folds });
     if (opening === '(?i:') this.#folds = true;
@@ -179,7 +186,10 @@ class Translation {
     if (open.atomic) this.#makeAtomic();
   }
 
-  /** Emulates an atomic group: a look-ahead does not backtrack, and its capture is then matched. */
+  /**
+   * Emulates an atomic group by a look-ahead, which does not backtrack, and a reference that matches the text captured
+   * in it.
+   */
   #makeAtomic(): void {
     const start = this.#atom ?? 0;
     this.#atomics += 1;
@@ -201,8 +211,8 @@ class Translation {
   }
 
   /**
-   * The suffix of a quantifier, which makes it lazy or possessive. After `{2}` and `{2,3}`, some suffixes have another
-   * meaning.
+   * Translates the suffix of a quantifier: `?` makes the quantifier lazy, and `+` makes it possessive. After `{2}` and
+   * `{2,3}`, `+` repeats the match instead. After `{2}`, `?` is not supported.
    */
   #repeatMode(quantifier: string, isRange: boolean): void {
     const mode = this.#peek();
@@ -251,7 +261,7 @@ class Translation {
       if (this.#source[this.#at + 1] === ':') throw this.#refuse(this.#source.slice(this.#at, this.#at + 8));
       return this.#class();
     }
-    // Oniguruma treats a leading closing bracket as a character, with a warning.
+    // Refuse a leading closing bracket, which Oniguruma treats as a character, with a warning.
     if (char === ']') throw this.#refuse('[]');
     const from = this.#character();
     if (this.#peek() !== '-' || [']', '', '['].includes(this.#source[this.#at + 1] ?? '')) return from;

@@ -39,7 +39,7 @@ const makers: Readonly<Record<string, (options: Options) => Around>> = {
     options.flag('add_prefix_space', true);
     return { before: [tokenOf(options, 'cls')], after: [tokenOf(options, 'sep')], zeroTypes: true };
   },
-  // This option affects only offsets, which this runtime does not compute.
+  // These options affect only offsets, which this runtime does not compute.
   ByteLevel: (options) => {
     for (const name of ['add_prefix_space', 'trim_offsets', 'use_regex']) options.flag(name, true);
     return nothing;
@@ -78,7 +78,10 @@ function template(options: Options): Around {
   };
 }
 
-/** The text (A, or B of a pair), or the name of a special token. */
+/**
+ * One part of a template: `text` is A for a single text, or B for the second text of a pair; `token` is the name of a
+ * special token.
+ */
 type TemplatePiece = { readonly text?: string; readonly token?: string; readonly type: unknown };
 
 function pieceOf(value: unknown): TemplatePiece {

@@ -1,7 +1,7 @@
 /**
  * Splits text by a pattern, like the tokenizers library.
  *
- * Owns:  the treatment of matches. Pure. Empty pieces are dropped.
+ * Owns:  the treatment of matches. Empty pieces are dropped. Pure.
  */
 
 export const behaviours = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
@@ -16,7 +16,8 @@ export type TextPiece = {
 export type Splitter = {
   readonly pattern: RegExp;
   readonly behaviour: Behaviour;
-  /** True: matches count as text between matches, and that text as matches. */ readonly invert: boolean;
+  /** True: a match counts as text between matches, and text between matches counts as a match. */
+  readonly invert: boolean;
 };
 
 type Span = { start: number; end: number; match: boolean };
@@ -35,7 +36,7 @@ export function replaceAll(text: string, pattern: RegExp, content: string): stri
     .join('');
 }
 
-/** The whole text in spans, each a match or the text between two matches. */
+/** Divides the whole text into spans. Each span is a match, or text before, between or after matches. */
 function spansOf(text: string, pattern: RegExp, invert: boolean): readonly Span[] {
   const spans: Span[] = [];
   let done = 0;
@@ -50,7 +51,9 @@ function spansOf(text: string, pattern: RegExp, invert: boolean): readonly Span[
   return spans;
 }
 
-/** Not matchAll, which copies the pattern on each call: most texts are one word. */
+/**
+ * Does not use matchAll, which copies the pattern on each call: most texts are one word, so the copies would be costly.
+ */
 function matchesOf(text: string, pattern: RegExp): readonly { readonly start: number; readonly end: number }[] {
   const matches: { start: number; end: number }[] = [];
   pattern.lastIndex = 0;

@@ -1,9 +1,10 @@
 /**
  * Where the character classes of Python's tokenizers and of JavaScript's regular expressions differ.
  *
- * Owns:  the classes that normalizers and pre-tokenizers use, as in Python's tokenizers 0.23.3. Its libraries have
- *        Unicode 8 or 16, V8 has Unicode 17. The ranges come from comparing both for all 1,112,064 characters
- *        (scripts/tokenizers/code-points.py); a test fails when V8's Unicode version changes.
+ * Owns:  the classes that normalizers and pre-tokenizers use, as in Python's tokenizers 0.23.3. The libraries of
+ *        tokenizers have Unicode 8 or 16, V8 has Unicode 17. The ranges come from a comparison of tokenizers with V8
+ *        for all 1,112,064 characters (scripts/tokenizers/code-points.py); a test fails when V8's Unicode version
+ *        changes.
  * Pure.
  */
 

@@ -66,7 +66,9 @@ type Lattice = {
 };
 type Found = { readonly text: string; readonly id: number };
 
-/** Finds the best path to each position of the word from left to right, then follows it back. */
+/**
+ * Finds the best path to each position of the word from left to right, then follows the best path back from the end.
+ */
 function piecesOf(word: string, { scores, root, unknown, unknownScore }: Lattice): readonly Found[] {
   const size = word.length;
   const best = new Float64Array(size + 1);

@@ -122,7 +122,7 @@ describe('checkOf', () => {
   it('refuses every name that objects inherit as a field', () => {
     const check = checkOf(k.object({ a: k.boolean().optional() }), 'Refuse');
     for (const name of inheritedNames) {
-      // As JSON, so that `__proto__` is a field of its own.
+      // Parse JSON, so that `__proto__` is an own field of the object.
       const fault = check(JSON.parse(`{${JSON.stringify(name)}: 1}`));
       assert.equal(fault?.path, name);
     }

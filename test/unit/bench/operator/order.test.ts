@@ -1,4 +1,4 @@
-/** Flags of the bench of the operator. */
+/** The command-line flags of the operator's bench. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { readOrder, settingOf, type Order } from '../../../../bench/operator/order.ts';

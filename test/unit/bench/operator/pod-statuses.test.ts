@@ -1,4 +1,4 @@
-/** Statuses of the bench's fake pods, as the operator reads them. */
+/** The statuses of the fake pods of the operator's bench, as the operator reads them. */
 import assert from 'node:assert/strict';
 import { deploymentStatus, podStatus, type PodStage } from '../../../../bench/operator/pod-statuses.ts';
 import { parseLastWords } from '../../../../api/last-words.ts';

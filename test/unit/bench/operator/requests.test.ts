@@ -1,4 +1,4 @@
-/** Names and sums of requests, as the bench of the operator counts them. */
+/** How the operator's bench names and sums the requests that it counts. */
 import assert from 'node:assert/strict';
 import {
   countOf,

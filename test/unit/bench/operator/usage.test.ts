@@ -1,4 +1,4 @@
-/** What the bench of the operator reads from /proc. */
+/** What the operator's bench reads from /proc. */
 import assert from 'node:assert/strict';
 import { cpuSecondsIn, mebibytesIn, sessionIn, sessionOf, usageOf } from '../../../../bench/operator/usage.ts';
 

@@ -1,4 +1,4 @@
-/** Which errors of the API server are final for a user of the command line, although the operator retries them. */
+/** Which errors of the API server end a command of kubectl-onnx, although the operator retries after them. */
 import assert from 'node:assert/strict';
 import type { ErrorKind } from '../../../../api/error-kinds.ts';
 import { AppError } from '../../../../api/errors.ts';

@@ -36,7 +36,7 @@ const stable = status('Stable', {}, {});
 const settling = status('Settling', { retiring: A }, { stable: { revision: B } });
 const paused = (pausedReason: string): OnnxModelStatus => status('Paused', { step: 2, pausedReason });
 
-/** managedFields as a server keeps them. */
+/** An entry of managedFields, as an API server stores it. */
 const owned = (manager: string, operation: string, ...fields: readonly string[]) => ({
   manager,
   operation,

@@ -24,7 +24,7 @@ const oneGate = manifest(
     'maxIncrease: 15%}], errors: {}, minRequests: 100}}',
 );
 
-/** A synthetic canary; both revisions together get `perSecond` requests per second. */
+/** The trace of a synthetic canary. Both revisions together get `perSecond` requests per second. */
 function trace({
   seconds,
   perSecond,
@@ -77,7 +77,7 @@ type Document = {
 const document = (text: string): Document => JSON.parse(text) as Document;
 
 describe('replay', () => {
-  /** 50 pairs of service times a minute. */
+  /** A trace with 50 pairs of service times per minute. */
   function pairTrace(minutes: number, factor: number): string {
     const random = new Random(11);
     const ratios = Array.from({ length: minutes * 50 }, (_, i) => ({

@@ -21,7 +21,7 @@ const ended = (revision: string, outcome: RolloutOutcome['outcome']): RolloutOut
   at: '2026-01-01T00:00:00Z',
 });
 
-/** A model whose spec is the spec of a revision. @param history latest first */
+/** A model whose current spec is that of `revision`. @param history latest first */
 function modelAt(revision: string, history: readonly RolloutOutcome[]): OnnxModel {
   const model = given.model();
   return { ...model, spec: { model: { uri: uri(revision) } }, status: { history } as NonNullable<OnnxModel['status']> };

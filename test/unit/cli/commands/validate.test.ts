@@ -26,7 +26,7 @@ type Row = {
   readonly says: readonly (RegExp | string)[];
 };
 
-/** Each row adds to a valid manifest, whose `model` is in line 5. */
+/** Each row adds lines to a valid manifest, in which `model` is in line 5. */
 // prettier-ignore
 const rows: readonly Row[] = [
   { name: 'nothing wrong with the smallest manifest', text: smallest, outcome: 'Valid', says: [] },

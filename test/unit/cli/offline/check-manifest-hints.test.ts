@@ -1,4 +1,4 @@
-/** The spelling that a hint of `validate` suggests is valid. */
+/** Checks that the spelling which a hint of `validate` suggests is valid. */
 import assert from 'node:assert/strict';
 import { checkManifest } from '../../../../cli/offline/check-manifest.ts';
 import type { OperatorFinding } from '../../../../cli/offline/operator-checks.ts';

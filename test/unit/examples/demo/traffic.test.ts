@@ -3,7 +3,7 @@ import { Traffic } from '../../../../examples/demo/traffic.ts';
 
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** A server that answers when the test tells it to. */
+/** A server that answers a request only when the test asks for it. */
 class Desk {
   readonly waiting: { answer: () => void; fail: (error: Error) => void }[] = [];
   send = (): Promise<void> => new Promise((answer, fail) => this.waiting.push({ answer, fail }));

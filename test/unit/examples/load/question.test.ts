@@ -1,4 +1,7 @@
-/** The request that `npm run load` sends, which it finds by asking the server. */
+/**
+ * The request that `npm run load` sends. It builds the request from the model's metadata, which it gets from the
+ * server.
+ */
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -3,7 +3,10 @@ import { decodeSteps, readAlphabet } from '../../../../examples/ocr/ctc.ts';
 
 const alphabet = readAlphabet('a\nb\n');
 
-/** One step per letter of the path: '_' is blank, ' ' the space, with probabilities of 0.8 against 0.1. */
+/**
+ * Output of the network with one step per letter of `letters`: the letter has the probability 0.8 and each other label
+ * 0.1. '_' stands for the blank label, ' ' for a space.
+ */
 function path(letters: string) {
   const classes = ['_', 'a', 'b', ' '];
   const data = Float32Array.from(

@@ -1,4 +1,7 @@
-/** The watch of a type that the cluster has, does not have, gains or loses, on a hand clock. */
+/**
+ * The watch of a type that may be missing: the cluster has it, does not have it, gets it later, or loses it. Runs on a
+ * hand clock.
+ */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';
@@ -53,7 +56,7 @@ async function start(prepare: (kube: MemoryKube) => void): Promise<World> {
   return { kube, clock, watch, told, lines, isSynced: () => isSynced };
 }
 
-/** Advances the clock in steps, because each sleep begins when the one before it ends. */
+/** Advances the clock in small steps, because the code starts each sleep only after the previous sleep has ended. */
 async function pass(clock: HandClock, ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= 1_000) {
     await clock.advance(Math.min(left, 1_000));

@@ -89,7 +89,7 @@ users: [{name: u, user: {token: a}}]`;
     await promisify(execFile)('mkfifo', [path]);
     const waits = new Promise<'waits'>((resolve) => setTimeout(resolve, 1000, 'waits').unref());
     const got = await Promise.race([plainAccess({ kubeconfig: path }), waits]);
-    // Write to the pipe, because a reader that waits for its text would keep the process alive.
+    // If the test fails because the code reads the pipe, write to it: a pending read would keep the process alive.
     if (got === 'waits') await writeFile(path, '');
     assert.equal(got, undefined);
   });

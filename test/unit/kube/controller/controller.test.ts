@@ -1,4 +1,4 @@
-/** The controller loop: the effect of each outcome of a pass on its key and the metrics, and how the loop ends. */
+/** The controller loop: how each outcome of a pass affects the key and the metrics, and how the loop ends. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { silentLogger } from '../../../../lib/log.ts';

@@ -170,7 +170,7 @@ describe('FairQueue', () => {
       fc.property(anyAdds, fc.integer({ min: 1, max: 50 }), (adds, msPerTurn) => {
         const queue = filled(adds);
         const left = new Set(adds.map(([key]) => key));
-        // The longest wait of a key behind n older keys: the time of ageing, then 4(n + 1) turns.
+        // A key behind n older keys waits at most until it has aged (`agedMs`), and then 4(n + 1) turns.
         const mostTurns = Math.ceil(agedMs / msPerTurn) + 4 * left.size;
         for (let turn = 1; turn <= mostTurns; turn += 1) {
           for (let i = 0; i < 2; i += 1) queue.add(`flood-${i}/${turn}`, 'urgent', turn * msPerTurn);

@@ -72,7 +72,7 @@ describe('LeaderElector', () => {
     assert.deepEqual([a.term?.isCurrent(), b.term?.isCurrent()], [true, undefined]);
     await a.term?.release();
     assert.deepEqual([a.term?.isCurrent(), a.term?.lost.aborted], [false, false]);
-    // The holder is empty, so the candidate does not wait until the lease expires.
+    // After a release the Lease has no holder, so `b` does not wait until the Lease expires.
     await clock.advance(2500);
     assert.equal(b.term?.isCurrent(), true);
     assert.equal((await held(kube)).spec?.leaseTransitions, 1);
@@ -81,7 +81,7 @@ describe('LeaderElector', () => {
   it('takes over from a leader that died, by its own clock, after the lease has run out', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
-    // The clock of this holder is an hour ahead, so its renewTime must be ignored.
+    // The clock of this holder is decades ahead, so its renewTime must be ignored.
     kube.put(leases, {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
@@ -175,7 +175,7 @@ describe('LeaderElector', () => {
   it('knows by the clock that it no longer leads, before any timer says so', async () => {
     const hands = new HandClock();
     let nowMs = 0;
-    // Simulate a suspended process: for it time jumps, and its timers fire late.
+    // Simulate a process that was suspended: its clock jumps ahead, and its timers have not fired yet.
     const clock: Clock = {
       now: () => hands.now(),
       monotonic: () => nowMs,

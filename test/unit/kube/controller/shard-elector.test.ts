@@ -1,4 +1,4 @@
-/** Shards and the change of their number, against an API in memory: no key ever has two leaders. */
+/** Shards, and changes of their number, against an API in memory. No key ever has two leaders. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { silentLogger } from '../../../../lib/log.ts';
@@ -17,7 +17,7 @@ const record = { namespace: 'ops', name: 'onnx-operator-shards' };
 type Operator = {
   readonly shard: Shard;
   readonly stop: AbortController;
-  /** A dead operator's requests fail; it still runs and does not know that it is dead. */
+  /** Whether all requests of the operator fail. The operator itself continues to run. */
   dead: boolean;
   term?: Term;
 };
@@ -46,7 +46,7 @@ class World {
     return operator;
   }
 
-  /** As a process that was told to stop. */
+  /** Ends an operator as SIGTERM does. */
   async end(operator: Operator): Promise<void> {
     operator.stop.abort();
     await operator.term?.release();
@@ -161,7 +161,7 @@ describe('ShardElector', () => {
     const lost = world.start(0, 2);
     await settle();
     await world.end(lost);
-    // Between the read of the record and the claim of the Lease another number is recorded.
+    // Record another number of shards after the operator has read the record and before it claims its Lease.
     world.kube.fail('replace', () => {
       world.kube.put(leases, recordOf('3'));
     });
@@ -203,7 +203,7 @@ describe('ShardElector', () => {
   it('reads the Leases again after it has changed the number', async () => {
     const world = new World();
     world.kube.put(leases, recordOf('2'));
-    // A shard of two takes its Lease between the read of that Lease and the change of the record.
+    // Let a shard of two take its Lease after the operator has read this Lease and before it changes the record.
     world.kube.fail('replace', () => {
       const metadata = { ...base, name: 'onnx-operator-0-of-2' };
       const spec = { holderIdentity: 'late', leaseDurationSeconds: 15 };
@@ -272,13 +272,16 @@ describe('ShardElector', () => {
 
 async function act(world: World, kind: string, operator: Operator): Promise<void> {
   if (kind === 'cut' || kind === 'kill') operator.dead = true;
-  // A killed process never comes back; one whose network was cut does, unless it was told to stop.
+  // A killed process never comes back. A process whose network was cut comes back, unless it was stopped.
   if (kind === 'kill') operator.stop.abort();
   if (kind === 'mend' && !operator.stop.signal.aborted) operator.dead = false;
   if (kind === 'end' && !operator.dead) await world.end(operator);
 }
 
-/** Advances in small steps. After each of them two leaders may not overlap: not in one shard, not of two numbers. */
+/**
+ * Advances in small steps. After each step, no shard may have two leaders, and all leaders must have the same number of
+ * shards.
+ */
 async function advanceWatching(world: World, ms: number): Promise<void> {
   for (let left = ms; left >= 0; left -= 500) {
     await world.clock.advance(Math.min(500, left));

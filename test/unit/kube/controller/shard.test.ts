@@ -1,4 +1,7 @@
-/** The hash that divides models among shards: golden values, because it must never change, and its spread. */
+/**
+ * The hash that divides models among shards: it spreads them evenly, and its values are compared with recorded ones,
+ * because it must never change.
+ */
 import assert from 'node:assert/strict';
 import { hashOf, isInShard } from '../../../../kube/controller/shard.ts';
 
@@ -38,7 +41,7 @@ describe('the shard of a model', () => {
           const index = hashOf(keyOf(i)) % shards;
           counts[index] = (counts[index] ?? 0) + 1;
         }
-        // Five standard deviations of a fair draw.
+        // Allow five standard deviations of the counts that a fair draw gives.
         const most = 5 * Math.sqrt((models / shards) * (1 - 1 / shards));
         for (const count of counts)
           assert.ok(Math.abs(count - models / shards) <= most, `${shards} shards: ${counts.join(' ')}`);

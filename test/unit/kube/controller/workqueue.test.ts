@@ -12,7 +12,7 @@ type World = {
   readonly metric: (line: string) => Promise<number>;
 };
 
-/** A queue, and a taker that records the keys and holds them until the test releases them. */
+/** A queue on a hand clock, the list of the keys that were taken from it, and a function that reads a metric. */
 function world(priorityOf?: (key: string) => Priority): World {
   const clock = new HandClock();
   const registry = createRegistry();
@@ -157,7 +157,7 @@ describe('WorkQueue', () => {
     w.queue.addAfter('c', 50);
     w.queue.add('a');
     let closed = false;
-    // 'b' went to the second taker: two are in flight.
+    // The second taker got 'b', so two keys are in flight.
     const end = w.queue.close().then(() => {
       closed = true;
     });

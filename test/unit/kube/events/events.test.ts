@@ -1,4 +1,7 @@
-/** Which Events are written, counted, combined or dropped. Reporting an Event never throws or blocks. */
+/**
+ * Which Events are written, counted, combined or dropped. A caller that reports an Event never gets an exception and
+ * never waits.
+ */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { createRegistry } from '../../../../lib/metrics.ts';

@@ -1,4 +1,4 @@
-/** Rules of a schema: cases that the conformance suite does not have. */
+/** CEL rules of a schema, in cases that the conformance suite does not have. */
 import assert from 'node:assert/strict';
 import { ruleProblems, runRules } from '../../../../kube/schema/cel.ts';
 import type { OpenApiSchema } from '../../../../kube/schema/schema.ts';

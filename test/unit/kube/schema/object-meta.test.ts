@@ -1,9 +1,9 @@
-/** The schema of metadata equals the published one. */
+/** Our schema of metadata equals the schema that Kubernetes publishes. */
 import assert from 'node:assert/strict';
 import { metaSchema } from '../../../../kube/schema/object-meta.ts';
 import { builtinMetaSchema as published } from '../../../../local/api-server/builtin/schemas.ts';
 
-/** Without descriptions, which only messages and documents use. */
+/** The schema without its descriptions, which need not be equal. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;

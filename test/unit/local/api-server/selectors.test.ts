@@ -1,4 +1,4 @@
-/** Selectors: cases that the conformance suite does not have. */
+/** Selectors, in cases that the conformance suite does not have. */
 import assert from 'node:assert/strict';
 import { createCore } from '../../../../local/api-server/core.ts';
 import { parseFieldSelector, parseLabelSelector } from '../../../../local/api-server/selectors.ts';

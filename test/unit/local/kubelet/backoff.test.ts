@@ -8,7 +8,10 @@ import {
 } from '../../../../local/kubelet/backoff.ts';
 
 describe('container backoff', () => {
-  /** Runs that end right after their start, each started as soon as allowed. */
+  /**
+   * The wait before each of `count` runs that end right after their start. Each run starts as soon as the back-off
+   * allows it.
+   */
   const waitsOf = (count: number): readonly number[] => {
     let entry: BackoffEntry | undefined;
     let now = 0;

@@ -26,7 +26,8 @@ describe('openCgroups', () => {
 
   it("enforces a container's limits where this machine allows it", function () {
     const groups = openCgroups(readFileSync('/proc/self/cgroup', 'utf8'), '/sys/fs/cgroup', groupName(process.pid, 2));
-    // When the process may not make control groups, the memory watch is used and tested instead.
+    // Skip when the process may not make control groups. The kubelet then uses the memory watch, which has its own
+    // tests.
     if (groups === undefined) return this.skip();
     const group = groups.create('one', { memoryBytes: 64 * 2 ** 20, cpu: 0.5 });
     const [procs = ''] = group.procsFiles;
@@ -53,7 +54,7 @@ describe('chargedBytes', () => {
   it('is at most the quick sum of the same process', () => {
     const quick = residentBytes(readFileSync('/proc/self/status', 'utf8'));
     const exact = chargedBytes(readFileSync('/proc/self/smaps_rollup', 'utf8'));
-    // Allows for memory that this process took between the two reads.
+    // Allow 8 MiB, because this process may have taken memory between the two reads.
     assert.ok(exact > 0 && exact <= quick + 8 * 2 ** 20, `${exact} of ${quick}`);
   });
 

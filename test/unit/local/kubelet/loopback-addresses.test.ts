@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { addressAt, LoopbackAddresses } from '../../../../local/kubelet/loopback-addresses.ts';
 
-// A random range, because another test run may be using addresses too.
+// A random range of addresses, because another test run on this machine may use addresses, too.
 const net = `127.${100 + (process.pid % 100)}.${process.hrtime()[1] % 250}`;
 const range = { first: `${net}.1`, size: 3 };
 

@@ -9,8 +9,8 @@ import {
 import type { Probe } from '../../../../local/kubelet/pod.ts';
 
 /**
- * A sequence of results (`+` success, `-` failure), and the state after each result: P passing, . not passing, ! gave
- * up.
+ * Feeds a sequence of results (`+` success, `-` failure) to a probe. Returns the state after each result: `P` passing,
+ * `.` not passing, `!` given up.
  */
 function story(kind: ProbeKind, answers: string, probe: Probe = {}): string {
   let state = initialProbeState(kind);

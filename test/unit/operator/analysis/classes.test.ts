@@ -13,12 +13,12 @@ type Traffic = {
   readonly tier?: string;
   readonly sizeClass: number;
   readonly perBlock: number;
-  /** Factor of the candidate's latency relative to stable's. */ readonly factor?: number;
+  /** The candidate's latency divided by stable's; absent: 1. */ readonly factor?: number;
 };
 
 const blocks = 30;
 
-/** Both revisions with the same requests; larger classes take longer. */
+/** A window in which both revisions get the same requests. Requests of larger size classes take longer. */
 function windowOf(traffic: readonly Traffic[], seed = 1): Window {
   const random = new Random(seed);
   const cellsOf = (pod: string, isCandidate: boolean): Cell[] =>
@@ -51,7 +51,7 @@ const gates = (eachClass: boolean) =>
     [{ analyze: { require: 'Pass' } }],
   );
 const evidenceOf = (window: Window) => ({ window, loadIsEqual: true, nodes: 'Shared' as const });
-/** Ten minutes in which a class with a tenth of the requests is three times as slow. */
+/** Ten minutes in which one size class, with a tenth of the requests, is three times as slow in the candidate. */
 const hidden = windowOf([small, { sizeClass: 16, perBlock: 20, factor: 3 }]);
 const even = windowOf([small, { sizeClass: 16, perBlock: 20 }]);
 

@@ -29,7 +29,10 @@ type Shape = {
   classes?: readonly (readonly [sizeClass: number, perBlock: number])[];
 };
 
-/** Reports of a revision, one per block and pod: each has its last three blocks, of which the newest still grows. */
+/**
+ * The reports of a revision's pods. For each block, a pod sends two reports with its last three blocks: in the first
+ * report the newest block is half complete, in the second it is complete.
+ */
 function reportsOf(revision: string, shape: Shape): BlockReport[] {
   const random = new Random(shape.seed);
   const made: BlockReport[] = [];
@@ -181,7 +184,7 @@ describe('the judge', () => {
   });
 
   it('mirrors its bounds when the revisions are exchanged, if no noise is doubted', () => {
-    // Three gates in two steps: α is 5 % for each, as for a Pass.
+    // α is 30 %, divided among three gates in two steps: each gets 5 %, which is also the α of a Pass.
     const history = () => ({ minutes: 20, weightedVariance: 0.1, doubtedVariance: 0.1 });
     const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });
     fc.assert(
@@ -205,8 +208,8 @@ describe('the judge', () => {
         close(errors.estimate, -swappedErrors.estimate);
         close(errors.lower, -swappedErrors.upper);
       }),
-      // Use a fixed seed, because for about one seed in a hundred the bounds differ by up to 0.2 % (for example 877643
-      // with factor 0.6).
+      // Use a fixed seed. For about one seed in a hundred, for example 877643 with factor 0.6, the bounds differ by up
+      // to 0.2 %.
       { numRuns: 15, seed: 1 },
     );
   });
@@ -374,7 +377,10 @@ describe('a first minute', () => {
 });
 
 describe('the judge, with requests of several sizes', () => {
-  /** The candidate gets three times as many large inputs; both revisions serve each size equally fast. */
+  /**
+   * The candidate gets three times as many large inputs as stable. Within a size class, its latency is `factor` times
+   * stable's.
+   */
   function mixed(factor: number): Window {
     const stable = reportsOf('stable', {
       ...base,

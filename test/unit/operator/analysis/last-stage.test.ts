@@ -1,5 +1,6 @@
 /**
- * The last stage of a Pass. It applies to default gates, at the end of a step, for a candidate with a good estimate.
+ * The last stage of a Pass: at the end of a step, a default gate passes a candidate with a good estimate on a weaker
+ * bound.
  */
 import assert from 'node:assert/strict';
 import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';
@@ -22,7 +23,7 @@ import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 
 const p95 = { atMost: 1, atLast: 3 } as const;
 const last: Last = { toShow: 3, looks: Math.sqrt(0.15) };
-/** 28 and 29 minutes in blocks of 20 s. */
+/** The numbers of blocks of 20 s in 28 and in 29 minutes. */
 const [twentyEight, twentyNine] = [84, 87] as const;
 
 describe('the last stage of a Pass', () => {
@@ -68,7 +69,7 @@ describe('the last stage of a Pass', () => {
     it(name, () => assert.deepEqual(laterToShow(0.15, p95, planOf(), { known, maxBlocks: 90, estimate }), later));
 });
 
-/** A window of 29 minutes, in which every second minute is slower and every other is faster by `sd`. */
+/** A window of 29 minutes with alternating minutes: ln latency is higher by `sd` in one, lower by `sd` in the next. */
 function loud(factor: number, sd: number): LatencySeries {
   const blocks = Array.from({ length: twentyNine }, (_, block) => {
     const histogram = emptyHistogram(reportScale);

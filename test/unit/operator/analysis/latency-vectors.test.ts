@@ -32,7 +32,7 @@ import { normalQuantile } from '../../../../bench/canary/normal.ts';
 /** The scale that the published vectors were computed on: 0.2 ms and up, 620 buckets. */
 const scale: Scale = { lnLow: Math.log(0.2), lnStep: Math.log(1.02), buckets: 620 };
 
-/** n requests at the quantiles of a lognormal latency. */
+/** A block with n requests whose latencies are the quantiles of a lognormal distribution. */
 function block(mu: number, n: number): LatencyCounts {
   const histogram = emptyHistogram(scale);
   for (let i = 0; i < n; i++) addCount(histogram, latencyBucketOf(scale, mu + 0.5 * normalQuantile((i + 0.5) / n)), 1);
@@ -48,7 +48,7 @@ function sampleOf({ total }: LatencySeries) {
   return { tail: tailOf(total), n: total.total };
 }
 
-/** Equal to the precision of the published vector. */
+/** Checks equality to the number of digits of the published value. */
 function near(actual: number, expected: number, what: string): void {
   if (!Number.isFinite(expected)) return assert.equal(actual, expected, what);
   const digits = String(expected).split('.')[1]?.length ?? 0;

@@ -35,7 +35,7 @@ function block(random: Random, shift: number, n: number): LatencyCounts {
   return histogram;
 }
 
-/** @param shiftOf the shift of a minute, for each pod */
+/** `pods`: the shift of ln latency of each pod. `noise`: the standard deviation of the shift of a minute. */
 function series(
   seed: number,
   { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number },
@@ -106,7 +106,10 @@ describe('noise between minutes', () => {
       return block(random, shift, 120);
     });
   };
-  /** The factor by which a Pass raises the variance of half an hour of such minutes; the median of several runs. */
+  /**
+   * The factor by which a Pass raises the variance that it learned from half an hour of minutes with these shifts: the
+   * median of 15 runs.
+   */
   const doubtOf = (next: (random: Random) => number): number => {
     const factors = Array.from({ length: 15 }, (_, seed) => {
       const history = learnHistory([minutesWith(next, seed)], 0.95);
@@ -141,8 +144,8 @@ describe('noise between minutes', () => {
   });
 
   it('is doubted for a far tail at least as much as for p95', () => {
-    // With 120 requests per block, one minute is enough for p95, but p99 needs two. The alternation disappears in pairs
-    // of minutes.
+    // With 120 requests per block, one minute has enough requests for p95, but p99 needs pairs of minutes. In a pair
+    // the alternating shifts cancel, so p99 shows less variance.
     let minute = 0;
     const blocks = minutesWith(() => (minute++ % 2 === 0 ? 0.3 : -0.3), 1);
     const [p95, p99] = [learnHistory([blocks], 0.95), learnHistory([blocks], 0.99)];
@@ -214,7 +217,7 @@ describe('lasting differences of pods', () => {
 });
 
 describe('a limit in milliseconds', () => {
-  // The p95 of this latency is 20 ms × e^(0.5 × 1.645) = 45.5 ms.
+  // The p95 of the latencies in this test is 20 ms × e^(0.5 × 1.645) = 45.5 ms.
   const question = (maxMs: number): LatencyQuestion => ({
     ...askedOfLatency,
     toShow: maxMs,

@@ -1,4 +1,4 @@
-/** Pairs by block and by pod; cells of the live gates contain no pairs. */
+/** How pairs are added up by block and by pod. The cells of the gates for live requests contain no pairs. */
 import assert from 'node:assert/strict';
 import { ratioBuckets, type BlockCount, type PairedRatios } from '../../../../api/report.ts';
 import { cellsOf, emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';

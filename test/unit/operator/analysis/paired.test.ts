@@ -1,4 +1,4 @@
-/** What pairs of service times show, and what they do not show. */
+/** What the pairs of service times show about a candidate, and what they cannot show. */
 import assert from 'node:assert/strict';
 import { ratioBucketOf } from '../../../../api/report.ts';
 import { Random } from '../../../../bench/canary/random.ts';
@@ -12,7 +12,7 @@ import type { PairedResult } from '../../../../operator/analysis/verdict.ts';
 
 type Draw = (at: { readonly block: number; readonly random: Random }) => number;
 
-/** @param draw one ratio */
+/** @param draw draws the ratio of one pair */
 function seriesOf(blocks: number, perBlock: number, draw: Draw): LatencySeries {
   const random = new Random(92, blocks, perBlock);
   const made = Array.from({ length: blocks }, (_, block) => {

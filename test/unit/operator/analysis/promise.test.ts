@@ -83,7 +83,7 @@ const promised = (perMinute: number, more: Partial<Outlook> & { readonly gates?:
   });
 };
 
-/** The result of a step with this seed. */
+/** Simulates a step with this seed. Returns its result and its length. */
 function lived(
   { perMinute, seed, ...candidate }: World,
   { plan, require, share, pods, loadIsEqual, maxBlocks }: Outlook,

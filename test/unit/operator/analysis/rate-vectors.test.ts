@@ -10,7 +10,7 @@ import {
 } from '../../../../operator/analysis/rate-evidence.ts';
 import type { Counts } from '../../../../operator/analysis/series.ts';
 
-/** Counts of `length` blocks of n requests each; the events repeat. */
+/** Counts of `length` blocks with n requests each. The numbers of events repeat in the order of `events`. */
 function counts(events: readonly number[], n: number, length: number): Counts {
   return {
     events: Array.from({ length }, (_, t) => events[t % events.length] ?? 0),
@@ -26,7 +26,10 @@ function near(actual: number | null, expected: number, what: string): void {
   );
 }
 
-/** The expected values were computed without this code, from the formula at rateEvidence, by a grid search. */
+/**
+ * The expected values do not come from our code: a grid search computed them from the formula in the comment of
+ * rateEvidence.
+ */
 describe('evidence about rates, against vectors', () => {
   it('compares five of a hundred with one percent', () => {
     near(rateEvidence({ x: 5, n: 100, cluster: 0 }, 0.01), 1.8391, 'independent');
@@ -64,7 +67,8 @@ describe('a rate of few requests', () => {
 });
 
 describe('a rate above its limit', () => {
-  // Evidence of 3.7 against 2 %: enough for a Pass if it were below the limit, too little for a Fail.
+  // The evidence against a rate of 2 % is 3.7. For a rate below the limit it would be enough for a Pass; for the rate
+  // above the limit it is too little for a Fail.
   const asked = { ...askedOfRate(0.02), passAlpha: 0.05, alpha: 0.005 };
   it('does not pass, though its evidence would be enough for a Pass', () => {
     const judgement = new RateJudgement({

@@ -9,7 +9,7 @@ function close(actual: number, expected: number, relative: number): void {
 }
 
 describe('logGamma', () => {
-  // Values of Γ: Abramowitz & Stegun, Handbook, tables 6.1 and 6.3, and factorials.
+  // Published values of Γ: Abramowitz & Stegun, Handbook, tables 6.1 and 6.3, and factorials.
   const published: readonly { x: number; value: number }[] = [
     { x: 0.5, value: 0.5723649429247001 },
     { x: 1, value: 0 },

@@ -14,7 +14,7 @@ import { doubtedVariance, noHistory } from '../../../../operator/analysis/noise.
 import type { LatencySeries } from '../../../../operator/analysis/series.ts';
 import { settlingOf } from '../../../../operator/analysis/warming.ts';
 
-/** @param shift ln of the factor of block t */
+/** @param shift ln of the factor by which the latencies of block t are multiplied */
 function blocks(seed: number, count: number, n: number, shift: (t: number) => number = () => 0): LatencyCounts[] {
   const random = new Random(seed);
   return Array.from({ length: count }, (_, t) => {
@@ -99,8 +99,8 @@ describe('a verdict about a candidate with cold caches', () => {
 });
 
 describe('a candidate that compiles what it needs for its first requests', () => {
-  // At first many requests are slow and the others fast, so the mean does not show a trend. Later all requests are as
-  // fast as stable's. The slow requests stay the slowest of the window.
+  // In the first 8 blocks, some requests are slow and the others are fast, so that the mean does not show a trend.
+  // Later all requests are as fast as stable's. The slow requests remain the slowest ones of the window.
   const compiling = (seed: number, count: number): LatencyCounts[] => {
     const slow = blocks(seed + 100, count, 24, () => Math.log(10));
     return blocks(seed, count, 60, (t) => (t < 8 ? (-24 / 60) * Math.log(10) : 0)).map((block, t) =>
@@ -113,7 +113,8 @@ describe('a candidate that compiles what it needs for its first requests', () =>
       assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
   it('does not fail while slow requests become fewer', () => {
-    // First two in seven requests are slow, then one in ten: p95 is still over the limit, but the share is decreasing.
+    // At first two in seven requests are slow, then one in ten. The share of slow requests decreases, but p95 stays
+    // over the limit.
     const slow = [24, 7].map((n, i) => blocks(40 + i, 24, n, () => Math.log(10)));
     const rest = (n: number, seed: number) => blocks(seed, 24, 60, () => (-n / 60) * Math.log(10));
     const parts = [rest(24, 42), rest(7, 43)];

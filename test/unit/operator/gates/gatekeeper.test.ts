@@ -41,7 +41,7 @@ function podOf(name: string): Pod {
   };
 }
 
-/** The observed data of a pass in the given state, as far as the gatekeeper reads it. */
+/** The observed data of a pass in the state `memory`, with only the parts that the gatekeeper reads. */
 function seenIn(
   memory: RolloutState,
   more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {},
@@ -84,7 +84,7 @@ class Kept {
     return this.keeper;
   }
 
-  /** All pods report the window up to a block. */
+  /** All pods report their blocks from 3 blocks before the window up to block `until`. */
   hear(until: number, candidate: Partial<Shape> = {}): void {
     const shape = { first: window - 3, blocks: until - window + 4, pods: 2, perBlock: 100, factor: 1, failures: 0 };
     for (const { pod, bootId, revision, since, until: to, blocks } of [
@@ -202,7 +202,7 @@ describe('the gatekeeper', () => {
   });
 
   describe('predicts a step', () => {
-    /** Reports half an hour in which stable serves alone, at 400 requests per minute. */
+    /** Adds reports about half an hour in which only stable serves, at 400 requests per minute. */
     const before = (kept: Kept): void => {
       for (const { pod, bootId, revision, since, until, blocks } of reportsOfPods('stable', {
         first: window - 90,

@@ -12,13 +12,13 @@ import { find, shownResultsOf } from '../../../../operator/gates/reading.ts';
 import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
 
 const revisions = ['stable', 'candidate'] as const;
-/** First block of the window; blocks before it are history. */
+/** First block of the window. The blocks before the window are the history. */
 const window = 9000;
 const begin = window - 12;
 const blocks = 36;
 /**
- * Blocks of a ring. As in production (30 min), it holds more than the interval of writes and the longest silence
- * together: what is not stored yet is still in the ring.
+ * Number of blocks in a sidecar's ring. As in production (30 min), the ring is longer than the interval between two
+ * writes and the longest time without a pull together, so a block leaves the ring only after it was stored.
  */
 const ring = 24;
 const longestSilence = ring - keepEveryMs / 20_000 - 2;
@@ -36,7 +36,7 @@ const scene = {
 
 const whole = [...reportsOfPods('stable', shape), ...reportsOfPods('candidate', { ...shape, factor: 1.15, seed: 12 })];
 
-/** The ring that a pod's sidecar reports in a block. */
+/** The report that a pod's sidecar sends in block `at`, with the blocks of its ring. */
 function told(
   { pod, bootId, revision, blocks: counts }: BlockReport,
   at: number,
@@ -62,7 +62,7 @@ type Tick = { readonly heard: readonly boolean[]; readonly restart: boolean; rea
 type Loss = { readonly pod: number; readonly at: number };
 
 /**
- * An operator that misses some reports, receives others twice and restarts. A ledger with all data is kept for
+ * An operator that misses some reports, receives others twice and restarts. `expected` is a ledger with all data, for
  * comparison.
  */
 class Life {
@@ -82,7 +82,7 @@ class Life {
     const present = new Set(whole.filter((_, n) => this.#isThere(n, at)).map(({ pod }) => pod));
     if (at >= window) this.ledger.keep({ window, present, now: at * 20_000 });
     this.#stored = this.ledger.written ?? this.#stored;
-    // Do not restart between the last report of a pod and the next pass: the pod's last blocks are only in memory then.
+    // Do not restart in the block before a pod is lost: the pod's last blocks would only be in memory.
     if (restart && at !== this.#loss.at - 1) this.#beginAnew(at);
   }
 
@@ -91,7 +91,8 @@ class Life {
   }
 
   /**
-   * Reads some of the reports. It reads every ring before blocks leave it, and the last report of a terminating pod.
+   * Reads the pod's report or misses it. The operator never misses the last report of a pod, or a report without which
+   * blocks would leave the ring unread.
    */
   #hearSome(n: number, at: number, heard: boolean): void {
     const must =
@@ -290,7 +291,7 @@ describe('a ledger as text', () => {
         .find((one) => one.includes('"ledger":')) ?? assert.fail('no ledger');
     const { data } = JSON.parse(line) as { readonly data: { readonly ledger: string } };
     const kept = unpackLedger(data.ledger);
-    // One pod per revision, with its blocks.
+    // The ledger has one pod for each of two revisions.
     assert.equal(Object.keys(kept?.ledger ?? {}).length, 2);
     assert.deepEqual(packLedger(kept ?? assert.fail(), kept?.from ?? 0).text, data.ledger);
   });

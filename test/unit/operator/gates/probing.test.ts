@@ -1,4 +1,4 @@
-/** Whether probes are wanted, by the spec and by the current traffic. */
+/** When the operator asks for probes: it depends on the spec and on the current traffic. */
 import assert from 'node:assert/strict';
 import { emptyLedger, fold } from '../../../../operator/analysis/ledger.ts';
 import { probesWanted, requestsPerMinute } from '../../../../operator/gates/probing.ts';

@@ -18,7 +18,10 @@ function ledgerOf(candidate: Partial<Shape>, stable: Partial<Shape> = {}): Ledge
   ].reduce(fold, emptyLedger);
 }
 
-/** Pairs that the candidate's sidecar reports: their number per block, and the ratio of service times. */
+/**
+ * Pairs that the candidate's sidecar reports. `perBlock`: pairs in a block; `factor`: the candidate's service time
+ * divided by stable's.
+ */
 type Pairs = { readonly perBlock: number; readonly factor: number; readonly blocks?: number };
 
 function withPairs(ledger: Ledger, { perBlock, factor, blocks = 60 }: Pairs): Ledger {

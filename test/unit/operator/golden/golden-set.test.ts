@@ -1,6 +1,6 @@
 /**
- * Freezing a golden set: when the user's ConfigMap is read, what happens if it is missing, and which changes take
- * effect.
+ * Freezing a golden set: when the operator reads the user's ConfigMap, what happens if the ConfigMap is missing, and
+ * which changes take effect.
  */
 import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';
@@ -22,7 +22,7 @@ class World {
   readonly cluster = new FakeCluster(new HandClock());
   /** Names of the users' ConfigMaps that the operator has read. */
   readonly asked: string[] = [];
-  /** The error of each GET of a user's ConfigMap. Undefined: no error. */
+  /** The error that every GET of a user's ConfigMap returns. Undefined: GETs succeed. */
   failing: Error | undefined;
   #reconciler = this.#start();
 
@@ -89,7 +89,7 @@ class World {
     return (JSON.parse(this.mapOf(revision)?.data?.[paths.configFile] ?? '{}') as Partial<RuntimeConfig>).golden;
   }
 
-  /** The set in the revision's own ConfigMap. */
+  /** The frozen set, in the revision's own ConfigMap. */
   frozenText(revision = this.candidate): string | undefined {
     return this.mapOf(revision)?.data?.['golden.jsonl'];
   }
@@ -292,7 +292,7 @@ describe('a golden set', () => {
     ['has grown too large', (at: World) => at.userSet({ data: { 'golden.jsonl': ' '.repeat(goldenLimitBytes + 1) } })],
   ] as const) {
     it(`that ${how} at a retry holds the candidate: results of the previous set do not count`, async () => {
-      // retainStable keeps the failed candidate's pods, which still report results of the previous set.
+      // retainStable keeps the pods of the failed candidate. They still report results of the previous set.
       const capacity = { retainStable: '5m' };
       world.userSet({ data: { 'golden.jsonl': 'one' } });
       world.apply('ok', fromMap);

@@ -1,4 +1,7 @@
-/** Writes, reverts and deletions of the HTTPRoute in a pass, and the condition RouteReady. */
+/**
+ * How a pass writes the HTTPRoute, reverts changes of other writers and deletes the route, and the condition
+ * RouteReady.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { apply, type Applied } from '../../../../operator/reconcile/apply.ts';

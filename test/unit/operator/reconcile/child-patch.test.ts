@@ -1,4 +1,7 @@
-/** The shape of a manifest, and the managedFields of a child before it is applied. */
+/**
+ * Whether a child still has the shape of its manifest, and what the operator does to its managedFields before it
+ * applies the child.
+ */
 import assert from 'node:assert/strict';
 import { fieldManager } from '../../../../api/names.ts';
 import { convertedEntries, fieldShapeOf } from '../../../../operator/reconcile/child-patch.ts';

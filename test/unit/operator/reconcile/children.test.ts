@@ -1,6 +1,6 @@
 /**
- * Children that other writers changed, orphaned or own. The operator repairs the first, adopts the second, and waits
- * for the third. It never deletes these children.
+ * Objects with the names of a model's children. The operator repairs a child that another writer changed, adopts a
+ * child without an owner, and waits when another object has the name. It deletes none of them.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
@@ -22,7 +22,7 @@ class Stage {
   gets = 0;
   operator = this.#newOperator();
 
-  /** A stage in which the first revision is stable. */
+  /** A stage whose first revision is stable. */
   static async atRest(): Promise<Stage> {
     const stage = new Stage();
     stage.cluster.put(given.spec());
@@ -51,7 +51,7 @@ class Stage {
     }
   }
 
-  /** Like the real caches, shows only objects with the model's label. */
+  /** From now on, the caches contain only objects with the model's label, as the real caches do. */
   hideUnlabelled(): void {
     const { caches } = this.cluster;
     const seen =
@@ -312,7 +312,7 @@ describe('a write that the API server always refuses', () => {
   });
 });
 
-/** Changes the runtime's memory limit, like a webhook. */
+/** The Deployment's spec with a smaller memory limit of the runtime, as an admission webhook may change it. */
 function withLess(spec: unknown): object {
   const changed = structuredClone(spec) as {
     template: { spec: { containers: { name: string; resources: { limits: Record<string, string> } }[] } };
@@ -346,7 +346,7 @@ describe('an answer of the API server that differs from the manifest', () => {
     assert.deepEqual(await stage.writes(3), []);
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
-    // A new version of the object that still has the server's change.
+    // Make a new version of the object, which still has the change that the server made.
     stage.change(keyOf(deployment), (object) => ({
       ...object,
       metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } },

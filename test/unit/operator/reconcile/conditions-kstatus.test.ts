@@ -1,4 +1,4 @@
-/** The kstatus of a model in every phase, as Flux, Helm and `kubectl-onnx wait` compute it. All must agree. */
+/** The kstatus of a model in every phase. Flux, Helm and `kubectl-onnx wait` compute it and must agree. */
 import assert from 'node:assert/strict';
 import { modelOutcomeOf, type ModelOutcome } from '../../../../cli/cluster/outcome.ts';
 import type { Phase } from '../../../../operator/rollout/state.ts';

@@ -1,4 +1,4 @@
-/** The reasons that occur in one condition only, and the facts that cause each. */
+/** The reasons that occur in only one type of condition, and the facts that cause each reason. */
 import assert from 'node:assert/strict';
 import type { ConditionType } from '../../../../api/conditions.ts';
 import type { Report } from '../../../../api/report.ts';

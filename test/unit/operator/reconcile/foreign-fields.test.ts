@@ -1,4 +1,4 @@
-/** Which fields of other managers are kept, removed, or compared again. */
+/** Which fields of other managers the operator keeps, which it removes, and when it compares them again. */
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../api/kube-object.ts';
 import { foreignFieldsOf, foreignText, repairPatch } from '../../../../operator/reconcile/foreign-fields.ts';
@@ -18,7 +18,7 @@ const route: Manifest = {
   spec: { parentRefs: [{ name: 'public' }], rules: [{ backendRefs: [{ name: 'm-a', weight: 100 }] }] },
 };
 
-/** The manifest after another manager wrote `spec` and owns these fields. */
+/** The object after another manager wrote `spec`; the manager owns `fields`. */
 function written(manifest: Manifest, spec: object, fields: object, more: object = {}): KubeObject {
   const own = { manager: 'onnx-operator', operation: 'Apply', fieldsV1: { 'f:spec': {} } };
   const managedFields = [

@@ -1,4 +1,7 @@
-/** Which leftovers a pass deletes, when and by which uid, and which revisions it keeps. */
+/**
+ * Which leftovers of old revisions a pass deletes, when and with which uid as a precondition, and which revisions it
+ * keeps.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -32,7 +35,7 @@ const childKinds = { Deployment: 'apps/v1', Service: 'v1', ConfigMap: 'v1' } as 
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** The options of each deletion. */
+  /** Each deletion, with its options. */
   readonly deletions: { readonly what: string; readonly options: DeleteOptions }[] = [];
 
   constructor(spec: Partial<OnnxModelSpec> = {}) {
@@ -41,7 +44,7 @@ class Stage {
       this.#put({ apiVersion, kind, metadata: this.#metadata(`ranker-${old}`, old) });
   }
 
-  /** The caches of the cluster. */
+  /** What a pass observes in the cluster's caches. */
   get seen(): Seen {
     return observe('ml/ranker', this.cluster.caches, operatorSettings) ?? assert.fail('no model');
   }
@@ -50,7 +53,7 @@ class Stage {
     return new Set(this.deletions.map(({ what }) => what));
   }
 
-  /** The record of a revision that does not run. */
+  /** Adds the record of a revision that does not run. */
   remember(revision: Revision, generation: number): void {
     const model = this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
     const made = controllerRevision(
@@ -263,7 +266,7 @@ describe('a pass remembers', () => {
   for (const { name, spec, forgotten } of rows) {
     it(name, () => {
       const stage = new Stage(spec);
-      // The records are not ordered by age.
+      // Add the records in an order that is not their order of age.
       for (const index of [3, 0, 7, 5, 1, 6, 2, 4]) stage.remember((letters[index] ?? '').repeat(10), index + 1);
       const { seen } = stage;
       const decision = serve(seen.rollout.target);

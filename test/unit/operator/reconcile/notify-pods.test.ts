@@ -1,4 +1,4 @@
-/** How often a model's pods are polled. */
+/** How often the operator polls a model's pods. */
 import assert from 'node:assert/strict';
 import type { Seen } from '../../../../operator/see/seen.ts';
 import type { ReportPuller } from '../../../../operator/reports/puller.ts';

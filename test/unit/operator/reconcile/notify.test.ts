@@ -11,7 +11,7 @@ import { announceTo, watchedPods } from '../../../../operator/reconcile/notify.t
 
 const course = { stable: 'stable', candidate: 'candidate', attempt: 1, floor: 2, since: 0 } as const;
 const analyzing: RolloutState = { phase: 'Analyzing', ...course, step: 1, weight: 50, window: 9 };
-/** The candidate's pods request samples from these pods of stable. */
+/** Tokens of a candidate's pod: its own, and the token of the stable pods from which it requests samples. */
 const tokens = { token: 'token of candidate', peersToken: 'token of stable' } as const;
 const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 
@@ -27,7 +27,7 @@ function pod(name: string, ip?: string, ready = true): Pod {
   };
 }
 
-/** Further fields of the spec, and the number of probes that the gates ask for. */
+/** More fields of `spec.rollout`. `wanted`: the number of probes per minute that the gates ask for. */
 type Told = NonNullable<OnnxModelSpec['rollout']> & { readonly wanted?: number };
 
 function asksIn(

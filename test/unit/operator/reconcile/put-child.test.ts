@@ -31,7 +31,11 @@ const manifest = stamped({
   spec: { selector: { app: 'x' } },
 } as unknown as Manifest);
 
-/** @param found the object that the API server has under the name. @returns the requests that reached it */
+/**
+ * Writes a child that is not in the cache.
+ * @param found the object that the API server has under the child's name.
+ * @returns the verbs of the write requests
+ */
 async function put(found: Partial<KubeObject['metadata']> | undefined): Promise<readonly string[]> {
   const client = new MemoryKube();
   if (found !== undefined) {
@@ -96,7 +100,7 @@ describe('putChild, of a child that changes', () => {
       return this.client.get(services, { name: 'ranker', namespace: 'ml' });
     }
 
-    /** As the API server records a creation. */
+    /** Replaces the managedFields of the child that the API server has. */
     async own(...entries: readonly object[]): Promise<KubeObject> {
       const live = await this.live();
       return this.client.put(services, { ...live, metadata: { ...live.metadata, managedFields: entries } } as never);

@@ -1,4 +1,4 @@
-/** status.history has one line for each ended rollout, the latest first, at most ten. */
+/** status.history has one entry for each rollout that has ended: the latest first, and at most ten. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { endedBy, historyAfter, historyLimit } from '../../../../operator/reconcile/rollout-history.ts';

@@ -1,4 +1,4 @@
-/** What the status records about how revisions became stable, and the effect on later rollouts. */
+/** The status records how revisions became stable, and the record affects later rollouts. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';

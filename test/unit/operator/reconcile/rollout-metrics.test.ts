@@ -32,7 +32,7 @@ class Scraped {
     assert.fail(`it never came to that: ${this.world.cluster.status.phase}`);
   }
 
-  /** The onnx_operator_* series without buckets. */
+  /** The series whose names begin with onnx_operator_, without the buckets of histograms. */
   async series(): Promise<readonly string[]> {
     const { body } = await expose(this.registry);
     return body.split('\n').filter((line) => line.startsWith('onnx_operator_') && !line.includes('_bucket'));

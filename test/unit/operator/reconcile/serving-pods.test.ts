@@ -1,4 +1,7 @@
-/** Two revisions share the entry Service by marked pods: the order of writes, with a crash instead of each of them. */
+/**
+ * Two revisions share the entry Service, which selects marked pods. Checks the order of the writes, and simulates a
+ * crash instead of each write.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { apply } from '../../../../operator/reconcile/apply.ts';
@@ -31,13 +34,13 @@ const share = (serve: Revision, canary: Revision): Decision => ({
   canary: { revision: canary, weight: 25 },
 });
 
-/** Consecutive decisions of a rollout, and the seconds that each lasts. */
+/** Consecutive decisions of a rollout, and for how many seconds each is in effect. */
 const course: readonly { readonly decision: Decision; readonly seconds: number }[] = [
   { decision: rest(a), seconds: 2 },
   { decision: share(a, b), seconds: 4 },
   { decision: rest(a), seconds: 8 },
   { decision: share(a, c), seconds: 4 },
-  // A crash restarts the waiting times.
+  // Long enough for waiting times that a crash restarts.
   { decision: rest(c), seconds: 16 },
 ];
 
@@ -140,7 +143,7 @@ class Stage {
   }
 }
 
-/** @param crashAt the number of the write, from 1, instead of which the process crashes */
+/** @param crashAt the process crashes instead of this write; writes are counted from 1; 0: it does not crash */
 async function tell(crashAt = 0): Promise<Stage> {
   const stage = new Stage();
   let count = 0;
@@ -160,7 +163,7 @@ async function tell(crashAt = 0): Promise<Stage> {
     stage.log.push({ atMs: stage.clock.monotonic(), what });
   };
   for (const { decision, seconds } of course) {
-    // Until the pass has moved the traffic, it stays where it was.
+    // Also allow the revisions of the decision before: they keep the traffic until a pass has moved it.
     allowed = [...new Set([...allowed.slice(-2), decision.serve ?? '', decision.canary?.revision ?? ''])];
     for (let half = 0; half < 2 * seconds; half += 1) {
       await stage.pass(decision).catch(() => stage.restart());
@@ -285,7 +288,7 @@ describe('pods that share the traffic', () => {
   });
 });
 
-/** A stage after this decision was in effect until all its writes were done. */
+/** A stage after this decision was in effect for four seconds, in which all its writes are done. */
 async function until(decision: Decision): Promise<Stage> {
   const stage = new Stage();
   await stage.pass(rest(a));

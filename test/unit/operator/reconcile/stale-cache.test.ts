@@ -1,4 +1,4 @@
-/** A pass does not decide on a cache that is older than the operator's last status write. */
+/** A pass makes no decision while the cached model is older than the operator's last status write. */
 import assert from 'node:assert/strict';
 import type { OnnxModel } from '../../../../api/onnxmodel.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
@@ -25,7 +25,7 @@ class Stage {
     return this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
   }
 
-  /** @returns the writes of a pass, even of a failed one, and its recheck delay */
+  /** Runs a pass. @returns its writes, even if the pass failed, and the delay until its recheck */
   async pass(): Promise<{ readonly writes: readonly string[]; readonly recheckMs?: number }> {
     const before = this.cluster.writes.length;
     const { recheckMs } = await this.#operator.reconcile('ml/ranker').catch(() => ({ recheckMs: undefined }));
@@ -47,7 +47,7 @@ describe('a cache that is behind the last status', () => {
     const before = stage.model;
     await stage.pass();
     stage.shown = before;
-    // A decision on the old cache would write the missing Deployment again.
+    // Delete the Deployment: a decision on the old cache would write it again.
     stage.cluster.objects.delete([...stage.cluster.objects.keys()].find((key) => key.startsWith('Deployment/')) ?? '');
     await stage.clock.advance(6_000);
     assert.deepEqual((await stage.pass()).writes, []);

@@ -1,4 +1,7 @@
-/** A revision keeps its token even if the caches do not show it, and only its pods can read it. */
+/**
+ * A revision keeps its token even if the caches do not contain the token's object, and only pods of the revision can
+ * read the token.
+ */
 import assert from 'node:assert/strict';
 import { isToken, parseAccess } from '../../../../api/access.ts';
 import { paths } from '../../../../api/names.ts';
@@ -19,9 +22,9 @@ const quality = { sampleRate: '5%', metric: 'Cosine', min: '0.98' } as const;
 class Stage {
   readonly clock = new HandClock();
   readonly cluster = new FakeCluster(this.clock);
-  /** All log lines and Events. */
+  /** All log lines and Events of the operator. */
   readonly said: unknown[] = [];
-  /** Whether the caches hide all writes. */
+  /** Whether the caches lack all ConfigMaps and ControllerRevisions. */
   isBehind = false;
   #operator = this.begin();
 

@@ -1,4 +1,4 @@
-/** Which blocks are requested from a pod, when listeners are called, and when blocks trigger a pass. */
+/** Which blocks the operator requests from a pod, when it calls listeners, and when blocks trigger a pass. */
 import assert from 'node:assert/strict';
 import { blockSeconds, type Report } from '../../../../api/report.ts';
 import type { Pulled } from '../../../../operator/reports/report-client.ts';
@@ -7,7 +7,10 @@ import { settle } from '../../../support/hand-clock.ts';
 import { model, never, pod, pullerWorld, type World } from '../../../support/report-puller.ts';
 import { fullReport } from '../../../support/reports.ts';
 
-/** A report at the hand clock's start time, with one block whose count changed `seq` times. */
+/**
+ * A report with one block. `seq` is the block's change number. The default block is the one of the hand clock's start
+ * time.
+ */
 function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
   return {
     ...fullReport,

@@ -1,4 +1,4 @@
-/** Fairness: pods of other models cannot delay a healthy pod, and one namespace never holds all slots. */
+/** Fairness of the schedule: pods of other models cannot delay a healthy pod, and one namespace never has all slots. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DueHeap } from '../../../../lib/due-heap.ts';
@@ -46,10 +46,7 @@ class Simulation {
     this.#nowMs = endMs;
   }
 
-  /**
-   * The longest time between two pulls of a pod. The time before the first pull and the time after the last one count,
-   * too.
-   */
+  /** The longest time without a pull of the pod, from `joinedMs` to the end. */
   longestGapMs(uid: string, joinedMs: number): number {
     const times = [joinedMs, ...this.pulls.filter((pull) => pull.uid === uid).map(({ atMs }) => atMs), this.#nowMs];
     return Math.max(...times.slice(1).map((atMs, i) => atMs - times[i]!));

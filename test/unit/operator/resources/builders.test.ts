@@ -195,7 +195,8 @@ describe('readControllerRevision', () => {
       },
       new Map([['x', given.record(given.model(), { revision: 'x', template })]]),
     );
-    // Kubernetes' defaults are added; the drift suite checks that they do not change a stored object.
+    // The builder adds these fields with Kubernetes' defaults. The drift suite checks that this does not change a
+    // stored object.
     const defaults = {
       hostNetwork: false,
       hostPID: false,

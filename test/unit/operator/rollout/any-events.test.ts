@@ -1,4 +1,4 @@
-/** Invariants of a rollout over random events in random order, and where it ends (docs/rollouts.md). */
+/** Invariants of a rollout under random events in random order, and the state in which it ends (docs/rollouts.md). */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -174,7 +174,9 @@ function startedWith(first: Shape): RolloutWorld {
 
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
-/** The weights sum to 100 and go to ready pods while any exist. A model that is scaled to zero must not get pods. */
+/**
+ * The weights sum to 100 and go to ready pods while any exist. A model that is scaled to zero gets no pods for this.
+ */
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
   assert.notEqual(serve, null, 'a revision serves');
   if (canary !== undefined) {
@@ -193,7 +195,7 @@ function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision,
   );
 }
 
-/** Revisions that passed the checks before traffic, or had traffic already. */
+/** The revisions that may get traffic: they passed the checks before traffic, or had traffic already. */
 function admittedIn(next: RolloutState): readonly (Revision | null)[] {
   if (next.phase === 'Shifting' || next.phase === 'Analyzing' || next.phase === 'Paused')
     return [next.stable, next.candidate];
@@ -202,14 +204,16 @@ function admittedIn(next: RolloutState): readonly (Revision | null)[] {
 }
 
 /**
- * A revision with traffic keeps the pods that it needs, if it had them. No pod is removed before its traffic has moved.
+ * A revision with traffic keeps the ready pods that its share needs. Pods are removed only after their traffic has
+ * moved.
  */
 function assertCarried(world: RolloutWorld, before: RolloutState, decision: Decision, seen: Observation): void {
   const { capacity, router } = world.plan;
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  // Any other revision has traffic only because the route does not change. Its pods are not kept for that reason.
+  // Do not check other revisions. They have traffic only because the route has not changed yet, and that does not keep
+  // their pods.
   else
     for (const revision of new Set([before.stable, ...admittedIn(before)]))
       if (revision !== null) assertCarriedBy(revision, world, decision, seen);
@@ -228,7 +232,8 @@ function assertCarriedBy(revision: Revision, world: RolloutWorld, { next, run }:
 }
 
 /**
- * When pods share the traffic, each pod has the same share, so both revisions together need enough pods for all of it.
+ * When revisions share the traffic by their numbers of pods, each pod has the same share, so both revisions together
+ * need enough pods for all the traffic.
  */
 function assertCarriedTogether(
   { plan: { replicas, capacity } }: RolloutWorld,
@@ -246,7 +251,7 @@ function assertCarriedTogether(
   );
 }
 
-/** Without an event and without time passing, the decisions must stop changing. */
+/** While no event occurs and no time passes, the decisions must stop changing. */
 function assertNoChurn(world: RolloutWorld, seen: Observation): void {
   const known = new Set<string>();
   const before = world.status;
@@ -263,7 +268,7 @@ function assertNoChurn(world: RolloutWorld, seen: Observation): void {
   assert.fail(`the decisions keep changing: ${[...known].join(', ')}`);
 }
 
-/** The observations that come from the same status as the state. */
+/** The parts of an observation that are read from the status. */
 function fromStatus(world: RolloutWorld): Pick<Observation, 'gates' | 'provenance' | 'refused' | 'spent'> {
   const { gates, provenance = {}, refused = [], spent = {} } = world.observe();
   return { provenance, refused, spent, ...(gates === undefined ? {} : { gates }) };
@@ -277,7 +282,10 @@ function assertStatus({ status }: RolloutWorld): void {
   );
 }
 
-/** All revisions are healthy and no intent is set. Each pause must end by the event that the status names. */
+/**
+ * Makes all revisions healthy, removes all intents, and runs the rollout until it is at rest. Each pause must end by
+ * the event that the status names.
+ */
 function calmDown(world: RolloutWorld): void {
   const { abortRevision: _a, promoteRevision: _b, pinRevision: _c, paused: _d, ...rollout } = world.spec.rollout ?? {};
   world.spec = { ...world.spec, rollout, replicas: 3 };
@@ -337,7 +345,7 @@ describe('a rollout, over any sequence of events', () => {
           throw new Error(`${(error as Error).message} <- ${JSON.stringify(first)}: ${story}`, { cause: error });
         }
       }),
-      // The seed is fixed. With ROLLOUT_RUNS set, other seeds run.
+      // The seed is fixed. If ROLLOUT_RUNS is set, it gives the number of runs, and the seed is random.
       process.env['ROLLOUT_RUNS'] === undefined
         ? { numRuns: 500, seed: 1 }
         : { numRuns: Number(process.env['ROLLOUT_RUNS']) },

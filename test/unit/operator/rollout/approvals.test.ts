@@ -74,7 +74,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     .map((ms) => ({ say: `${ms} ms pass`, does: (world: RolloutWorld) => world.tick(ms) })),
 );
 
-/** A canary of a model that has served before, after its first steps. */
+/** A world in which revision b is a canary in one of its steps, and revision a serves. */
 function begun(first: Partial<RolloutWorld['spec']>): RolloutWorld {
   const world = new RolloutWorld();
   world.spec = { replicas: 3, ...first };

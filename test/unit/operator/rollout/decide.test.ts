@@ -1,4 +1,4 @@
-/** Each transition of the rollout in one row, then invariants over random events. */
+/** A table with one row for each transition of the rollout, then invariants over random events. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';
@@ -70,7 +70,7 @@ const failedFirst: RolloutState = {
 type Row = {
   name: string;
   state: RolloutState;
-  /** The differences of the observation from one healthy stable revision `a`. */
+  /** Fields that differ from the default observation: revision `a` is stable and healthy. */
   seen?: Partial<Observation>;
   plan?: Partial<RolloutPlan>;
   afterMs?: number;
@@ -266,7 +266,7 @@ describe('decide, over any sequence of events', () => {
     target: revision,
     ready: fc.dictionary(revision, fc.integer({ min: 0, max: 2 })),
     fatal: fc.boolean(),
-    /** Whether the next pass sees the entry Service as it was before this one. */
+    /** Whether the next pass sees the entry Service as it was before this pass. */
     cacheIsBehind: fc.boolean(),
     passedMs: fc.integer({ min: 0, max: 700_000 }),
   });
@@ -275,14 +275,14 @@ describe('decide, over any sequence of events', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 30 }), (events) => {
         let state: RolloutState = { phase: 'Stable', stable: a };
-        // The revision that the entry Service selects, and the revision that the cache shows. The cache may be one pass
-        // behind.
+        // `routed`: the revision that the entry Service selects. `shown`: the revision that it selects in the cache,
+        // which may be one pass behind.
         let [routed, shown]: string[] = [a, a];
         let running: readonly string[] = [a];
         let now = t0;
         for (const { target, ready: wished, fatal, cacheIsBehind, passedMs } of events) {
           now += passedMs;
-          // Only a revision with desired pods can have ready pods.
+          // Only a revision that the last decision runs can have ready pods.
           const readyOf = (r: string | undefined): number =>
             r !== undefined && running.includes(r) ? (wished[r] ?? 0) : 0;
           const seenPods = Object.fromEntries(
@@ -291,7 +291,7 @@ describe('decide, over any sequence of events', () => {
           const decision = decide(state, { target, routed: shown ?? a, pods: seenPods }, plan, now);
           const kept = decision.run.map((r) => r.revision);
           assert.ok(decision.serve !== null && kept.includes(decision.serve), 'the serving revision has pods');
-          // A rollback removes the rejected revision; its pods drain like any pod.
+          // A rollback may remove the rejected revision while it has traffic: its pods drain before they end.
           assert.ok(
             kept.includes(routed ?? a) || readyOf(routed) === 0 || decision.reason === 'LateRollback',
             `${routed} has the traffic and loses its pods in ${decision.next.phase}`,

@@ -1,4 +1,7 @@
-/** The moments just before and just after a rule applies. The tables of transitions do not cover them. */
+/**
+ * For rules with a time limit or another limit: the moments just before and just after the rule applies, which the
+ * tables of transitions do not cover.
+ */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';

@@ -1,4 +1,4 @@
-/** A candidate's pod that starts while the candidate has traffic, and fails its checks. */
+/** A pod of the candidate starts while the candidate has traffic, and the pod fails its checks. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import type { CanaryState, Checks, Observation, RolloutPlan } from '../../../../operator/rollout/state.ts';

@@ -45,7 +45,10 @@ function go(world: RolloutWorld, target: Revision): void {
   live(world);
 }
 
-/** Revision b was forced although its golden set failed. Then a was judged and serves again. */
+/**
+ * A world in which revision b was promoted by force although its golden set failed, and then the gates passed revision
+ * a, which serves again.
+ */
 function forcedOnce(): RolloutWorld {
   const world = serving();
   world.checks = golden;
@@ -140,7 +143,7 @@ describe('a request that does not name the target', () => {
 });
 
 describe('an approval', () => {
-  /** Revision b waits at its pause, is approved, and then a serves again. */
+  /** A world in which revision b paused, was approved and became stable, and then revision a became stable again. */
   function approvedOnce(): RolloutWorld {
     const world = serving();
     go(world, b);
@@ -148,7 +151,7 @@ describe('an approval', () => {
     set(world, { resumeStep: `${b}/2` });
     live(world);
     assert.deepEqual(world.state, { phase: 'Stable', stable: b });
-    // The history is removed, so that the return to b is not exempt from judging.
+    // Remove the history: otherwise b would not be judged again when it comes back.
     const status = world.status as OnnxModelStatus;
     world.status = { ...status, history: status.history?.filter(({ revision }) => revision !== b) ?? [] };
     go(world, a);

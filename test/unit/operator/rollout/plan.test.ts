@@ -1,4 +1,4 @@
-/** `spec.rollout` parsed into numbers. */
+/** Parses `spec.rollout` into a plan with numbers. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { provenSteps, rolloutPlanOf, type RolloutPlan } from '../../../../operator/rollout/plan.ts';

@@ -1,4 +1,4 @@
-/** The provenance of a promotion, by what the attempt skipped. */
+/** The provenance of a promotion, which depends on what the attempt skipped. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';
@@ -28,7 +28,9 @@ function set(world: RolloutWorld, more: Partial<Rollout>): void {
 
 const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: Cosine 0.31' } as const;
 
-/** The status as 0.1.0 wrote it: without provenance and without the time since when stable has no ready pod. */
+/**
+ * Removes what 0.1.0 did not write to the status: the provenance, and the time at which stable lost its last ready pod.
+ */
 function asWrittenBefore(world: RolloutWorld): void {
   const text = JSON.stringify(world.status, (key, value: unknown) =>
     ['provenance', 'skipped', 'stableLostAt'].includes(key) ? undefined : value,

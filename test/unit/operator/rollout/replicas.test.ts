@@ -1,4 +1,6 @@
-/** The numbers of pods of two revisions: a table that can be checked by hand, then invariants over all numbers. */
+/**
+ * The numbers of pods of two revisions: a table that a person can check, then invariants for random fleets and weights.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { rolloutDefaults } from '../../../../api/defaults.ts';
@@ -45,7 +47,10 @@ const fleets = fc.oneof(
   fc.constantFrom(surge(1000, 10), surge(1000, 250), surge(333, 4), surge(150, 2)),
 );
 const weight = fc.integer({ min: 1, max: 100 });
-/** The minimum number of pods for a share, with a tolerance of one percent of the traffic or a part of a pod. */
+/**
+ * The minimum number of pods for a share of the traffic. The tolerance is one percent of the traffic, or one pod if
+ * that is less.
+ */
 const needed = (percent: number, { replicas }: Fleet): number =>
   (replicas * percent) / 100 - Math.min(1, replicas / 100);
 const most = ({ replicas, capacity }: Fleet): number =>

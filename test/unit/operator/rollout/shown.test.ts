@@ -1,4 +1,4 @@
-/** What the gates have shown is stored with the rollout and reported at the promotion. */
+/** What the gates have found is stored with the rollout and reported at the promotion. */
 import assert from 'node:assert/strict';
 import { historyAfter } from '../../../../operator/reconcile/rollout-history.ts';
 import { decide } from '../../../../operator/rollout/decide.ts';
@@ -52,7 +52,10 @@ const analyzing: RolloutState = {
   window,
 };
 
-/** A finished step: the candidate's weight is 100 % and it gets all the traffic. */
+/**
+ * Runs a rollout from a state until the candidate, at its last step, gets all the traffic. Returns the last decision
+ * and the state before it.
+ */
 function promoted(
   from: RolloutState,
   reading: Partial<GateReading>,

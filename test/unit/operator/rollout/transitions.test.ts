@@ -1,4 +1,4 @@
-/** Every rule for a rollout with a stable revision, one row each (the table in docs/rollouts.md). */
+/** One row or more for every rule of a rollout that has a stable revision. docs/rollouts.md has the table of rules. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { firstWholeBlockAfter } from '../../../../api/report.ts';
@@ -36,7 +36,7 @@ const reading = (more: Partial<GateReading> = {}): GateReading => ({
   ...more,
 });
 const place = { stable: a, candidate: b, attempt: 1, floor: 4, since: t0 } as const;
-/** States: the weight moves to 50 %, the candidate is analysed at 5 %, and the rollout is paused at 5 %. */
+/** Three states: in `shifting` the weight moves from 5 % to 50 %, in `analyzing` and `paused` it is 5 %. */
 const shifting = { phase: 'Shifting', ...place, step: 2, weight: 50, set: 5 } as const satisfies RolloutState;
 const analyzing = { phase: 'Analyzing', ...place, step: 1, weight: 5, window } as const satisfies RolloutState;
 const paused = (why: PauseReason): CanaryState => ({ phase: 'Paused', ...place, step: 1, weight: 5, window, why });
@@ -79,7 +79,7 @@ const gone: Partial<Observation> = { pods: { [a]: pods(4), [b]: pods(0, { resolv
 const alone: Partial<Observation> = { pods: { [a]: pods(0, { resolved: true }), [b]: pods(4) } };
 const fought: Partial<Observation> = { traffic: { shares: { [a]: 95, [b]: 5 }, reverts: 3 } };
 
-/** A shadow step, before any weight: the candidate is judged by copies of stable's requests. */
+/** The state of a shadow step at weight 0: the candidate is judged by copies of stable's requests. */
 const shadowing = { phase: 'Analyzing', ...place, step: 0, weight: 0, window } as const satisfies RolloutState;
 const shadowSteps = {
   steps: [{ shadow: { require: 'Pass', maxDuration: '10m' } }, { weight: 5 }, { analyze: { require: 'Pass' } }],
@@ -92,7 +92,10 @@ type Row = {
   readonly rollout?: NonNullable<OnnxModelSpec['rollout']>;
   readonly replicas?: number;
   readonly afterMs?: number;
-  /** Fields of the next state and of the decision: `canary` is the weight, null when `serve` gets all the traffic. */
+  /**
+   * Expected fields of the next state and of the decision. `canary` is the candidate's weight; null: `serve` gets all
+   * the traffic.
+   */
   readonly want: { readonly phase: Phase; readonly reason?: Decision['reason']; readonly [field: string]: unknown };
 };
 
@@ -106,7 +109,7 @@ const away = { stableLostAt: t0 } as const;
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  // carryForStable: after stable had no ready pod for lostForMs
+  // carryForStable, after stable had no ready pod for lostForMs
   { name: 'continues with a candidate that is not judged', state: { ...analyzing, ...away },
     seen: { ...alone, provenance: { [b]: 'GatesPassed' } as const }, afterMs: 30_000,
     want: { phase: 'Shifting', weight: 100, serve: b, skipped: undefined } },

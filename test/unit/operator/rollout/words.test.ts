@@ -1,4 +1,4 @@
-/** A message states the actual share of the traffic, not only the target. */
+/** A message gives the actual share of the traffic, in addition to the target. */
 import assert from 'node:assert/strict';
 import { secondsWords, servesWords, shareWords, wantedWords } from '../../../../operator/rollout/words.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';

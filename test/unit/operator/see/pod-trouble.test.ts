@@ -127,7 +127,7 @@ describe('troubleOf', () => {
 });
 
 describe('podsRefused', () => {
-  // Messages of kube-controller-manager 1.35.
+  // Messages that kube-controller-manager 1.35 writes.
   // prettier-ignore
   const rows: readonly (readonly [sentence: string, message: string, says: RegExp])[] = [
     ['names the fields behind a LimitRange',

@@ -9,15 +9,15 @@ describe('revisionOf', () => {
     assert.equal(revisionOf(spec), '665e022270');
   });
 
-  // These revisions were computed by 0.1.0. If amounts were parsed differently, every model with amounts would start a
-  // rollout.
+  // Operator 0.1.0 computed these revisions. If this version parsed quantities differently, its start would begin a
+  // rollout of every model that has quantities.
   for (const [cpu, limit, revision] of [
     ['700m', '64.123456789123456Mi', '2498845f66'],
     ['1.0005', '1.5Gi', 'fd77368538'],
     ['1e3', '1e9', 'd940684066'],
     ['0.1', '100000k', '399c8bc6c4'],
     ['2', '9E', 'e2beb7b116'],
-    // An amount beyond the largest number is hashed as null.
+    // A quantity above the largest number of JavaScript is hashed as null.
     ['1', '1e999', '2871227b78'],
   ] as const) {
     it(`does not change for ${cpu} cores and ${limit} of memory`, () =>

@@ -1,4 +1,4 @@
-/** seenOf combines the parts of a pass once and does not change the observed data. */
+/** seenOf combines the observed data of a pass once and does not change it. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** A rollout state that is written to the status and read back is equal, to the second. */
+/** A rollout state is the same after it was written to the status and read back, with times rounded to seconds. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';

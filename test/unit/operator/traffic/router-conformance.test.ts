@@ -1,4 +1,4 @@
-/** The contract of every router: from its own objects it reads the same shares that the rules asked for. */
+/** The contract of every router: from the objects that it wrote, it reads the shares that the decision asked for. */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { routerNames, type RouterName } from '../../../../api/routers.ts';
@@ -38,7 +38,7 @@ function pod(revision: Revision, isMarked: boolean): Pod {
   };
 }
 
-/** A cluster after a decision was applied: all controllers are up to date and each revision has a ready pod. */
+/** A cluster in which the decision is applied, all controllers have processed it, and each revision has a ready pod. */
 function clusterAfter(router: RouterName, decision: Decision): TrafficSources {
   const model = modelWith(router);
   const manifests = desiredState(model, decision, new Map([a, b].map((revision) => [revision, given.record(model)])));

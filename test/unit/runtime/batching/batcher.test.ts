@@ -9,7 +9,7 @@ import type { NamedTensors } from '../../../../runtime/engine/tensor.ts';
 import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
-/** An engine with y = 2x. A row that begins with -1 ("poison") makes the whole run fail. */
+/** An engine with y = 2x. A row that begins with -1 ("poison") makes its run fail for all rows. */
 const double: FakeModel = ({ x }) => {
   const data = x?.data as Float32Array;
   if (data.some((value) => value === -1)) throw new Error('poisoned');
@@ -60,7 +60,7 @@ class World {
     return promise;
   }
 
-  /** Lets the oldest batch under way finish. */
+  /** Lets the oldest running batch finish. */
   async finish(): Promise<void> {
     this.#gates.shift()?.();
     await settle();

@@ -1,4 +1,4 @@
-/** Splitting one request into several runs, within the memory that runs may take. */
+/** Splitting one request into several runs that fit into the memory for runs. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { Batcher } from '../../../../runtime/batching/batcher.ts';
@@ -25,7 +25,7 @@ const input = (rows: number, width = 2): NamedTensors => ({
     Float32Array.from({ length: rows * width }, (_, at) => at),
   ),
 });
-/** A row of two elements counts as 80 bytes, which is a quarter more than was measured. */
+/** A run was measured to take 64 bytes per row of two elements. The prediction adds a quarter: 80 bytes per row. */
 const memory = runMemory([{ elements: 2, oneBytes: 64, rowBytes: 64 }]);
 
 function world({

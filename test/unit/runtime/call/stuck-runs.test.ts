@@ -1,4 +1,4 @@
-/** Which requests fail, and what is logged, as a run takes longer and longer. */
+/** Which requests fail, and what is logged, the longer a run takes. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { StuckRuns, type StuckRunsDeps } from '../../../../runtime/call/stuck-runs.ts';

@@ -1,4 +1,4 @@
-/** Only requests with the token of the mounted file are accepted. Without the file every request is refused. */
+/** Only requests with the token in the mounted file are accepted. Without the file, every request is refused. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** Limits from cgroup files of both versions, nested and absent. */
+/** Limits from files of cgroup versions 1 and 2, also when groups are nested or files are missing. */
 import assert from 'node:assert/strict';
 import { parseCpuMax, readLimits, readThrottledSeconds, type CgroupLimits } from '../../../../runtime/config/cgroup.ts';
 

@@ -1,4 +1,4 @@
-/** How memory is divided, and which limits are sufficient. */
+/** How the memory of a pod is divided, and which memory limits are sufficient. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { loadBytesOf, loadFits, servingFits, shareMemory, sufficientLimit } from '../../../../runtime/config/limits.ts';
@@ -39,8 +39,8 @@ describe('a memory limit', () => {
   });
 
   const rows: readonly { readonly name: string; readonly limit: number; readonly loads: boolean }[] = [
-    // The process alone takes 65 MiB and a process with the session 162 MiB. Loading was measured to need 246 to 256
-    // MiB.
+    // A process without a session takes 65 MiB, and one with a session 162 MiB. Loading the model was measured to need
+    // 246 to 256 MiB.
     { name: 'refuses a model whose loading would be killed', limit: 250, loads: false },
     { name: 'accepts a model that fits', limit: 275, loads: true },
   ];

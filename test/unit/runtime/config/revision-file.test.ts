@@ -1,4 +1,4 @@
-/** Which configs are accepted, and the messages about others. */
+/** Which configs are accepted, and the messages about configs that are not. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { checkRuntimeConfig } from '../../../../runtime/config/revision-file.ts';

@@ -1,6 +1,6 @@
 /**
- * The schema and the runtime accept the same specs: every field of a revision that the runtime reads, at its bounds and
- * beyond them.
+ * The schema and the runtime accept the same specs. Tries every field of a revision that the runtime reads, with values
+ * at its bounds and beyond them.
  */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
@@ -13,11 +13,11 @@ import { checkRuntimeConfig } from '../../../../runtime/config/revision-file.ts'
 import { given } from '../../../support/given.ts';
 
 type Json = Readonly<Record<string, unknown>>;
-/** A path in the spec, and its value. */
+/** A value of a part of the spec. `where`: its path and a description of the value. */
 type Sample = readonly [where: string, value: unknown];
 
 const schema = openApiSchema('published');
-/** A spec with every variant, so that each precision is allowed. */
+/** A model with a variant of every precision, so that each precision is allowed. */
 const model = {
   uri: 'pvc://models/minilm/',
   task: 'Embedding',
@@ -25,11 +25,13 @@ const model = {
   variants: ['FP32', 'FP16', 'INT8', 'INT4'].map((precision) => ({ precision, path: `${precision}.onnx` })),
 };
 
-/** Fields that the runtime does not get, or gets in another form; uri has its own tests. */
+/**
+ * Fields that are not tried here: the runtime does not get them, or gets them in another form. `uri` has its own tests.
+ */
 const apart = new Set(['model.uri', 'model.task', 'model.graphs', 'model.schemaPolicy']);
 const parts = ['model', 'execution', 'batching', 'memory', 'warmup'] as const;
 
-/** Values of fields with a pattern: the first is ordinary, the others are at a bound or beyond it. */
+/** Values to try for fields with a pattern. The first value is ordinary; the others are at a bound or beyond it. */
 const written: readonly { readonly field: RegExp; readonly values: readonly string[] }[] = [
   { field: /digest$/, values: [`sha256:${'0'.repeat(64)}`, `sha256:${'0'.repeat(63)}`, `sha256:${'0'.repeat(65)}`] },
   { field: /maxQueueDelay$/, values: ['0ms', '1s', '24h', '24h1ms', '2400h'] },
@@ -102,7 +104,7 @@ function around(least: number, most: number): readonly number[] {
   return [least - 1, least, most, most + 1].filter((count) => count >= 0);
 }
 
-/** An ordinary value. Each `i` gives another key. */
+/** An ordinary value. In a list, `i` is the index of the item, and each index gives another key. */
 function plain(where: string, json: JsonSchema, i: number): unknown {
   const found = written.find(({ field }) => field.test(where))?.values[0];
   if (json.enum !== undefined) return json.enum[i % json.enum.length];

@@ -11,8 +11,8 @@ const baseBytes = 100 * mib;
 const text: readonly TensorSpec[] = [{ name: 'x', type: 'float32', dims: ['batch', 'n'] }];
 
 /**
- * An engine whose runs hold `taken(rows, length)` bytes while they run, and take `slower` milliseconds per 100
- * elements.
+ * Options for measuring an engine. Each run holds `taken(rows, length)` bytes until it ends, and takes `slower`
+ * milliseconds per 100 elements.
  */
 function world(taken: (rows: number, length: number) => number, more: Partial<MeasureDeps> = {}, slower = 1) {
   const clock = new HandClock();
@@ -74,7 +74,8 @@ describe('measureRuns', () => {
   });
 
   it('continues where most of the memory is the same at every size, and does not predict its square', async () => {
-    // 45 MiB of this are unpacked weights, which do not grow with the runs. Four times as much would exceed the budget.
+    // Each run holds 45 MiB of unpacked weights, which do not grow with its size. If the code assumed that they grow,
+    // it would predict four times as much for a run of twice the length, which exceeds the budget.
     const { options, sizes } = world((rows, length) => 45 * mib + rows * length * 64 * 1024, {
       maxFill: 256,
       maxRows: 1,

@@ -1,4 +1,4 @@
-/** Detecting runs that take too long, as opposed to a busy server. */
+/** Detecting runs that take too long, without mistaking a busy server for one. */
 import assert from 'node:assert/strict';
 import { RunWatch } from '../../../../runtime/engine/run-watch.ts';
 import type { Engine, EngineResult } from '../../../../runtime/engine/port.ts';

@@ -4,7 +4,7 @@ import type { WorkerStep } from '../../../../runtime/engine/messages.ts';
 import { SequenceStates } from '../../../../runtime/engine/sequence-states.ts';
 import { makeTensor, type NamedTensors, type Tensor } from '../../../../runtime/engine/tensor.ts';
 
-/** A session whose two outputs are x and share one buffer. `seen` has the inputs of every run. */
+/** A session with two outputs that both return x and share one buffer. `seen` has the inputs of every run. */
 function given(...ids: number[]) {
   const states = new SequenceStates();
   for (const id of ids) states.hear({ kind: 'open', id, maxBytes: 100 });

@@ -1,4 +1,4 @@
-/** The messages from the sequences to the slots. The rules of the port are tested by test/conformance/engine. */
+/** What the sequences send to the slots of an engine. test/conformance/engine tests the rules of the port. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { SequenceNews } from '../../../../runtime/engine/messages.ts';

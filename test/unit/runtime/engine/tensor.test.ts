@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { halfToNumber } from '../../../../runtime/engine/tensor.ts';
 
-/** The definition of IEEE 754 binary16: one sign bit, five bits of exponent, ten of fraction. */
+/**
+ * The value of 16 bits by the definition of IEEE 754 binary16: one sign bit, five bits of exponent, ten bits of
+ * fraction.
+ */
 function byDefinition(bits: number): number {
   const sign = (bits & 0x8000) === 0 ? 1 : -1;
   const exponent = (bits >> 10) & 0x1f;

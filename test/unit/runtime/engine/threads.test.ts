@@ -1,4 +1,4 @@
-/** Workers, threads and spinning, from the machine and the spec. */
+/** The numbers of workers and threads, and whether threads spin, by the machine and the spec. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {

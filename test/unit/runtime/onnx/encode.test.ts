@@ -133,7 +133,10 @@ function graphOf(bytes: Uint8Array): Uint8Array {
   return field(7, bytes);
 }
 
-/** A graph in an attribute of a node of a graph adds three nested messages. */
+/**
+ * A model with nested graphs. Each level adds three nested messages: a node, its attribute, and the graph in the
+ * attribute.
+ */
 function nested(levels: number): Uint8Array {
   let graph: Uint8Array = new Uint8Array(0);
   for (let level = 0; level < levels; level += 1) graph = field(1, field(5, field(6, graph)));

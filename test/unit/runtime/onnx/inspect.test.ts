@@ -1,4 +1,4 @@
-/** What inspection reports about a model, what it refuses, and that arbitrary bytes cannot harm it. */
+/** What inspection reports about a model, what it refuses, and that it survives arbitrary bytes. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -354,14 +354,14 @@ describe('inspectModel', () => {
   });
 
   it('reads only a small part of a file of four gigabytes', async () => {
-    // A weight of 1 GiB in a sparse file: the file has the size but no data on disk.
+    // Write a weight of 1 GiB as a hole of a sparse file, which has the size but takes no space on disk.
     const path = join(folder, 'large.onnx');
     const gib = 2 ** 30;
     const [head, tail] = splitAround(gib);
     await writeFile(path, head);
     await truncate(path, head.length + gib);
     await writeFile(path, tail, { flag: 'a' });
-    // Unknown fields of 1 GiB each follow the model. They are skipped by their length.
+    // Append three unknown fields of 1 GiB each. Inspection skips them by their length.
     for (let index = 0; index < 3; index += 1) {
       await writeFile(path, fieldHead(200, gib), { flag: 'a' });
       await truncate(path, (await import('node:fs')).statSync(path).size + gib);
@@ -444,7 +444,7 @@ describe('WireReader', () => {
 
 /** The bytes before and after the zeros of a model with one weight of `bytes` zeros. */
 function splitAround(bytes: number): [Uint8Array, Uint8Array] {
-  // encodeModel keeps large data as a separate part, so an array that is never filled stands in for the weight.
+  // encodeModel returns large data as a separate part and does not read it, so the array takes no memory.
   const data = new Uint8Array(new ArrayBuffer(bytes));
   const parts = encodeModel({
     ...matmul(),

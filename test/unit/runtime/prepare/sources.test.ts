@@ -1,4 +1,4 @@
-/** Every source scheme: its row in the api and its file in runtime/prepare/sources/ agree. */
+/** Every source scheme: its row in api/sources.ts and its file in runtime/prepare/sources/ agree. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const admitted = new RegExp(uriPattern, 'u');
 const admittedFile = new RegExp(fileUriPattern, 'u');
 const runs = { numRuns: 500, seed: 1 };
 
-/** Problems of URIs that match the pattern, because a pattern cannot express them well. */
+/** Messages about URIs that are invalid although they match the pattern: a pattern cannot express these rules well. */
 const beyondPattern: readonly RegExp[] = [
   /control characters/,
   /must not contain '(\.\.?|.*\\.*)'/,
@@ -33,7 +33,7 @@ const beyondPattern: readonly RegExp[] = [
   /fragment/,
   /cannot have a query/,
   /the version must be exact/,
-  // npm names begin with a letter or digit.
+  // A package name that does not begin with a letter or digit.
   /write it as npm:package/,
 ];
 
@@ -47,7 +47,10 @@ function parsed(uri: string): ReturnType<typeof parseSourceUri> | string {
   }
 }
 
-/** URIs that match one scheme's pattern, with a host and path of plain or of any characters. */
+/**
+ * URIs that match the scheme's pattern. `plain`: host and path have only letters and digits; `any`: all characters that
+ * the pattern allows.
+ */
 function urisOf(name: SourceName, path: 'plain' | 'any'): fc.Arbitrary<string> {
   const { pattern } = sourceRowOf(name);
   const whole = path === 'any' ? pattern : pattern.replace('[^/?#@]', '[a-z]').replace(/\.([*+])$/, '[A-Za-z0-9_/-]$1');

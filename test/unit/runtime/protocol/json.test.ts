@@ -1,4 +1,4 @@
-/** JSON from outside: limits of depth and memory are checked before parsing. */
+/** JSON from clients: its depth and its memory are checked before it is parsed. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { countParts, parseJson, parsedBytes } from '../../../../runtime/protocol/json.ts';
@@ -87,7 +87,7 @@ describe('parseJson', () => {
 });
 
 describe('parsedBytes', () => {
-  /** The memory that a value costs in addition to a number in its place, in texts of equal length. */
+  /** How much more memory is counted for `text` than for `number`, which has a number in the place of a value. */
   const more = (text: string, number: string): number =>
     parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
   const rows: readonly {

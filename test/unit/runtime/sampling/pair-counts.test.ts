@@ -20,7 +20,7 @@ describe('ratioBucketOf', () => {
   it('favours neither revision: the buckets of a ratio and its inverse are mirrored', () => {
     fc.assert(
       fc.property(fc.double({ min: -3.8, max: 3.8, noNaN: true }), (ln) => {
-        // At the boundary of two buckets, either bucket is correct.
+        // Skip ratios at the boundary of two buckets, where rounding decides.
         const off = (((ln / Math.log(1.02)) % 1) + 1.5) % 1;
         fc.pre(off > 1e-6 && off < 1 - 1e-6);
         assert.equal(ratioBucketOf(Math.exp(ln)) + ratioBucketOf(Math.exp(-ln)), 2 * ratioBucketOf(1));

@@ -24,7 +24,7 @@ const one: Sample = {
   answer: { body: new Uint8Array([1, 2]), jsonBytes: undefined },
 };
 
-/** A message of any head and bytes. */
+/** An encoded sample with an arbitrary head and body. */
 function made(head: unknown, body: string = ''): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(`${typeof head === 'string' ? head : JSON.stringify(head)}\n${body}`));
 }

@@ -43,7 +43,7 @@ function world(limitBytes = 8 * mib): World {
   };
 }
 
-/** The first byte of each body identifies the request. */
+/** Takes samples. Returns the first byte of each body, which is the number of the request. */
 function numbers(sampler: Sampler, max = maxTaken): number[] {
   return sampler.take(max).samples.map(({ request }) => request.body[0] ?? -1);
 }

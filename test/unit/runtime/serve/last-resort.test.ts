@@ -1,4 +1,4 @@
-/** A process that cannot end by itself answers its requests and kills itself within its grace period. */
+/** A process that cannot end normally answers its requests, and kills itself within its grace period. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { endAfterGrace } from '../../../../runtime/serve/last-resort.ts';

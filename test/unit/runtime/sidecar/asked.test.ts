@@ -1,4 +1,4 @@
-/** The operator's instructions in a request for a report. */
+/** Reading the operator's instructions from a request for a report. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { askedIn, type Asked } from '../../../../runtime/sidecar/asked.ts';

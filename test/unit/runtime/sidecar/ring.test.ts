@@ -19,7 +19,7 @@ import {
 } from '../../../../runtime/sidecar/ring.ts';
 
 const blockMs = 20_000;
-/** A block in November 2023, and its start. */
+/** The index of a block in November 2023, and the block's start time. */
 const first = 85_000_000;
 const begin = first * blockMs;
 
@@ -78,7 +78,7 @@ function sumOf(counts: readonly BlockCount[]): { requests: number; errors: numbe
   };
 }
 
-/** Requests answered per block; block indexes are relative to `first`. */
+/** The first and last block, and the number of successful requests per block. Block indexes are relative to `first`. */
 function shape(blocks: Blocks | undefined): { since: number; until: number; ok: Record<number, number> } | undefined {
   if (blocks === undefined) return undefined;
   const ok = Object.fromEntries(
@@ -340,7 +340,7 @@ const step = fc.record({
   elements: fc.constantFrom(1, 60, 64, 5000),
   fail: fc.boolean(),
   pulled: fc.boolean(),
-  /** A restarted operator, which reads from the first block on. */
+  /** Whether the operator restarts: it then reads from the first block on. */
   forgets: fc.boolean(),
 });
 
@@ -364,7 +364,8 @@ describe('a ring of blocks', () => {
           requests += one.requests;
           errors += Number(one.fail);
           const since = pod.ring!.since;
-          // Blocks were dropped because of a gap or because they were the oldest.
+          // The ring's first block has changed: blocks were dropped because of a gap, or because the ring is full.
+          // Count only the blocks that it still holds.
           if (since !== seqOfClaim) {
             const left = sumOf(pod.ring!.held.map(({ count }) => count));
             [requests, errors] = [left.requests, left.errors];

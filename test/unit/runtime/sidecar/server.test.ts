@@ -1,4 +1,4 @@
-/** Reports are public; instructions and samples need the token. */
+/** A request for a report needs no token. A request with instructions, or for samples, needs the token. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';

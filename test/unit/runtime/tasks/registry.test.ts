@@ -1,4 +1,7 @@
-/** Every task of the api's list: the schema and the runtime accept it, and its row matches its routes. */
+/**
+ * For every task in the list of api/: the schema and the runtime accept the task, and the task's row matches its
+ * routes.
+ */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';
 import { runtimeConfigSchema } from '../../../../api/runtime-config.ts';
@@ -16,7 +19,7 @@ const table: RouteTable = {
   model: {} as RouteTable['model'],
 };
 
-/** The first field at fault in a config of this task. */
+/** The path of the first invalid field in a config with this task. */
 function faultyField(task: string): string | undefined {
   return checkOf(runtimeConfigSchema, 'Refuse')({ ...givenConfig(), task })?.path;
 }

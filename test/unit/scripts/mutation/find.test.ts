@@ -1,4 +1,7 @@
-/** The mutator finds functions by their export, reports a missing text, and puts every mutant into exactly one part. */
+/**
+ * The mutator finds functions by their exported name, reports a text that is missing, and puts every mutant into
+ * exactly one part.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { extentOf, mutated, MutantError, partForCommit, partOf } from '../../../../scripts/mutation/find.ts';

@@ -1,4 +1,4 @@
-/** Server-side apply as a function: properties that hold for every configuration. */
+/** Server-side apply as a pure function: properties that hold for every applied object. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { applyConfig } from '../../../../../local/api-server/managed-fields/apply.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../../../../local/api-server/spdy/frames.ts';
 import { HeaderReader, HeaderWriter } from '../../../../../local/api-server/spdy/header-blocks.ts';
 
-/** SYN_STREAM: stream 5, no associated stream, no priority, `block`. */
+/** A SYN_STREAM frame that opens stream 5, without an associated stream or a priority; `block` has the headers. */
 const open = (block: Buffer, flags = 0): Buffer =>
   Buffer.concat([Buffer.from([0x80, 3, 0, 1, flags, 0, 0, 10 + block.length, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0]), block]);
 const reset = Buffer.from([0x80, 3, 0, 3, 0, 0, 0, 8, 0, 0, 0, 5, 0, 0, 0, 5]);

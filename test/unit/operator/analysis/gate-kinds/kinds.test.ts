@@ -1,4 +1,4 @@
-/** The tables of gate kinds are complete, and no code outside the folder tests for a gate's kind. */
+/** The tables of gate kinds are complete, and only code in the folder gate-kinds/ compares with a gate's kind. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

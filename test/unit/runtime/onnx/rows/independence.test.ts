@@ -1,4 +1,4 @@
-/** Which graphs may run several rows together, and the reason why others may not. */
+/** Which graphs may run several rows together, and the reason when a graph may not. */
 import assert from 'node:assert/strict';
 import { create } from '@bufbuild/protobuf';
 import {
@@ -23,7 +23,7 @@ const floats = (name: string, dims: readonly number[]): Weight =>
 const whole = (name: string, ...values: readonly number[]): Weight =>
   weight(name, 'int64', [values.length], BigInt64Array.from(values, BigInt));
 const scalar = (name: string, value: number): Weight => weight(name, 'int64', [], BigInt64Array.of(BigInt(value)));
-/** @param op operators of another domain with the domain as a prefix: `com.microsoft.Gelu` */
+/** @param op the operator; with its domain as a prefix if it is not in the default domain: `com.microsoft.Gelu` */
 const node = (
   op: string,
   inputs: readonly string[],
@@ -78,7 +78,7 @@ const branch = (name: string, ...nodes: readonly Node[]): Attribute => ({
     outputs: [{ name: nodes.at(-1)?.outputs[0] ?? '', type: 'float32' }],
   } satisfies Graph,
 });
-/** A shape with the first size of x and the given other sizes. */
+/** Nodes that compute a shape from the first size of x and the given other sizes. */
 const withRows = (
   ...others: readonly number[]
 ): { readonly nodes: readonly Node[]; readonly weights: readonly Weight[] } => ({

@@ -1,4 +1,4 @@
-/** Which cache entries are trusted, kept and evicted; and that only one `prepare` at a time works in a cache. */
+/** Which entries of the cache are trusted, kept and evicted, and that only one `prepare` at a time works in a cache. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -66,8 +66,8 @@ describe('Cache', () => {
     const entry = JSON.parse(await readFile(join(folder, 'models', digest.slice(7), 'entry.json'), 'utf8')) as {
       files: { mtimeMs: number }[];
     };
-    // Set the recorded time, too: utimes has a resolution of microseconds only, and corruption does not change the
-    // times.
+    // Corruption of a file does not change its times. utimes restores them to microseconds only, so set the recorded
+    // time, too.
     for (const file of entry.files) file.mtimeMs = before;
     await writeFile(join(folder, 'models', digest.slice(7), 'entry.json'), JSON.stringify({ ...entry }));
     assert.ok(await cache.model(digest));
@@ -92,7 +92,7 @@ describe('Cache', () => {
   });
 
   describe('evict', () => {
-    /** Three entries of 1000 bytes from a process that has ended, oldest first. */
+    /** Makes three entries of 1000 bytes that no process uses. Returns their digests, oldest first. */
     async function three(): Promise<string[]> {
       const cache = await open();
       const digests: string[] = [];
@@ -111,7 +111,7 @@ describe('Cache', () => {
 
     it('removes the least recently used entries', async () => {
       const digests = await three();
-      // An entry is its bytes plus a few hundred bytes of entry.json.
+      // A limit of 3000 bytes has room for two entries: each has 1000 bytes plus a few hundred bytes of entry.json.
       await (await open(new HandClock(Date.now()), 3000)).evict([]);
       assert.deepEqual(await left(digests), [false, true, true]);
     });

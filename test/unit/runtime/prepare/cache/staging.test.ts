@@ -1,4 +1,4 @@
-/** Which bytes of an unfinished download are trusted after a kill and after a reboot. */
+/** Which bytes of an unfinished download `prepare` trusts after a kill and after a reboot. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ describe('Staging', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  /** A download with 4 bytes on disk. */
+  /** A download that was interrupted with 4 bytes on disk. */
   async function interrupted(
     said: { validator?: string; totalBytes?: number },
     edit = (text: string) => text,

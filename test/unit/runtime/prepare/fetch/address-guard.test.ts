@@ -1,4 +1,6 @@
-/** Which addresses a download never connects to. The check uses the addresses to which a name resolves. */
+/**
+ * The addresses to which a download never connects. For a name, the guard checks the addresses to which it resolves.
+ */
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import fc from 'fast-check';
@@ -48,7 +50,8 @@ describe('isBlockedAddress', () => {
     });
   }
 
-  // The guard checks the host as URL parses it, and the download connects to the same host.
+  // Other spellings of addresses. The guard checks the host as the class URL parses it, which is also the host of the
+  // connection.
   for (const host of [
     '2852039166',
     '0xa9fea9fe',

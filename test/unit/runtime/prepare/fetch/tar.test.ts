@@ -1,4 +1,4 @@
-/** Archives as npm, GNU tar and attackers write them. */
+/** Reading archives that npm, GNU tar or an attacker may write. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { readTar, TarError } from '../../../../../runtime/prepare/fetch/tar.ts';
@@ -19,7 +19,7 @@ async function read(bytes: Uint8Array, { size = 100, skip = [] as string[] } = {
   return found;
 }
 
-/** A header whose size field begins with a byte that a number in base 256 cannot begin with. */
+/** A header whose size field begins with a byte with which no base-256 number begins. */
 function unreadableSize(): Buffer {
   const [header = Buffer.alloc(0)] = tarEntry('a', new Uint8Array(0));
   header[124] = 0x81;

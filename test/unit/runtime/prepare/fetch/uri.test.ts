@@ -1,4 +1,4 @@
-/** The grammar of model URIs: the meaning of each form, and the messages for others. */
+/** The grammar of model URIs: the meaning of each form, and the messages about invalid URIs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../../api/errors.ts';

@@ -1,4 +1,6 @@
-/** The pure parts of trying a model: generated inputs, comparison, providers, profiles, the key of a build. */
+/**
+ * The pure parts of a trial run: generated inputs, the comparison of outputs, providers, profiles, the key of a build.
+ */
 import assert from 'node:assert/strict';
 import type { ProviderName } from '../../../../../api/choices.ts';
 import { whyNotOptimise } from '../../../../../runtime/prepare/optimise/build-cache.ts';

@@ -1,4 +1,7 @@
-/** Large JSON is parsed on its own thread. The results are the same as on this thread, and the thread may break. */
+/**
+ * Large JSON is parsed on a separate thread. The results are the same as on the main thread, and the codec survives a
+ * crash of the thread.
+ */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../../api/errors.ts';
 import { silentLogger } from '../../../../../lib/log.ts';

@@ -1,4 +1,4 @@
-/** Valid infer requests, and the messages about invalid ones. */
+/** What valid infer requests contain, and the messages about invalid ones. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../../api/errors.ts';
@@ -11,7 +11,7 @@ const decodeJson = (value: unknown): InferRequest => {
   return decodeInfer(body, body.length, limits);
 };
 
-/** JSON followed by binary data. */
+/** A decoded request whose body has JSON followed by binary data. */
 function withBlob(json: unknown, ...blobs: readonly (readonly number[])[]): InferRequest {
   const head = bytes(JSON.stringify(json));
   const body = new Uint8Array([...head, ...blobs.flat()]);

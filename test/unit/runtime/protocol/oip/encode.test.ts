@@ -1,4 +1,4 @@
-/** The form of infer responses, and that they can be read back. */
+/** The form of infer responses, and that decodeInfer can read their outputs back as inputs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { makeTensor, type Tensor, type TensorType } from '../../../../../runtime/engine/tensor.ts';
@@ -82,7 +82,7 @@ describe('encodeInfer', () => {
     return (values[type] as fc.Arbitrary<Uint8Array>).map((data) => makeTensor(type, [data.length], data));
   });
 
-  /** The output, sent back as an input. */
+  /** Encodes a tensor as an output, renames the outputs to inputs, and decodes the body. */
   const echo = (tensor: Tensor, binary: boolean): Tensor | undefined => {
     const { json, blobs = [] } = encode(tensor, binary);
     const head = json

@@ -1,4 +1,4 @@
-/** The golden run, with functions in place of runtimes. */
+/** The golden run, with functions in place of the runtimes of pods. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -27,7 +27,7 @@ const metadata = (input = 'x'): Answered =>
     outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 2] }],
   });
 
-/** A runtime with y = x rotated by an angle, for any shape. */
+/** A runtime that returns x rotated by an angle, for any shape. */
 function turning(angle: number): Runtime {
   return ({ method, body, jsonBytes }) => {
     if (method === 'GET') return metadata();

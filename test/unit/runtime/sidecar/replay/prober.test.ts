@@ -1,4 +1,6 @@
-/** How often and in which order both revisions are probed, and how much of a pod's time that takes. */
+/**
+ * How often and in which order the prober sends probes to both revisions, and how much of a pod's time the probes take.
+ */
 import assert from 'node:assert/strict';
 import { PairProber, type ProbeInputs, type ProbeWork } from '../../../../../runtime/sidecar/replay/prober.ts';
 import type { Answered, Question } from '../../../../../runtime/protocol/ask-runtime.ts';
@@ -47,7 +49,7 @@ function world(first: Partial<Now> = {}) {
       asked.push({ at: clock.monotonic() - beganMs, address, path });
       const serviceMs = now.serviceMs[address] ?? 20;
       const answer = now.answer(address, serviceMs);
-      // The time on the network is not part of the service time.
+      // Add 3 ms on the network, which are not part of the service time.
       if (answer.kind === 'answer') await clock.sleep(serviceMs + 3);
       return answer;
     },
@@ -132,7 +134,8 @@ describe('PairProber', () => {
     assert.equal(pairs.length, 0);
     assert.ok(skipped.length > 5 && skipped.every((why) => why === 'Busy'));
     const ours = asked.filter(({ address }) => address === self);
-    // The first request counts as time of this pod even though the probe failed.
+    // Each first request takes 30 ms of this pod and counts, although its probe is skipped: the next one comes 30
+    // ms / 5 % later.
     for (let i = 1; i < ours.length; i += 1) assert.ok((ours[i]?.at ?? 0) - (ours[i - 1]?.at ?? 0) >= 30 / 0.05);
   });
 

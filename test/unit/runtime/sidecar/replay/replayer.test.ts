@@ -1,4 +1,7 @@
-/** Where a pod takes samples, how its answers are compared, and how much time it leaves to users. */
+/**
+ * From which pods the replayer takes samples, how it compares answers, and how much of the pod's time it leaves to
+ * users.
+ */
 import assert from 'node:assert/strict';
 import { maxSamples } from '../../../../../runtime/sampling/sampler.ts';
 import { patienceMs, pauseTimes, Replayer, type ReplayWork } from '../../../../../runtime/sidecar/replay/replayer.ts';
@@ -10,7 +13,7 @@ function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.from(text));
 }
 
-/** An answer of the inference protocol: one vector. */
+/** An answer of the Open Inference Protocol with one vector. */
 function answer(...data: number[]): Uint8Array<ArrayBuffer> {
   return bytes(
     JSON.stringify({ model_name: 'm', outputs: [{ name: 'y', datatype: 'FP32', shape: [1, data.length], data }] }),

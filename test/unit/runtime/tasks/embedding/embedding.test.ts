@@ -30,7 +30,9 @@ const embedding: EmbeddingConfig = {
   onTooLong: 'Truncate',
 };
 
-/** Returns for each row [the id of its first word, its number of tokens]. */
+/**
+ * A model whose output has two numbers for each row: the id of the row's first word, and the row's number of tokens.
+ */
 function answerOf({ inputs }: InferenceRequest): InferenceResult {
   const { dims, data } = inputs['input_ids']! as { dims: readonly number[]; data: BigInt64Array };
   const mask = inputs['attention_mask']!.data as BigInt64Array;

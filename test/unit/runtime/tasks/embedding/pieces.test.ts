@@ -19,7 +19,8 @@ const rows: Row[] = [
     want: [{ rows: [0, 1, 2, 3], length: 5 }, { rows: [4], length: 5 }] },
   { name: 'sorts rows by length', lengths: [20, 3, 20, 3],
     want: [{ rows: [1, 3], length: 3 }, { rows: [0, 2], length: 20 }] },
-  { name: 'pads by an eighth at most', lengths: [16, 20], want: [{ rows: [0, 1], length: 20 }] }, // 4 of 40 are padding
+  // Together, 4 of 40 tokens are padding.
+  { name: 'pads by an eighth at most', lengths: [16, 20], want: [{ rows: [0, 1], length: 20 }] },
   { name: 'separates rows when more than an eighth would be padding', lengths: [10, 20],
     want: [{ rows: [0], length: 10 }, { rows: [1], length: 20 }] },
   { name: 'does not pad for a model without a mask', lengths: [16, 20, 20],

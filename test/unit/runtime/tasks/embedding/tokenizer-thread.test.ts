@@ -122,7 +122,8 @@ describe('RequestReader', () => {
   });
 
   it('ends a thread that one text blocks, and continues with another thread', async () => {
-    // Each further letter doubles the time of this pattern, so forty letters take practically for ever.
+    // Each additional letter doubles the time that this pattern takes, so that it practically never ends with forty
+    // letters.
     const path = join(folder, 'endless.json');
     const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
     await writeFile(

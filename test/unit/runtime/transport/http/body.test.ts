@@ -1,4 +1,4 @@
-/** Reading a body, and its memory charge while it arrives or is decompressed. */
+/** Reading a body, and how much memory is charged for it while it arrives or is decompressed. */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';

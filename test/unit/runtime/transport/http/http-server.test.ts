@@ -203,7 +203,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
   const brokenBody = '5\r\nhello\r\nno number\r\n';
   const post = 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n';
 
-  /** A client that never closes its own side. */
+  /** Connects a client that never closes its side of the connection. */
   function call(port: number): { readonly socket: Socket; readonly text: () => string } {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {});
     let text = '';
@@ -268,7 +268,7 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
     const { socket, text } = call(servers.port);
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
     const response = await asked.promise;
-    // The invalid data is in the same packet, so the parser has read it by the next turn of the event loop.
+    // Wait one turn of the event loop: the invalid data is in the same packet, so the parser has read it then.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });

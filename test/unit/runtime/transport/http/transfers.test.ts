@@ -10,7 +10,7 @@ const full = (error: unknown): boolean => error instanceof AppError && error.cod
 function world(limitBytes = 100 * mib) {
   const clock = new HandClock();
   const transfers = new Transfers({ limitBytes: () => limitBytes, clock });
-  /** A body of that size that is still arriving. */
+  /** A body of `bytes` bytes that is still arriving. */
   const coming = (bytes: number) => {
     const lease = transfers.lease();
     const cuts: number[] = [];

@@ -1,6 +1,7 @@
 /**
- * Compares every part of tokenizer.json, and whole tokenizers, with the results of Python's tokenizers.
- * scripts/tokenizers/fixtures.py writes the fixtures; TOKENIZER_FIXTURES can name a folder with a larger set.
+ * Runs every kind of part of a tokenizer.json, and complete tokenizers, and compares the results with those of Python's
+ * library tokenizers. scripts/tokenizers/fixtures.py writes the fixtures; TOKENIZER_FIXTURES can name a folder with a
+ * larger set.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -32,7 +33,7 @@ const { pipelines } = withCharsmap(JSON.parse(readFileSync(join(folder, 'pipelin
   readonly pipelines: readonly Whole[];
 };
 
-/** The fixtures contain the charsmap only once. */
+/** Inserts the charsmap where the fixtures refer to it: they contain it only once. */
 function withCharsmap(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (_, inner: unknown) => (inner === 'CHARSMAP' ? parts.charsmap : inner));
 }

@@ -1,4 +1,7 @@
-/** Parts that this runtime does not apply as Python's tokenizers does are refused by name when the model is loaded. */
+/**
+ * If a tokenizer.json has a part that this runtime would apply differently from Python's library tokenizers, loading
+ * the model fails with a message that names the part.
+ */
 import assert from 'node:assert/strict';
 import { TokenPipeline } from '../../../../../../runtime/tasks/embedding/tokenizer/pipeline.ts';
 
