@@ -7,6 +7,7 @@
  */
 import { kindOf } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { present } from '../../api/present.ts';
 import { doubledMs } from '../../lib/retry.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -56,6 +57,8 @@ export type ReconcileDeps = {
   readonly gates?: Gates;
   /** Makes the token of a revision; absent: 32 random bytes. */
   readonly makeToken?: () => string;
+  /** What is kept of the server's answer to a write of a child; absent: all of it. */
+  readonly keep?: (answer: KubeObject) => KubeObject;
   /** Updates metrics from what a pass saw and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;
   /** Passes the result to the report puller; undefined when the model is gone. */
@@ -293,7 +296,7 @@ export class Reconciler {
   }
 
   #recentOf(key: string): RecentWrites {
-    const recent = this.#recent.get(key) ?? new RecentWrites();
+    const recent = this.#recent.get(key) ?? new RecentWrites(this.#deps.keep);
     this.#recent.set(key, recent);
     return recent;
   }
