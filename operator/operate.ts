@@ -116,6 +116,7 @@ async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Pr
     caches: watches,
     reports: (uid) => puller.latest(uid)?.report,
     settings: config,
+    keep: watches.kept.answer,
     gates,
     clock,
     logger,

@@ -54,6 +54,7 @@ const byModel = 'model';
 type PriorityOfChange<T> = (change: Change<T>, model: OnnxModel | undefined) => Priority;
 
 export class ModelWatches implements Caches {
+  readonly kept = new KeptObjects();
   readonly #deps: ModelWatchDeps;
   readonly #models: Reflector<OnnxModel>;
   readonly #pods: Reflector<Pod>;
@@ -66,7 +67,7 @@ export class ModelWatches implements Caches {
 
   constructor(deps: ModelWatchDeps) {
     this.#deps = deps;
-    const kept = new KeptObjects();
+    const { kept } = this;
     this.#models = new Reflector({
       ...scopeOf(deps),
       ...this.#keeping<OnnxModel>((model) => [keyOf(model.metadata)]),

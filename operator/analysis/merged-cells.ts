@@ -113,6 +113,9 @@ function inOrder(a: Cell, b: Cell): number {
   return a.block - b.block || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0) || a.sizeClass - b.sizeClass;
 }
 
+/** The histogram of every block without requests; it is never changed. */
+const noCounts = emptyHistogram(reportScale);
+
 /**
  * A revision's blocks for each pod, in order and without gaps. Noise is learnt from them. Pods without requests are
  * left out.
@@ -123,13 +126,15 @@ export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): 
     .flatMap((key) => {
       const boot = ledger[key];
       if (boot?.revision !== revision) return [];
-      const blocks = Array.from({ length: span.last - span.first + 1 }, () => emptyHistogram(reportScale));
+      const blocks = Array.from({ length: span.last - span.first + 1 }, () => noCounts);
       let any = false;
       for (const count of Object.values(boot.blocks)) {
-        const into = blocks[count.index - span.first];
-        if (into === undefined) continue;
+        const at = count.index - span.first;
+        if (at < 0 || at >= blocks.length) continue;
         any = true;
+        const into = emptyHistogram(reportScale);
         for (const part of packed(count)) addPacked(into, part);
+        blocks[at] = into;
       }
       return any ? [blocks] : [];
     });

@@ -7,17 +7,19 @@
  */
 import { present } from '../../api/present.ts';
 import type { RouterName } from '../../api/routers.ts';
-import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import { lostBlocks, type Ledger } from '../analysis/ledger.ts';
 import { lastBlockOf, type Known } from '../analysis/look.ts';
-import { blocksByPod, mergedCells } from '../analysis/merged-cells.ts';
+import { mergedCells } from '../analysis/merged-cells.ts';
 import { equalLoadLn } from '../analysis/constants.ts';
 import { pairedSeries } from '../analysis/paired-series.ts';
 import type { Nodes, Both } from '../analysis/series.ts';
+import { NoiseMemory } from './noise-memory.ts';
 import { sharingOf } from '../rollout/sharing.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
 export type Scene = {
+  /** Of earlier looks; absent: noise is learnt again. */
+  readonly noise?: NoiseMemory;
   readonly stable: Revision;
   readonly candidate: Revision;
   /** The first block of the window. */
@@ -66,16 +68,9 @@ export function knownOf(scene: Scene): Known {
   };
 }
 
-/**
- * The noise of stable in the half hour before the window. The start of the window is the original one, even if its
- * first blocks were dropped from the ledger later.
- */
-export function historyOf({ ledger, stable, window }: Scene): NonNullable<Known['history']> {
-  let learnt: NonNullable<Known['history']> | undefined;
-  return (quantile) => {
-    learnt ??= noiseOf(blocksByPod(ledger, stable, { first: window - historyBlocks, last: window - 1 }));
-    return learnt(quantile);
-  };
+/** Noise of stable in the half hour before the original start of the window, even if blocks were dropped later. */
+export function historyOf({ ledger, stable, window, noise = new NoiseMemory() }: Scene): NonNullable<Known['history']> {
+  return noise.of(ledger, stable, window);
 }
 
 function heardOf(ledger: Ledger, revision: Revision): Block | undefined {

@@ -23,6 +23,7 @@ import { isJudged } from '../rollout/plan.ts';
 import type { Block, Decision, GateReading, Millis, Revision, RolloutState, StateIn } from '../rollout/state.ts';
 import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
+import { NoiseMemory } from './noise-memory.ts';
 import { ModelLedger, type Written } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
 import { foreseeStep } from './foreseeing.ts';
@@ -75,6 +76,7 @@ const firstReportMs = 15_000;
 
 type Followed = {
   readonly ledger: ModelLedger;
+  readonly noise: NoiseMemory;
   window?: Block;
   promise?: { readonly of: string; readonly text?: string };
   look?: { readonly of: string; readonly version: number; readonly atMs: Millis; readonly finding: Finding };
@@ -136,6 +138,7 @@ export class Gatekeeper implements Gates {
         namespace: seen.model.metadata.namespace,
       });
     const followed = {
+      noise: new NoiseMemory(),
       ledger: new ModelLedger(
         revisions,
         written === undefined || kept === undefined ? undefined : { ...kept, ...written },
@@ -155,7 +158,7 @@ export class Gatekeeper implements Gates {
       .filter((pod) => this.#isAwaited(followed.ledger, pod, now));
     const of = identityOf(asked, state, seen);
     if (awaited.length > 0) return waitingFor(awaited, followed, state, silent);
-    const scene = sceneOf(followed.ledger, state, seen);
+    const scene = sceneOf(followed, state, seen);
     const promise = foreseen(followed, asked, scene, state);
     const finding = look(followed, { of, asked, scene, now });
     const shown = renewed(followed, {
@@ -268,7 +271,7 @@ function planIn(seen: Observed): GatePlan {
   return planOf(seen.model.spec.rollout?.gates, steps);
 }
 
-function sceneOf(ledger: ModelLedger, state: Judging, seen: Observed): Scene {
+function sceneOf({ ledger, noise }: Followed, state: Judging, seen: Observed): Scene {
   const { stable, candidate, window, weight } = state;
   const ready = { candidate: readyOf(seen, candidate).length, stable: readyOf(seen, stable).length };
   return {
@@ -282,6 +285,7 @@ function sceneOf(ledger: ModelLedger, state: Judging, seen: Observed): Scene {
     ready,
     ledger: ledger.ledger,
     from: ledger.from,
+    noise,
   };
 }
 

@@ -12,6 +12,7 @@ import { isRecord } from '../../api/record.ts';
 import { keptFields, type Keep } from '../../kube/cache/kept-fields.ts';
 import { SharedParts } from '../../kube/cache/shared-parts.ts';
 import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
+import { controllerRevisions, deployments, services } from '../../kube/kinds.ts';
 import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../../kube/kinds.ts';
 import { isSame, type JsonRecord } from '../../lib/json.ts';
 import { foreignEntries } from './foreign-fields.ts';
@@ -99,6 +100,14 @@ export class KeptObjects {
     ...object,
     metadata: keptFields<KubeObject['metadata']>(object.metadata, ofChildMeta),
   });
+
+  /** The kept parts of the server's answer to a write of a child. */
+  readonly answer = (object: KubeObject): KubeObject => {
+    if (object.kind === deployments.kind) return this.deployment(object as Deployment);
+    if (object.kind === controllerRevisions.kind)
+      return this.controllerRevision(object as ControllerRevision, undefined);
+    return object.kind === services.kind ? this.service(object as Service) : this.child(object);
+  };
 
   readonly service = (object: Service): Service => {
     const { status: _, ...kept } = this.child<Service & { readonly status?: unknown }>(object);

@@ -36,9 +36,16 @@ export class RecentWrites {
   readonly #refusals = new Map<string, Refusal>();
   readonly #deleted = new Set<string>();
 
+  readonly #keep: (answer: KubeObject) => KubeObject;
+
+  /** @param keep what is kept of an answer; absent: all of it */
+  constructor(keep: (answer: KubeObject) => KubeObject = (answer) => answer) {
+    this.#keep = keep;
+  }
+
   /** @param nowMs monotonic */
   remember(identity: string, object: KubeObject, nowMs: number): void {
-    this.#writes.set(identity, { object, untilMs: nowMs + believedMs });
+    this.#writes.set(identity, { object: this.#keep(object), untilMs: nowMs + believedMs });
   }
 
   /**
@@ -79,7 +86,7 @@ export class RecentWrites {
     isExact: boolean,
   ): void {
     const { uid, resourceVersion: version } = answer.metadata;
-    this.#converged.set(identity, { uid, version, hash, shape, ...(isExact ? {} : { answer }) });
+    this.#converged.set(identity, { uid, version, hash, shape, ...(isExact ? {} : { answer: this.#keep(answer) }) });
     this.#refusals.delete(identity);
   }
 

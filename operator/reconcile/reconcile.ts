@@ -8,6 +8,7 @@
  */
 import { kindOf } from '../../api/errors.ts';
 import type { OnnxModel, OnnxModelStatus } from '../../api/onnxmodel.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import { present } from '../../api/present.ts';
 import { doubledMs } from '../../lib/retry.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -57,7 +58,9 @@ export type ReconcileDeps = {
   readonly gates?: Gates;
   /** Makes the token of a revision. If absent, the token is 32 random bytes. */
   readonly makeToken?: () => string;
-  /** Updates metrics from what a pass observed and wrote. Never fails. */
+  /** What is kept of the server's answer to a write of a child; absent: all of it. */
+  readonly keep?: (answer: KubeObject) => KubeObject;
+  /** Updates metrics from what a pass saw and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;
   /**
    * Passes the result of a pass to the report puller. `seen` and `decision` are undefined when the model does not exist
@@ -301,7 +304,7 @@ export class Reconciler {
   }
 
   #recentOf(key: string): RecentWrites {
-    const recent = this.#recent.get(key) ?? new RecentWrites();
+    const recent = this.#recent.get(key) ?? new RecentWrites(this.#deps.keep);
     this.#recent.set(key, recent);
     return recent;
   }

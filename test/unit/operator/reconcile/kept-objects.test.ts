@@ -151,4 +151,18 @@ describe('what the caches keep', () => {
     assert.equal(envOf(kept.deployment(deployment()).spec), env);
     assert.equal(envOf(kept.controllerRevision(revision(), undefined).data), env);
   });
+
+  it('of an answer to a write is the same as of the object in the cache', () => {
+    const service = { apiVersion: 'v1', kind: 'Service', metadata, spec: {}, status: {} } as Service;
+    const configMap = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { ...metadata, managedFields: [ours] },
+      data: {},
+    };
+    assert.deepEqual(kept.answer(deployment()), kept.deployment(deployment()));
+    assert.deepEqual(kept.answer(revision()), kept.controllerRevision(revision(), undefined));
+    assert.deepEqual(kept.answer(service), kept.service(service));
+    assert.deepEqual(kept.answer(configMap), kept.child<ConfigMap>(configMap));
+  });
 });

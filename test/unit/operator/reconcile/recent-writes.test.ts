@@ -55,6 +55,14 @@ describe('RecentWrites', () => {
     });
   }
 
+  it('are stored as the caches store objects', () => {
+    const recent = new RecentWrites((answer) => ({ ...answer, kind: 'Kept' }));
+    recent.remember(id, object('10'), 0);
+    recent.noteApplied(id, { hash: 'hash', shape: 'shape' }, object('10'), false);
+    assert.equal(recent.newest(id, undefined, 0)?.kind, 'Kept');
+    assert.equal(recent.converged(id, 'hash', object('10'))?.answer?.kind, 'Kept');
+  });
+
   it('are pending until a cache shows them or five seconds have passed', () => {
     const recent = new RecentWrites();
     recent.remember(id, object('10'), 0);

@@ -1,0 +1,53 @@
+/**
+ * Remembers the noise of stable before a window, so that a look does not learn it again from half an hour of blocks.
+ *
+ * Owns: when it is learnt again: when one of these blocks was added, replaced or dropped. In-memory only; another
+ *       process learns the same from the same blocks.
+ */
+import { historyBlocks, noiseOf } from '../analysis/history.ts';
+import type { Ledger } from '../analysis/ledger.ts';
+import { blocksByPod } from '../analysis/merged-cells.ts';
+import type { NoiseHistory } from '../analysis/noise.ts';
+import type { Block, Revision } from '../rollout/state.ts';
+
+export class NoiseMemory {
+  /** The boots and blocks from which the noise was learnt. */
+  #from: readonly unknown[] = [];
+  #known = new Map<number, NoiseHistory>();
+
+  /** Noise by quantile. @param window the first block of the window */
+  of(ledger: Ledger, stable: Revision, window: Block): (quantile: number) => NoiseHistory {
+    const span = { first: window - historyBlocks, last: window - 1 };
+    const from = blocksIn(ledger, stable, span);
+    if (from.length !== this.#from.length || from.some((part, i) => part !== this.#from[i])) {
+      this.#from = from;
+      this.#known = new Map();
+    }
+    const known = this.#known;
+    let learn: ((quantile: number) => NoiseHistory) | undefined;
+    return (quantile) => {
+      const before = known.get(quantile);
+      if (before !== undefined) return before;
+      learn ??= noiseOf(blocksByPod(ledger, stable, span));
+      const learnt = learn(quantile);
+      known.set(quantile, learnt);
+      return learnt;
+    };
+  }
+}
+
+function blocksIn(
+  ledger: Ledger,
+  revision: Revision,
+  span: { readonly first: Block; readonly last: Block },
+): readonly unknown[] {
+  const parts: unknown[] = [revision, span.first];
+  for (const key of Object.keys(ledger).toSorted()) {
+    const boot = ledger[key];
+    if (boot?.revision !== revision) continue;
+    parts.push(key);
+    for (const block of Object.values(boot.blocks))
+      if (block.index >= span.first && block.index <= span.last) parts.push(block);
+  }
+  return parts;
+}
