@@ -7,7 +7,6 @@
  * sidecars hold the counts of earlier processes.
  */
 import { createHash } from 'node:crypto';
-import { toApiTime } from '../../api/conditions.ts';
 import { present } from '../../api/present.ts';
 import { blockAt, blockSeconds, type Report } from '../../api/report.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -15,16 +14,17 @@ import { historyBlocks } from '../analysis/history.ts';
 import { alphaWords, planOf, type GatePlan } from '../analysis/plan.ts';
 import type { Nodes } from '../analysis/series.ts';
 import type { GateResult } from '../analysis/verdict.ts';
-import { isReady, type ConfigMap, type Pod } from '../../kube/kinds.ts';
+import { isReady, type Pod } from '../../kube/kinds.ts';
 import type { Observed, Seen } from '../see/seen.ts';
-import { childMeta, type Manifest } from '../resources/objects.ts';
+import type { Manifest } from '../resources/objects.ts';
 import { stepsOf } from '../rollout/decisions.ts';
 import { isJudged } from '../rollout/plan.ts';
 import type { Block, Decision, GateReading, Millis, Revision, RolloutState, StateIn } from '../rollout/state.ts';
 import { isLoadEqual, knownOf, type Scene } from './evidence.ts';
 import { unpackLedger } from './kept-ledger.ts';
+import { keptManifest, writtenIn } from './kept-map.ts';
 import { NoiseMemory } from './noise-memory.ts';
-import { ModelLedger, type Written } from './model-ledger.ts';
+import { ModelLedger } from './model-ledger.ts';
 import { probesWanted, requestsPerMinute } from './probing.ts';
 import { foreseeStep } from './foreseeing.ts';
 import { shownWords } from '../analysis/shown-words.ts';
@@ -382,26 +382,4 @@ function saysTheSame(results: readonly GateResult[], { decided }: Finding): bool
     results.length === decided.length &&
     results.every((result, i) => result.verdict === decided[i]?.verdict && result.reason === decided[i]?.reason)
   );
-}
-
-const fields = { ledger: 'ledger', window: 'window', writtenAt: 'writtenAt' } as const;
-
-function keptName(seen: Observed): string {
-  return `${seen.model.metadata.name}-gates`;
-}
-
-function writtenIn(seen: Observed): Written | undefined {
-  const found = seen.children.find((object) => object.kind === 'ConfigMap' && object.metadata.name === keptName(seen));
-  const {
-    [fields.ledger]: text,
-    [fields.window]: window = '',
-    [fields.writtenAt]: at = '',
-  } = (found as ConfigMap | undefined)?.data ?? {};
-  const atMs = Date.parse(at);
-  return text === undefined || Number.isNaN(atMs) ? undefined : { text, window: Number(window), atMs };
-}
-
-function keptManifest(seen: Observed, { text, window, atMs }: Written): Manifest {
-  const data = { [fields.window]: String(window), [fields.writtenAt]: toApiTime(atMs), [fields.ledger]: text };
-  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: childMeta(seen.model, keptName(seen)), data };
 }

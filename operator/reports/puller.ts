@@ -8,9 +8,10 @@
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { counter, sampledGauge, type Registry } from '../../lib/metrics.ts';
+import type { Registry } from '../../lib/metrics.ts';
 import { blockSeconds, type Blocks, type Report } from '../../api/report.ts';
 import type { FetchReport, Pulled, ReportAsk } from './report-client.ts';
+import { measurePulls, pullOutcomeOf, type PullOutcome } from './pull-metrics.ts';
 import { shownOf, withoutCounts } from './kept-report.ts';
 import { pauseMs, type PullPace } from './pace.ts';
 import { PullSchedule, type PullLimits, type PullTurn } from './schedule.ts';
@@ -347,56 +348,4 @@ function heardIn(bootId: string, { until, counts }: Blocks, before: Heard | unde
     before?.bootId === bootId ? before.seq : 0,
   );
   return { bootId, until, seq };
-}
-
-/**
- * Report: the pod sent a valid report. Timeout: the deadline passed. Unreachable: the connection failed or broke.
- * Unusable: any other answer.
- */
-type PullOutcome = 'Report' | 'Timeout' | 'Unreachable' | 'Unusable';
-
-const outcomes: readonly PullOutcome[] = ['Report', 'Timeout', 'Unreachable', 'Unusable'];
-
-type PullFacts = {
-  readonly watched: () => number;
-  readonly silent: () => number;
-  readonly lagSeconds: () => number;
-};
-
-/** @param registry if undefined, pulls are not counted @returns a function that counts a finished pull */
-function measurePulls(
-  registry: Registry | undefined,
-  { watched, silent, lagSeconds }: PullFacts,
-): (outcome: PullOutcome) => void {
-  if (registry === undefined) return () => {};
-  const pulls = counter(registry, {
-    name: 'onnx_operator_report_pulls_total',
-    help: 'Requests for reports of pods, by outcome',
-    labels: ['outcome'],
-  });
-  for (const outcome of outcomes) pulls.inc({ outcome }, 0);
-  sampledGauge(registry, { name: 'onnx_operator_report_pods', help: 'Pods whose reports are pulled' }, {}, watched);
-  sampledGauge(
-    registry,
-    { name: 'onnx_operator_report_silent_pods', help: 'Pods whose last pull gave no report' },
-    {},
-    silent,
-  );
-  sampledGauge(
-    registry,
-    {
-      name: 'onnx_operator_report_lag_seconds',
-      help: 'Time since the most overdue pull was due',
-    },
-    {},
-    lagSeconds,
-  );
-  return (outcome) => pulls.inc({ outcome });
-}
-
-/** @param isLate whether the deadline passed */
-function pullOutcomeOf(pulled: Pulled, isLate: boolean): PullOutcome {
-  if (pulled.kind === 'report') return 'Report';
-  if (isLate) return 'Timeout';
-  return pulled.isUnreachable === true ? 'Unreachable' : 'Unusable';
 }

@@ -26,6 +26,7 @@ import { guessedLoadBytes, sufficientLimit } from '../../config/limits.ts';
 import { sessionOptions, type SessionOptions } from '../../engine/session-options.ts';
 import type { TrialTask } from './trial-messages.ts';
 import { fills, rowCounts } from '../../engine/trial-inputs.ts';
+import { whyNotOptimise } from './why-not-optimise.ts';
 import { anonymousBytes, runTrial, type TrialOutcome, type TrialDeps } from './trial.ts';
 
 export type BuildJob = {
@@ -262,45 +263,6 @@ function wordsOf(outcome: TrialOutcome): string {
         ? `the load took more than ${timeoutMs / 60_000} minutes`
         : 'its runs took longer than spec.warmup.timeout; one of them may never end';
   }
-}
-
-export type OptimiseFacts = {
-  readonly first: ProviderName;
-  readonly weightsBytes: number;
-  readonly fromBytes: number;
-  /** True if the original ran on generated inputs. */
-  readonly ran: boolean;
-  /** Peak memory of loading and running the original. */
-  readonly peakBytes: number;
-  readonly roomBytes: number | undefined;
-};
-
-/**
- * @returns undefined when the optimised form should be built. The note is absent when users would not expect an
- * optimised form.
- */
-export function whyNotOptimise({
-  first,
-  weightsBytes,
-  fromBytes,
-  ran,
-  peakBytes,
-  roomBytes = Infinity,
-}: OptimiseFacts): { readonly note?: string } | undefined {
-  if (first !== 'CPU' || weightsBytes < fromBytes) return {};
-  if (!ran)
-    return {
-      note: 'serving the original model, without shared weights: no run was possible to check the optimised form',
-    };
-  // Writing the optimised form needs memory for one more copy of the weights than loading does (measured: 3 times the
-  // size of the weights instead of 2).
-  const needBytes = peakBytes + weightsBytes;
-  if (needBytes <= roomBytes) return undefined;
-  return {
-    note:
-      `serving the original model, without shared weights: building the optimised form needs about ${needBytes} ` +
-      `bytes, the memory limit leaves ${Math.floor(roomBytes)}`,
-  };
 }
 
 /**

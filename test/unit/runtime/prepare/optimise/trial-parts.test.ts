@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import type { ProviderName } from '../../../../../api/choices.ts';
-import { whyNotOptimise } from '../../../../../runtime/prepare/optimise/build-cache.ts';
+import { whyNotOptimise } from '../../../../../runtime/prepare/optimise/why-not-optimise.ts';
 import { buildKey, cpuFlags, type KeyParts } from '../../../../../runtime/prepare/optimise/build-key.ts';
 import { outputDifference } from '../../../../../runtime/prepare/optimise/compare-outputs.ts';
 import { providerShares } from '../../../../../runtime/prepare/optimise/profile.ts';
