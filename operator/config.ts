@@ -40,7 +40,7 @@ export type OperatorConfig = {
   readonly logLevel: LogLevel;
 };
 
-const defaultWorkers = 4;
+const defaultWorkers = 8;
 /**
  * Bounds the requests of a waiting process: every two seconds it reads the Leases of all shards of the number that is
  * recorded.
@@ -65,7 +65,7 @@ service account.
                             and operators with another N wait until all present leaders have ended
   --listen HOST:PORT        address of /metrics, /healthz and /readyz (default: 127.0.0.1:8083; "off": not served)
   --max-concurrent-reconciles N
-                            number of models reconciled at the same time, 1 to 256 (default: 4); --workers is the same
+                            number of models reconciled at the same time, 1 to 256 (default: 8); --workers is the same
   --kube-api-qps N          requests to the API server a second, on average, 0 to 10000 (default: 0, no limit: the API
                             server's priority and fairness decides, and the operator obeys its 429 and Retry-After)
   --kube-api-burst N        requests that may be sent at once after a pause, 1 to 10000 (default: twice --kube-api-qps)

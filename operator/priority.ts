@@ -23,7 +23,7 @@ type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
 /** Phases in which a candidate may have traffic that it could lose. */
 const sharing: ReadonlySet<string | undefined> = new Set(['Shifting', 'Analyzing', 'Paused', 'Promoting', 'Aborting']);
-/** Phases in which a model does not wait for a decision. Its passes only maintain the decided state. */
+/** Phases in which a model does not wait for a decision; nor does it at zero replicas. Its passes only maintain the decided state. */
 const resting: ReadonlySet<string | undefined> = new Set(['Stable', 'Failed', 'Settling']);
 
 /** @param model the model in the cache; undefined when the model was deleted */
@@ -33,7 +33,7 @@ export function modelPriority(model: OnnxModel | undefined): Priority {
   if (rollout?.phase === 'Aborting' || hasLostPods(rollout)) return 'urgent';
   // A change of the spec is urgent, because it may be an abort by a user.
   if (isNewSpec(model)) return isSharing(model) ? 'urgent' : 'normal';
-  return resting.has(rollout?.phase) ? 'low' : 'normal';
+  return resting.has(rollout?.phase) || model.spec.replicas === 0 ? 'low' : 'normal';
 }
 
 /**

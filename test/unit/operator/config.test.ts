@@ -16,7 +16,7 @@ describe("the operator's flags", () => {
         runtimeImage: '',
         serviceAddress: 'DNS',
         settleMs: 10_000,
-        workers: 4,
+        workers: 8,
         apiLimits: { qps: 0, burst: 1 },
         listen: { host: '127.0.0.1', port: 8083 },
         logLevel: 'info',
@@ -61,8 +61,8 @@ describe("the operator's flags", () => {
   const limits: readonly { argv: readonly string[]; workers: number; apiLimits: { qps: number; burst: number } }[] = [
     { argv: ['--workers', '7'], workers: 7, apiLimits: { qps: 0, burst: 1 } },
     { argv: ['--max-concurrent-reconciles', '32'], workers: 32, apiLimits: { qps: 0, burst: 1 } },
-    { argv: ['--kube-api-qps', '50'], workers: 4, apiLimits: { qps: 50, burst: 100 } },
-    { argv: ['--kube-api-qps', '50', '--kube-api-burst', '60'], workers: 4, apiLimits: { qps: 50, burst: 60 } },
+    { argv: ['--kube-api-qps', '50'], workers: 8, apiLimits: { qps: 50, burst: 100 } },
+    { argv: ['--kube-api-qps', '50', '--kube-api-burst', '60'], workers: 8, apiLimits: { qps: 50, burst: 60 } },
   ];
   for (const { argv, workers, apiLimits } of limits) {
     it(`bound the work by ${argv.join(' ')}`, () => {

@@ -29,6 +29,11 @@ describe('the priority of a pass', () => {
     { name: 'a model at rest', model: modelIn('Stable'), is: 'low' },
     { name: 'a model whose candidate was given up', model: modelIn('Failed'), is: 'low' },
     { name: 'the deletion of a replaced revision', model: modelIn('Settling'), is: 'low' },
+    {
+      name: 'a model at zero replicas that becomes stable',
+      model: given.model({ replicas: 0 }, { status: { observedGeneration: 3, rollout: { phase: 'Promoting' } } }),
+      is: 'low',
+    },
     { name: 'a deleted model', model: undefined, is: 'low' },
     {
       name: 'a changed spec of a model at rest',
