@@ -23,7 +23,10 @@ type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
 /** Phases in which a candidate may have traffic that it could lose. */
 const sharing: ReadonlySet<string | undefined> = new Set(['Shifting', 'Analyzing', 'Paused', 'Promoting', 'Aborting']);
-/** Phases in which a model does not wait for a decision; nor does it at zero replicas. Its passes only maintain the decided state. */
+/**
+ * Phases in which a model does not wait for a decision. Its passes only maintain the decided state, as do the passes of
+ * a model at zero replicas.
+ */
 const resting: ReadonlySet<string | undefined> = new Set(['Stable', 'Failed', 'Settling']);
 
 /** @param model the model in the cache; undefined when the model was deleted */

@@ -257,7 +257,7 @@ const parentRef = k.object({
     .optional(),
   port: k
     .integer({ min: 1, max: 65535 })
-    .doc('Port of the listeners that the route attaches to; 1 to 65535. Absent: every port.')
+    .doc('The route attaches to the listeners with this port; 1 to 65535. Absent: every port.')
     .optional(),
 });
 const hostname = k.string({

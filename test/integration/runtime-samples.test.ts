@@ -132,7 +132,7 @@ describe('without the token of the revision', () => {
       await ask(running.debugUrl, '/counters?sample=1', { headers: withToken });
       await ask(running.url, infer, { body });
       const refused = await ask(running.debugUrl, '/samples?max=16', { body: '', headers });
-      assert.deepEqual([refused.status, /token of the model's revision/.test(refused.body.toString())], [401, true]);
+      assert.deepEqual([refused.status, /the revision's token/.test(refused.body.toString())], [401, true]);
       await ask(running.debugUrl, '/counters?sample=0', { headers });
       assert.equal(await taken(running), 1);
     });

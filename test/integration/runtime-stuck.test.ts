@@ -111,7 +111,7 @@ describe('a run that does not end', function () {
     assert.ok(
       words?.kind === 'failed' &&
         words.code === 'WARMUP_TIMEOUT' &&
-        /check that a run of the model ends/.test(words.message),
+        /check that one run of the model finishes/.test(words.message),
       JSON.stringify(words),
     );
   });
