@@ -36,7 +36,7 @@ export function modelPriority(model: OnnxModel | undefined): Priority {
   if (rollout?.phase === 'Aborting' || hasLostPods(rollout)) return 'urgent';
   // A change of the spec is urgent, because it may be an abort by a user.
   if (isNewSpec(model)) return isSharing(model) ? 'urgent' : 'normal';
-  return resting.has(rollout?.phase) || model.spec.replicas === 0 ? 'low' : 'normal';
+  return isAtRest(model) ? 'low' : 'normal';
 }
 
 /**
@@ -68,6 +68,10 @@ export function reportPriority({ revision, blocks }: Report, model: OnnxModel | 
  */
 export function reportDelayMs(priority: Priority, model: OnnxModel | undefined): number {
   return priority !== 'urgent' && isSharing(model) ? gatherMs : 0;
+}
+
+function isAtRest({ spec, status }: OnnxModel): boolean {
+  return spec.replicas === 0 || resting.has(status?.rollout?.phase);
 }
 
 function isSharing(model: OnnxModel | undefined): boolean {

@@ -189,9 +189,6 @@ async function clearAway(
   const leftovers = leftoversOf(seen, { decision, manifests }).filter(
     ({ metadata: { uid } }) => !deps.recent.wasDeleted(uid, present),
   );
-  // The API server first answers what users wait for: while many models change at once, deletions come last.
-  if (deps.recent.postponesDeletions(writes > 0 && leftovers.length > 0))
-    return { recheckMs: 0, writes: writes + unmarking.writes };
   await allOf(
     leftovers.map(async (leftover) => {
       await remove(deps.client, leftover, deps.call);

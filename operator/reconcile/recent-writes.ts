@@ -35,7 +35,6 @@ export class RecentWrites {
   readonly #converged = new Map<string, Converged>();
   readonly #refusals = new Map<string, Refusal>();
   readonly #deleted = new Set<string>();
-  #hasPostponed = false;
 
   readonly #keep: (answer: KubeObject) => KubeObject;
 
@@ -130,15 +129,6 @@ export class RecentWrites {
   refusal(identity: string, of: string, nowMs: number): Refusal | undefined {
     const known = this.#refusals.get(identity);
     return known !== undefined && known.of === of && nowMs < known.untilMs ? known : undefined;
-  }
-
-  /**
-   * Whether a pass leaves its deletions to the next pass, which has a lower priority. It does so once at most, so that
-   * a model whose objects are written in every pass is tidied too.
-   */
-  postponesDeletions(isAsked: boolean): boolean {
-    this.#hasPostponed = isAsked && !this.#hasPostponed;
-    return this.#hasPostponed;
   }
 
   /**

@@ -66,15 +66,7 @@ class Stage {
     } as KubeObject);
   }
 
-  readonly #recent = new RecentWrites();
-
-  /** A pass, and the next one if it left its deletions to that one. */
-  async pass(seen?: Seen, decision?: Decision): Promise<Applied> {
-    const applied = await this.onePass(seen, decision);
-    return applied.recheckMs === 0 ? this.onePass(seen, decision) : applied;
-  }
-
-  async onePass(seen = this.seen, decision = serve(seen.rollout.target)): Promise<Applied> {
+  async pass(seen = this.seen, decision = serve(seen.rollout.target)): Promise<Applied> {
     const client = {
       ...this.cluster.client,
       delete: async (
@@ -89,7 +81,7 @@ class Stage {
         return this.cluster.client.delete(type as never, name);
       },
     } as typeof this.cluster.client;
-    const hands = { client, call: {}, recent: this.#recent, traffic: new TrafficMemory(), clock: this.clock };
+    const hands = { client, call: {}, recent: new RecentWrites(), traffic: new TrafficMemory(), clock: this.clock };
     return apply(hands, seen, { decision, manifests: desiredState(seen.model, decision, seen.records) });
   }
 
@@ -141,22 +133,6 @@ describe('a pass deletes leftovers', () => {
       assert.deepEqual(stage.deleted, leftovers);
     });
   }
-
-  it('in the pass after its writes, which has a lower priority', async () => {
-    const stage = new Stage();
-    assert.equal((await stage.onePass()).recheckMs, 0);
-    assert.deepEqual(stage.deletions, []);
-    await stage.onePass();
-    assert.deepEqual(stage.deleted, leftovers);
-  });
-
-  it('in the second pass even if that one has writes too', async () => {
-    const stage = new Stage();
-    await stage.onePass();
-    stage.cluster.objects.delete('Service/ranker');
-    await stage.onePass();
-    assert.deepEqual(stage.deleted, leftovers);
-  });
 
   it('once, even while they are terminating', async () => {
     const stage = new Stage();

@@ -64,7 +64,7 @@ const rows: readonly Row[] = [
   { name: 'onUndecided promotes an undecided candidate',
     does: (world) => { world.gate = 'Waiting'; set(world, { onUndecided: 'Promote' }); },
     provenance: 'PromotedUndecided', reason: 'PromotedUndecided', says: /onUndecided/ },
-  { name: 'stable breaks its own limits', does: (world) => { world.gate = 'SickAndPass'; },
+  { name: 'stable exceeds an absolute limit', does: (world) => { world.gate = 'SickAndPass'; },
     provenance: 'StableLost', reason: 'StableLost', says: /stable had no ready pod or exceeded/ },
   { name: 'the model was scaled to zero', does: (world) => { world.spec = { ...world.spec, replicas: 0 }; },
     provenance: 'Asleep', reason: 'Asleep', says: /spec\.replicas is 0/ },
