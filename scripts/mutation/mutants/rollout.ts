@@ -28,6 +28,8 @@ const rules = group(tables, [
     from: "reading.step === 'Fail' ?", to: "reading.step === 'Done' ?" },
   { name: 'a candidate beside a sick stable may break its own limits', of: 'abortOnFailedGate',
     within: 'judgeAlone', from: "reading.absolute === 'Fail'", to: "reading.absolute === 'None'" },
+  { name: 'a model at zero replicas waits for pods of its new revision', of: 'decide', within: 'asleep',
+    from: "decision.next.phase === 'Promoting'", to: 'false' },
   { name: 'a model without pods goes on with its rollout', of: 'sleepWhenScaledToZero',
     from: 'plan.replicas === 0 ?', to: 'plan.replicas < 0 ?' },
   { name: 'the clock of a held rollout does not stop', of: 'holdWhilePaused',
