@@ -212,7 +212,7 @@ export const reasons = {
   Asleep: { from: ['promotion'], event: 'Silent', says: 'The revision became stable while `spec.replicas` was 0.',
     todo: 'Nothing; its checks run when the model has pods.' },
   Woken: { from: ['promotion'], event: 'Milestone',
-    says: 'A revision that was Asleep passed its checks before traffic.', todo: 'Nothing.' },
+    says: 'A revision that became stable at zero replicas has passed its checks before traffic.', todo: 'Nothing.' },
   Forced: { from: ['promotion'], event: 'Warning',
     says: '`spec.rollout.promoteRevision` made the revision stable; its remaining checks and gates were skipped.',
     todo: 'Watch it.' },
@@ -276,7 +276,7 @@ export const reasons = {
     todo: 'Check those seconds, or wait.' },
   LoadUnequal: { from: ['verdict'],
     says: 'Pods of the two revisions have unequal load, so their latencies cannot be compared.',
-    todo: 'Follow the message; usually the number of pods must change.' },
+    todo: 'Follow the message; usually, change the number of pods.' },
 
   NotObserved: { from: ['client'], says: 'The operator has not observed the present spec.',
     todo: 'Wait; if it lasts, check that the operator is running.' },

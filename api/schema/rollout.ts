@@ -118,7 +118,8 @@ const rollout = k
           .oneOf(['Auto', 'Off', 'Always'])
           .doc(
             'When probes are sent. Auto: while the model gets fewer than 200 requests a minute. Always: with any ' +
-              'traffic. Off: never, and requests that are replayed for gate quality do not measure latency, either.',
+              'traffic. Off: never, and the requests that are replayed for gate quality are not used to measure ' +
+              'latency, either.',
           )
           .defaultsTo('Auto')
           .optional(),

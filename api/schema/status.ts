@@ -164,7 +164,8 @@ const gate = k.object({
     .optional(),
   toShow: number()
     .doc(
-      'A Pass is allowed while upper is at most this value, because traffic is too low to prove limit. "nothing": ' +
+      'A Pass is allowed while upper is at most this value, because traffic is too low to show an upper bound ' +
+        'within limit. "nothing": ' +
         'a Pass is allowed with any value of upper. Absent: a Pass requires upper at or below limit.',
     )
     .optional(),
@@ -234,8 +235,8 @@ const rollout = k.object({
   setWeight: k
     .integer({ min: 0, max: 100 })
     .doc(
-      'Share of the traffic that the candidate was given so far, in percent, on the way to ' +
-        'desiredWeight: as much as its ready pods can serve. Only in phase Shifting.',
+      'Weight that is set at present, in percent. It rises to desiredWeight as pods of the candidate become ready, ' +
+        'and is never more than those pods can serve. Only in phase Shifting.',
     )
     .optional(),
   actualWeight: k
@@ -274,7 +275,10 @@ const rollout = k.object({
     )
     .optional(),
   shown: text(512)
-    .doc('What the last judged step has shown, such as "nothing worse than +38 % p95, +2.1 points errors shown".')
+    .doc(
+      'Upper bounds that the last judged step has shown for the candidate, compared with stable, such as ' +
+        '"nothing worse than +38 % p95, +2.1 points errors shown".',
+    )
     .optional(),
   promise: text(1024)
     .doc(

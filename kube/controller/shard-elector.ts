@@ -85,7 +85,8 @@ export class ShardElector {
   }
 
   /**
-   * Called while this process holds its Lease. Checks whether operators with another number of shards can still lead.
+   * Called while this process holds its Lease. Checks whether operators with a different number of shards can still
+   * lead.
    */
   async #confirm(call: CallOptions): Promise<'ours' | 'other' | undefined> {
     const record = await this.#readRecord(call);
@@ -130,7 +131,10 @@ export class ShardElector {
     for (const name of names) if (!(await this.#isFree(name, call))) held.push(name);
     const told = held.join(', ');
     if (told !== '' && told !== this.#told)
-      this.#deps.logger.info('waiting for the shards of another number', { leases: held, shards: this.#deps.shard.of });
+      this.#deps.logger.info('waiting until operators with a different number of shards release their Leases', {
+        leases: held,
+        shards: this.#deps.shard.of,
+      });
     this.#told = told;
     return held.length > 0;
   }

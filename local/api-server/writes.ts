@@ -61,7 +61,7 @@ export class Writes {
   /**
    * Stores a new object.
    * @param draft decoded; it belongs to this call from now on
-   * @throws StatusError 409 AlreadyExists, 422 Invalid, 404 and 403 of the namespace
+   * @throws StatusError 409 AlreadyExists, 422 Invalid, 404 or 403 when the namespace is missing or terminating
    */
   create(resource: Resource, draft: ObjectDraft, options: StoreWriteOptions): StoredObject {
     this.#checkNamespace(resource, draft);

@@ -187,8 +187,8 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
 }
 
 /**
- * The margin is computed as for live requests, but only the number of stable's pods is known: a pair does not name the
- * pod of stable that answered.
+ * The margin is computed as for live requests, but by the number of stable's pods alone: a pair does not name
+ * the pod of stable that answered.
  */
 function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
   const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;

@@ -36,7 +36,7 @@ export const provenances = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type Provenance = keyof typeof provenances;
-/** The provenances of an attempt that continued although a judgement was skipped. */
+/** The provenances of an attempt that continued without a verdict of its gates. */
 export type Skip = Extract<Provenance, 'ResumedUndecided' | 'PromotedUndecided' | 'StableLost'>;
 
 export const skips: readonly Skip[] = ['ResumedUndecided', 'PromotedUndecided', 'StableLost'];

@@ -96,8 +96,8 @@ function parentProblem(route: HttpRoute, parent: ParentRef): string | undefined 
   const name = `${parent.kind ?? 'Gateway'} ${parent.name}`;
   if (told.length === 0)
     return (
-      `${name} has not reported a status for HTTPRoute ${route.metadata.name}: no gateway controller serves ` +
-      `${name}, or it does not exist`
+      `${name} has not reported a status for HTTPRoute ${route.metadata.name}: ${name} does ` +
+      `not exist, or no gateway controller serves it`
     );
   // Several controllers may report on one parent; one that accepts the route is enough.
   const problems = told.map(({ conditions }) =>

@@ -76,7 +76,7 @@ export class RuntimeMetrics implements Observer {
     });
     this.#units = new Counter({
       name: 'onnx_runtime_output_units_total',
-      help: 'Output of streamed answers in the unit of the task, such as tokens.',
+      help: 'Number of units in streamed answers, such as tokens; the task defines the unit.',
       registers,
     });
     this.#rows = new Histogram({

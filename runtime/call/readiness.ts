@@ -114,7 +114,6 @@ export class Readiness {
 
 function stuckWords({ stuckMs, limitMs }: RunsSeen): string {
   return (
-    `every worker has been in one run for ${Math.round(stuckMs / 1000)} s, the limit is ` +
-    `${Math.round(limitMs / 1000)} s`
+    `every worker has been in one run for ${Math.round(stuckMs / 1000)} s (limit ` + `${Math.round(limitMs / 1000)} s)`
   );
 }

@@ -110,8 +110,8 @@ export type Sighting = { readonly size: number; readonly value: number };
  * An upper bound of a quantity at a size larger than all measured sizes. The quantity must grow at most with the square
  * of the size.
  *
- * A part of the quantity may be constant, such as weights that each run unpacks. Plotted over the square of the size,
- * a + b * size + c * size ** 2 never lies above the line through two of its points.
+ * A part of the quantity may be constant, such as weights that each run unpacks. As a function of size ** 2,
+ * a + b * size + c * size ** 2 is concave: beyond two measured points it never lies above the line through them.
  * Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8. With a `noise` of 8 MiB, growth of 8 MiB is assumed. Then
  * 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, not 46 * 4.
  *

@@ -44,9 +44,9 @@ export type WarmupResult = {
 };
 
 /**
- * Allowed difference between a row's outputs alone and in a batch, relative to the largest value. Kernels for another
- * batch size sum in another order, and in a quantised model a sum may then round to the next step. Rows that depend on
- * each other differ far more.
+ * Allowed difference between a row's outputs when it runs alone and when it runs in a batch, relative to the largest
+ * value. Kernels for another batch size sum in another order, and in a quantised model a sum may then round to the next
+ * step. Rows that depend on each other differ far more.
  */
 const tolerance = 0.05;
 

@@ -1,6 +1,6 @@
 /**
  * Writes protobuf bodies as Go clients do, for tests of the reader.
- * Pure. A field is its number with a small number as the value, or bytes that are encoded already.
+ * Pure. A field is given in one of two forms: a pair of its number and a small integer, or the bytes of encoded fields.
  */
 
 /** `[field, number]`, or bytes of encoded fields. */

@@ -3,7 +3,7 @@
  *
  * Owns:   the child process: start, memory (read every few milliseconds) and end. A crash of ONNX Runtime is an
  *         outcome, and all its memory is freed.
- * Limits: kills the child when it exceeds its limit of anonymous memory or its time limit.
+ * Limits: kills the child when it exceeds its limit for anonymous memory or its time limit.
  * Ends:   when the child has ended; an abort kills it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';

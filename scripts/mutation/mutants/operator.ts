@@ -39,11 +39,11 @@ export const operatorMutants = [
       from: 'moreUrgent(priority, again)', to: 'priority' },
   ]),
   ...group(['test/unit/kube/controller/shard-elector.test.ts'], [
-    { name: 'shards of another number do not wait for the present ones', of: 'ShardElector',
+    { name: 'shards of a different total do not wait for the present ones', of: 'ShardElector',
       from: 'if (await this.#isHeld([record.of], call)) return undefined;', to: '' },
     { name: 'a shard leads before the Leases of the numbers before are free', of: 'ShardElector',
       from: 'if (await this.#isHeld(record.after, call)) return undefined;', to: '' },
-    { name: 'a shard leads although another number was recorded', of: 'ShardElector',
+    { name: 'a shard leads although a different total was recorded', of: 'ShardElector',
       from: "if (record.of !== this.#deps.shard.of) return 'other';", to: '' },
     { name: 'a change of the number forgets the numbers before', of: 'ShardElector',
       from: '[...new Set([...record.after, record.of])]', to: '[record.of]' },

@@ -52,8 +52,8 @@ export class TokenPipeline {
     this.#preTokenizer = makePreTokenizer(file['pre_tokenizer']);
     if (this.#preTokenizer.asksForStart && this.#normalizer.cutsStart) {
       throw new TokenizerUnsupported(
-        'pre_tokenizer Metaspace with prepend_scheme first, after a normalizer that can remove the start of ' +
-          'a text, is not supported by this runtime',
+        'pre_tokenizer Metaspace with prepend_scheme "first" is not supported by this runtime together with a ' +
+          'normalizer that can remove the start of a text',
       );
     }
     this.#model = makeModel(file['model']);

@@ -115,7 +115,7 @@ describe('ShardElector', () => {
     assert.equal(world.leads(second), true);
   });
 
-  it('makes shards of another number wait until all present ones have ended', async () => {
+  it('makes shards of a different total wait until all present ones have ended', async () => {
     const world = new World();
     const before = [world.start(0, 2), world.start(1, 2)];
     await world.clock.advance(5000);
@@ -161,7 +161,7 @@ describe('ShardElector', () => {
     const lost = world.start(0, 2);
     await settle();
     await world.end(lost);
-    // Record another number of shards after the operator has read the record and before it claims its Lease.
+    // Record a different number of shards after the operator has read the record and before it claims its Lease.
     world.kube.fail('replace', () => {
       world.kube.put(leases, recordOf('3'));
     });
@@ -216,7 +216,7 @@ describe('ShardElector', () => {
     assert.deepEqual(world.leading(), ['0/3']);
   });
 
-  it('lets shards of the present number restart while those of another number wait', async () => {
+  it('lets shards of the present total restart while shards of another total wait', async () => {
     const world = new World();
     const [, second] = [world.start(0, 2), world.start(1, 2)];
     await world.clock.advance(5000);

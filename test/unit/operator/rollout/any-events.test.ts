@@ -175,7 +175,8 @@ function startedWith(first: Shape): RolloutWorld {
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
 /**
- * The weights sum to 100 and go to ready pods while any exist. A model that is scaled to zero gets no pods for this.
+ * The weights sum to 100, and a revision with weight has a ready pod while any revision has one. Models at zero
+ * replicas are left out, because the operator keeps no pods for them.
  */
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
   assert.notEqual(serve, null, 'a revision serves');

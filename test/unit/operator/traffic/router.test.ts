@@ -118,8 +118,8 @@ const rows: readonly Row[] = [
   { name: 'no shares before a parent has reported a status', spec: { traffic: routed },
     see: { route: route([]) }, want: { shares: undefined, reason: 'RouteNotAccepted',
       problem:
-      'Gateway public has not reported a status for HTTPRoute ranker: no gateway controller serves Gateway public, ' +
-      'or it does not exist' } },
+      'Gateway public has not reported a status for HTTPRoute ranker: Gateway public does not exist, ' +
+      'or no gateway controller serves it' } },
   { name: 'no shares while the parent reports on an older generation', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' },
       conditions: [condition('Accepted', 'True', 3), condition('ResolvedRefs')] }]) },
@@ -141,8 +141,8 @@ const rows: readonly Row[] = [
       conditions: good }], { a: 1 }, [{ name: 'public' },
       { name: 'inner' }]) }, want: { shares: undefined,
       problem:
-      'Gateway inner has not reported a status for HTTPRoute ranker: no gateway controller serves Gateway inner, ' +
-      'or it does not exist' } },
+      'Gateway inner has not reported a status for HTTPRoute ranker: Gateway inner does not exist, ' +
+      'or no gateway controller serves it' } },
   { name: 'shares when one of two controllers has accepted the route', spec: { traffic: routed },
     see: { route: route([{ parentRef: { name: 'public' }, conditions: [condition('Accepted', 'False')] },
       { parentRef: { name: 'public' }, conditions: good }]) }, want: { shares: { a: 95, b: 5 } } },
