@@ -47,6 +47,16 @@ function riddlesIn(path: string, text: string): readonly string[] {
     );
 }
 
+/** Lines of a Markdown file that can be wrapped: not code, tables, quotes of output, or a single code span. */
+function proseOf(text: string): readonly { readonly line: string; readonly number: number }[] {
+  let isCode = false;
+  return text.split('\n').flatMap((line, i) => {
+    if (line.trimStart().startsWith('```')) isCode = !isCode;
+    const isWhole = /^\s*(?:[|>]|`[^`]*`;?$)/.test(line);
+    return isCode || isWhole ? [] : [{ line, number: i + 1 }];
+  });
+}
+
 describe('the language of sources', () => {
   const files = folders
     .flatMap((folder) => filesBelow(folder))
@@ -68,6 +78,19 @@ describe('the language of sources', () => {
     );
     const long = [...files, ...python].flatMap(([path, text]) =>
       text.split('\n').flatMap((line, i) => (line.length > 120 ? [`${path}:${i + 1}: ${line.length} columns`] : [])),
+    );
+    assert.deepEqual(long, []);
+  });
+
+  it('has lines of at most 120 columns in the prose of Markdown files', () => {
+    const pages = [
+      ...readdirSync(root).filter((name) => name.endsWith('.md')),
+      ...filesBelow('docs', /\.md$/).filter((path) => !path.startsWith('docs/reference/')),
+    ];
+    const long = pages.flatMap((path) =>
+      proseOf(readFileSync(join(root, path), 'utf8')).flatMap(({ line, number }) =>
+        line.length > 120 ? [`${path}:${number}: ${line.length} columns`] : [],
+      ),
     );
     assert.deepEqual(long, []);
   });
