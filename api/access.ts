@@ -1,6 +1,7 @@
 /**
  * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. The file
- * has a token. A request with the token may do more than read at the sidecar and metrics ports of these pods.
+ * has a token. Without the token, a client can read, for example, the reports and metrics of these pods. The token is
+ * needed to give instructions to their sidecars, and to take samples of live requests.
  *
  * Owns: the form of the token, and the headers that carry it. The token is never in a URL, log, status or Event.
  */

@@ -26,8 +26,8 @@ export type FrozenSpec = {
 };
 
 /**
- * The fields are in the order in which they are written. A field that is undefined here does not have a fixed default:
- * the model's files decide its value when the model is loaded.
+ * A field that is undefined here does not have a fixed default: the model's files decide its value when the model is
+ * loaded.
  */
 const embeddingDefaults = {
   tokenizer: 'tokenizer.json',
@@ -59,7 +59,7 @@ export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSp
   };
 }
 
-/** Writes the limit as text, so that 1024 and "1024" give the same hash. */
+/** Writes the limit as text, so that 1024 and "1024" give the same FrozenSpec. */
 function memoryDefaults({ limit, ...memory }: NonNullable<RevisionSpec['memory']>): FrozenSpec['memory'] {
   return { arena: 'Auto', ...memory, ...(limit === undefined ? {} : { limit: String(limit) }) };
 }

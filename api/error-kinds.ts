@@ -1,8 +1,8 @@
 /**
  * The kinds of errors.
  *
- * Owns: the table of each kind's retry policy, HTTP status and log level. No other file chooses one of these by the
- * error itself.
+ * Owns: the table of each kind's retry policy, HTTP status and log level. In api/error-codes.ts, a code may have an
+ * HTTP status that differs from the status of its kind.
  */
 
 /** A kind says who can fix the error, and when a retry can help. */

@@ -19,7 +19,7 @@ type Row = {
   readonly over: 'WorstCase' | 'Mean';
   /** Default of the gate's limit. If absent, the gate must set a limit. */
   readonly limit?: number;
-  /** Why the gate must set a limit, for messages. Only a metric without `limit` has it. */
+  /** Why the gate must set a limit, as a part of messages. Only a metric without `limit` has this text. */
   readonly needed?: string;
   /** Whether the metric can compare answers to generated inputs. */
   readonly generated?: true;

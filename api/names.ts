@@ -78,7 +78,7 @@ export const env = {
   /** Where the volume claim of a `pvc://` URI is mounted, read-only. Absent for other URIs. */
   sourceDir: 'ONNX_SOURCE_DIR',
   terminationLog: 'ONNX_TERMINATION_LOG',
-  /** `true` when `file:///` URIs may be served: in local mode only, because they lead to files of the node. */
+  /** `true` when `file:///` URIs may be served: in local mode only, because such a URI names a file of the node. */
   allowFile: 'ONNX_ALLOW_FILE',
 } as const;
 
@@ -87,7 +87,7 @@ export const env = {
  *
  * The thresholds of glibc are 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees is never
  * returned to the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by
- * page. This doubled the run time of an encoder.
+ * page; these allocations doubled the run time of an encoder.
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',
@@ -103,7 +103,7 @@ export function childName(model: string, revision: string): string {
 const childNamePattern = /.-([0-9a-f]{10})$/;
 
 /**
- * The revision in the name of a child. This is more reliable than the label, because a name cannot be changed.
+ * The revision in the name of a child. The name is more reliable than the label, because a name cannot be changed.
  * @returns undefined when `childName` does not make this name for this model
  */
 export function revisionInName(model: string, name: string): string | undefined {

@@ -1,8 +1,8 @@
 /** Finds the word that a user probably meant when a word is misspelt. Pure. */
 
 /**
- * @returns the word of `words` that needs the fewest edits to become `word`, ignoring case; undefined when the edits
- * are more than one, and more than a third of the letters of that word
+ * @returns the word of `words` that needs the fewest edits to become `word`, ignoring case; undefined when even this
+ * word needs more edits than a third of its letters. One edit is always allowed
  */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const scored = words

@@ -52,7 +52,7 @@ export function outcomeKindOf({ code, kind, clientDeadlineMs = Infinity, ownDead
   return ownValue(kindOfCode, code) ?? kind;
 }
 
-/** Whether gates count errors of this kind against the revision. False for an unknown kind of a later version. */
+/** Whether gates count errors of this kind against the revision. False for a kind that only a later version knows. */
 export function countsAgainstRevision(kind: string): boolean {
   const fault = ownValue<Fault>(faults, kind);
   return fault === 'Revision' || fault === 'Capacity';

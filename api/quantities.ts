@@ -2,7 +2,8 @@
  * Quantities of Kubernetes: `1500m`, `2Gi`, `.5`, `1E9`, `100u`. Pure.
  *
  * Owns:   the grammar, for the CRD's patterns, the operator, the command line, the runtime and local mode.
- * Limits: 64 characters; an exponent of three digits. Kubernetes caps amounts at 2^63 - 1; this file does not.
+ * Limits: at most 64 characters, and at most three digits in the exponent. Kubernetes caps amounts at 2^63 - 1; this
+ *         file does not.
  */
 
 const number = '([0-9]+\\.?[0-9]*|\\.[0-9]+)';

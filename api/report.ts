@@ -3,7 +3,8 @@
  *
  * Owns:  the schema, from which the types, the check (parse-report.ts) and docs/reference/report.md are made. Counts
  *        are cumulative since boot, so that a lost or repeated report does no harm. Most fields are optional.
- * Units: histograms in seconds, sparse: bucket i counts values in (base * growth^(i-1), base * growth^i].
+ * Units: histograms count durations in seconds. Bucket i counts values in (base * growth^(i-1), base * growth^i]; only
+ *        buckets with a count are listed.
  */
 import { precisions, providerNames } from './choices.ts';
 import { k, type Infer } from './schema/builder.ts';
@@ -54,9 +55,9 @@ export function ratioBucketOf(ratio: number): number {
 export const maxProbesPerMinute = 60;
 
 /**
- * Query parameters of `GET /report`, by which the operator controls a sidecar. Level-triggered: each request has all
- * parameters, and an absent parameter switches its function off. All parameters except `blocksFrom` need the revision's
- * token (api/access.ts).
+ * Query parameters of `GET /report`, by which the operator controls a sidecar. Level-triggered: each request repeats
+ * all instructions that are in force, and an absent parameter switches its function off. All parameters except
+ * `blocksFrom` need the revision's token (api/access.ts).
  */
 export const reportQuery = {
   /** Report only blocks from this index on. */

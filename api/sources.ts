@@ -85,7 +85,8 @@ export const startsWithDigest = forms.filter(({ needsDigest }) => needsDigest).m
 export const startsUnlisted = forms.filter(({ row }) => !row.listsFolders).map(({ start }) => start);
 
 /**
- * A text for messages: "https://host/path, http://host/path (only with a digest), …; in local mode also file:///path".
+ * An example of each form of URI, as an error message lists them: "https://host/path, http://host/path (only with a
+ * digest), …; in local mode also file:///path".
  */
 export const uriForms = [
   forms
@@ -105,7 +106,7 @@ export const serveForms = forms
   .map(({ example }) => example)
   .join(', ');
 
-/** A text for messages about a URI that cannot be used: "https://, npm: or pvc://". */
+/** The usable beginnings of a URI, as an error message lists them: "https://, npm: or pvc://". */
 export const usableStarts = forms
   .filter(({ row, needsDigest }) => row.localOnly !== true && needsDigest !== true)
   .map(({ start }) => start)

@@ -16,7 +16,10 @@ export type ConnectionLimits = {
   readonly onFull?: () => void;
 };
 
-/** Node allocates kilobytes for each request, and one 64 KiB chunk from a socket can hold thousands of requests. */
+/**
+ * The most requests in progress on one connection. The bound is needed because Node allocates kilobytes for each
+ * request, and one 64 KiB chunk from a socket can hold thousands of requests.
+ */
 const maxUnderWay = 32;
 
 export class Connections {

@@ -25,7 +25,8 @@ export type HttpServer = {
 
 export type HttpServerLimits = {
   /**
-   * How long a connection may idle between requests, in milliseconds. Longer than the interval of a client that polls.
+   * How long a connection may idle between requests, in milliseconds. It should be longer than the interval at which
+   * clients poll.
    */
   readonly keepAliveMs?: number;
   /** Beyond this number the longest idle connection is closed. */

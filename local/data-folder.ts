@@ -2,7 +2,8 @@
  * The folder with local mode's state, which one process uses at a time.
  * Owns: creating the folder, its marker file and its lock, and removing a temporary folder. A start deletes what
  * earlier runs left in the folder, so a folder with other files is refused.
- * Why: each of two local modes on one folder would treat the containers of the other as leftovers and kill them.
+ * Why: if two local modes used one folder, each would treat the containers of the other local mode as leftovers and
+ * kill them.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -42,8 +42,8 @@ export type OperatorConfig = {
 
 const defaultWorkers = 8;
 /**
- * Bounds the requests of a waiting process: every two seconds it reads the Leases of all shards of the number that is
- * recorded.
+ * Upper bound of the number of shards. It limits the requests of a process that waits to become the leader: every two
+ * seconds, this process may read one Lease for each shard.
  */
 const maxShards = 64;
 const maxQps = 10_000;
@@ -117,7 +117,10 @@ export function defaultImage(): string {
   return `onnx-operator/runtime:${packageJson.version}`;
 }
 
-/** Throws when the file of a path does not exist. Later, a mistyped path would look like a failed connection. */
+/**
+ * Throws when the file of a path does not exist. Without this check, a mistyped path would later look like a failed
+ * connection.
+ */
 function readable(path: string | undefined): string | undefined {
   if (path !== undefined && !existsSync(path)) throw new AppError('FILE_UNREADABLE', { path, why: 'no such file' });
   return path;

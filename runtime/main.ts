@@ -50,7 +50,7 @@ function execute(command: Exclude<Command, { kind: 'help' }>, logger: Logger, st
   }
 }
 
-/** `prepare` and `run` in one process. */
+/** Does the work of `prepare` and then of `run`, in one process. */
 async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
   const { uri, name, configFile, cacheDir } = settings;
   const given = configFile === undefined ? undefined : parseFile(configFile, readBounded(configFile));

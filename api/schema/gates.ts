@@ -224,8 +224,8 @@ export const gatesSchema = k
       .doc(
         "Limits of the candidate's latency under traffic. Default: p95 with maxIncrease 15% and minDetectable 100%, " +
           'and p99 with maxIncrease 30%, which can fail but never delays a Pass. Near the end of a step the default ' +
-          'p95 also passes if its increase is at most 300% and its estimate is below 39%. An empty list: latency is ' +
-          'not judged.',
+          'p95 also passes if the upper bound of the increase is at most 300% and the estimated increase is below ' +
+          '39%. An empty list: latency is not judged.',
       )
       .optional(),
     errors: k
@@ -251,8 +251,9 @@ export const gatesSchema = k
       .rule(minDetectableIsMore)
       .doc(
         'Limits of the share of requests that fail; failures that the client caused do not count. ' +
-          'Default: maxIncrease 1% and minDetectable 5%; near the end of a step the gate also passes if the ' +
-          'increase is at most 10% and its estimate is below 2.2%. An empty object: errors are not judged.',
+          'Default: maxIncrease 1% and minDetectable 5%. Near the end of a step the gate also passes if the upper ' +
+          'bound of the increase is at most 10 percentage points and the estimated increase is below 2.2 ' +
+          'percentage points. An empty object: errors are not judged.',
       )
       .optional(),
     confidence: k

@@ -1,7 +1,7 @@
 /**
  * Uneven arrivals of requests, and the retries of failed requests.
  * Owns: the factor on the rate of requests, and the retries of clients that were refused or timed out. The factor has
- * mean 1. It is the same for both revisions, because one stream of requests is split between them.
+ * mean 1. The factor is the same for both revisions, because one stream of requests is split between the revisions.
  */
 import { Held } from './noise.ts';
 import type { Random } from './random.ts';
@@ -21,7 +21,7 @@ export type Arrivals =
       readonly calmSeconds: number;
     };
 
-export type Rate = { /** The current factor on the rate. */ readonly at: (seconds: number) => number };
+export type Rate = { /** The factor on the rate at a time. */ readonly at: (seconds: number) => number };
 
 export function rateOf(arrivals: Arrivals, random: Random): Rate {
   switch (arrivals.kind) {

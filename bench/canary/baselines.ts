@@ -104,9 +104,10 @@ function flagger(limit: number): Rule {
 
 /**
  * NetflixACAJudge with one value per minute, evaluated every five minutes. The Mann-Whitney test gives a 98 %
- * confidence interval of the shift between the revisions (order statistics of the pairwise differences, normal
- * approximation). The result is High when the interval lies above a quarter of the estimate and the ratio of the means
- * is above 1. With a single metric, a High result has the score 0, which is below every marginal threshold.
+ * confidence interval of the shift between the revisions. The bounds of the interval are order statistics of the
+ * pairwise differences; a normal approximation gives their ranks. The result is High when two conditions are met. The
+ * lower bound of the interval is above a quarter of the estimated shift, and the candidate's mean is above stable's
+ * mean. With a single metric, a High result has the score 0, which is below every marginal threshold.
  */
 const kayenta: Rule = (minutes) => {
   if (minutes.length % 5 !== 0) return false;
@@ -115,7 +116,7 @@ const kayenta: Rule = (minutes) => {
   return isHigh(candidate, stable);
 };
 
-/** Whether the Mann-Whitney test gives High. It does not when all values are equal or a list is empty. */
+/** Whether the Mann-Whitney test gives High. The result is false when all values are equal or a list is empty. */
 export function isHigh(candidate: readonly number[], stable: readonly number[]): boolean {
   if (candidate.length === 0 || stable.length === 0) return false;
   const differences = candidate.flatMap((a) => stable.map((b) => a - b)).toSorted((a, b) => a - b);

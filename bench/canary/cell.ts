@@ -18,8 +18,8 @@ export type Cell = {
   readonly historyMinutes: number;
   /** A complete rollout, or the gate of a single window. */
   readonly what: 'rollout' | Gate;
-  /** How traffic is split in a rollout. A single window has an unused default here. */
+  /** How traffic is split in a rollout. A single window does not use this field. */
   readonly router: Router;
-  /** Stable's number of pods at the start of a rollout. A single window has an unused default here. */
+  /** Stable's number of pods at the start of a rollout. A single window does not use this field. */
   readonly replicas: number;
 };

@@ -98,7 +98,7 @@ export function allCells(): readonly Cell[] {
       scenarios.flatMap((scenario) => rates.map((rate) => windowOf(judge, scenario, rate, what))),
     ),
   );
-  // Add new kinds at the end: a cell's position is part of its seed.
+  // Add new cells at the end of the returned list: a cell's position in the list is part of its seed.
   const { nearTheLimit, passingStorms, passingStormsSlower } = unseen;
   const later = [...nearTheLimit, ...passingStorms, ...passingStormsSlower].map((scenario) =>
     wholly(scenario, 1000, 'HTTPRoute'),
@@ -111,8 +111,8 @@ function windowOf(judge: JudgeName, scenario: Scenario, requestsPerMinute: numbe
 }
 
 /**
- * The windows of `oneToFour`, and rollouts under our judge. allCells adds the other rollouts under our judge: identical
- * revisions with an HTTPRoute, and its list `later`.
+ * Cells with our judge: single windows in the scenarios of `oneToFour`, and rollouts in the other scenarios. The
+ * function allCells has more rollouts with our judge in its lists `rollouts` and `later`.
  */
 function wholeCells(): readonly Cell[] {
   const { cold, lasting, longCold, machines, mixed, oneToFour, queues, storms, unseenSlower } = unseen;

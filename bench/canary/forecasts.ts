@@ -106,8 +106,8 @@ export type Calibration = {
   /** The share of forecasts whose range lay above the actual number. */
   readonly sooner: number;
   /**
-   * The 10th, 50th and 90th percentile of the actual number divided by the forecast. Forecasts without either number
-   * are left out.
+   * The 10th, 50th and 90th percentile of the actual number divided by the forecast. A forecast is left out when one of
+   * the two numbers is null.
    */
   readonly ratios: readonly [number, number, number] | undefined;
 };

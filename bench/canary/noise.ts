@@ -79,8 +79,8 @@ function autoregressive(): (random: Random) => number {
 }
 
 /**
- * Hosking's recursion is exact for the first minutes up to this number. Later minutes only use the latest `exactMinutes
- * - 1` minutes. A rollout with its history is shorter.
+ * The number of minutes for which Hosking's recursion is exact. Later minutes only use the latest `exactMinutes - 1`
+ * minutes. A rollout with its history takes less time than this number of minutes.
  */
 const exactMinutes = 300;
 

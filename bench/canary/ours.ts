@@ -12,7 +12,8 @@ import { Counter } from './counter.ts';
 import { sliceSeconds, type World } from './world.ts';
 
 /**
- * Whether a canary in one window was rolled back, and the candidate's requests and the minutes until the window ended.
+ * The result of a canary in one window. `candidateRequests` is the number of the candidate's requests until the window
+ * ended. `minutes` is the time until the window ended.
  */
 export type Outcome = { readonly rolledBack: boolean; readonly candidateRequests: number; readonly minutes: number };
 

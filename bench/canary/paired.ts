@@ -18,7 +18,7 @@ import { loadLimit } from '../../runtime/sidecar/replay/prober.ts';
 import { Random } from './random.ts';
 
 export type PairedWorld = {
-  /** The median seconds of an answer, for both revisions. */
+  /** The median time of an answer in seconds, for both revisions. */
   readonly serviceSeconds: number;
   /** Standard deviation of ln(seconds) between the answers of one revision. */
   readonly sigma: number;
@@ -30,7 +30,7 @@ export type PairedWorld = {
   readonly factor: number;
   /** Share of the inputs for which the candidate takes `slowTimes` times as long; 0 by default. */
   readonly slowShare?: number;
-  /** Only used with `slowShare`; 1 by default. */
+  /** The factor on the candidate's time for the inputs of `slowShare`; 1 by default. */
   readonly slowTimes?: number;
   /** The largest number of pairs per minute. Slow answers reduce it, because of the prober's load limit. */
   readonly probesPerMinute: number;
@@ -105,8 +105,8 @@ export type PairedRow = {
 export type PairedRuns = {
   readonly runs: number;
   readonly seed: number;
-  /** The slowdown that a Pass must exclude: the ratio minus one. */ readonly toShow: number;
-  /** The slowdown that the gate allows, 0.15 by default: the ratio minus one. */
+  /** A Pass must exclude every slowdown above this value: 0.1 means 10 %. */ readonly toShow: number;
+  /** The slowdown that the gate allows: 0.15 means 15 %, which is the default. */
   readonly limit?: number;
   readonly alpha: number;
 };

@@ -90,7 +90,7 @@ export type Outcome = {
 type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
 export type RolloutRun = Pick<Outcome, Always> & Partial<Outcome>;
 
-/** @param world at its start, and with the scenario of the setting */
+/** @param world a new world, in which nothing was simulated yet, with the scenario of the setting */
 export function rollOut(world: World, setting: RolloutSetting): Outcome {
   const { replicas, router } = setting;
   const rollout = rolloutPlanOf({ replicas, rollout: { strategy: 'Canary' }, traffic: { router } }, 0);

@@ -71,7 +71,7 @@ export type Scenario = {
   readonly rare: { readonly share: number; readonly factor: number };
   /** The latency in milliseconds where the shape has the value 0. */
   readonly baseMs: number;
-  /** Recorded latencies are rounded to a multiple of this. 0: they are exact. */
+  /** Recorded latencies are rounded to a multiple of this number of milliseconds. 0: recorded latencies are exact. */
   readonly roundedToMs: number;
   /** The candidate's latency as a multiple of stable's latency. */
   readonly slower: number;
@@ -119,8 +119,8 @@ export const quiet: Scenario = {
 };
 
 /**
- * Services that differ from the quiet one, for example in the distribution of their latency. Each service is simulated
- * with identical revisions and with slower candidates.
+ * Services that differ from the scenario `quiet`, for example in the distribution of their latency. Each service is
+ * simulated with identical revisions and with slower candidates.
  */
 const services: readonly Scenario[] = [
   { ...quiet, name: 'heavyTail', shape: 'heavy' },
@@ -154,7 +154,7 @@ export const slower: readonly Scenario[] = [1.3, 1.5, 2].flatMap((factor) => [
   { ...quiet, name: `slower${factor}-noise10`, slower: factor, revisionNoise: 0.1 },
 ]);
 
-/** The services above, with slower candidates. */
+/** The scenarios of `services` with slower candidates. */
 export const slowerServices: readonly Scenario[] = services.flatMap((service) =>
   [1.5, 2].map((factor) => ({ ...service, name: `${service.name}-slower${factor}`, slower: factor })),
 );

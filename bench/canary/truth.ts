@@ -9,8 +9,8 @@ import type { Scenario } from './scenarios.ts';
 import { tableOf } from './tables.ts';
 
 /**
- * The true value in the gate's unit. Undefined when it cannot be computed (the candidate's queue is slower) or when the
- * gate has no bounds.
+ * The true value in the gate's unit. Undefined when the gate has no bounds. Undefined also when pods are queues and the
+ * candidate is slower, because the true value cannot be computed then.
  */
 export function truthOf(gate: TrafficGate, scenario: Scenario): number | undefined {
   if (gate.kind === 'latency-increase') return slowdownAt(gate.quantile, scenario);

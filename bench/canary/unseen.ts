@@ -8,14 +8,14 @@ import { quiet, type Scenario } from './scenarios.ts';
 
 const named = (name: string, what: Partial<Scenario>): Scenario => ({ ...quiet, ...what, name });
 
-/** The same scenarios with candidates that are slower by these factors. */
+/** For each given scenario and each factor, a scenario whose candidate is slower by this factor. */
 function withSlower(scenarios: readonly Scenario[], factors: readonly number[]): readonly Scenario[] {
   return scenarios.flatMap((one) => factors.map((slower) => ({ ...one, name: `${one.name}-slower${slower}`, slower })));
 }
 
 /**
- * Noise that lasts longer than a minute, from `ar10` to `fgnPods20`. The number in a name is the noise in percent per
- * minute.
+ * Noise that lasts longer than a minute, from `ar10` to `fgnPods20`. The number in a name is the standard deviation of
+ * ln(latency) in a minute, in percent.
  */
 export const lasting: readonly Scenario[] = (
   [
@@ -43,7 +43,7 @@ export const cold: readonly Scenario[] = [
   named('coldLazy', { cold: { shape: 'lazy', factor: 5, minutes: 0 } }),
 ];
 
-/** Warm-ups that last longer than a verdict waits for a warm-up to end. */
+/** Warm-ups of ten minutes, which is longer than a verdict waits for the end of a warm-up. */
 export const longCold: readonly Scenario[] = [
   named('coldDecay10', { cold: { shape: 'decay', factor: 3, minutes: 10 } }),
   named('coldLinear10', { cold: { shape: 'linear', factor: 3, minutes: 10 } }),
@@ -55,8 +55,8 @@ export const queues: readonly Scenario[] = [0.5, 0.7, 0.9].map((utilisation) =>
 );
 
 /**
- * Clients that time out and retry when a pod stalls; and services with bursts of requests and answers of very different
- * lengths, as from a language model.
+ * In `retryStorms`, clients time out and retry when a pod stalls. The other two services have bursts of requests, and
+ * answers of very different lengths, as from a language model.
  */
 export const storms: readonly Scenario[] = [
   named('retryStorms', { bursts: true, queue: { utilisation: 0.6, patience: 20, retries: 2 } }),

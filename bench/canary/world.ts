@@ -137,8 +137,8 @@ export class World {
   }
 
   /**
-   * Sets the mean service time so that a pod of stable is busy for the queue's `utilisation`. @returns the value to add
-   * to ln(latency) for this; 0 when pods are not queues
+   * Sets the mean service time so that a pod of stable is busy for the queue's `utilisation`.
+   * @returns the value to add to ln(latency), so that the mean latency is this service time; 0 when pods are not queues
    */
   #fit(weight: number, pods: PodNumbers): number {
     const {

@@ -43,7 +43,7 @@ export type Order = {
   readonly analysisMs: number;
   /** The time over which the changes of `releaseDay` are spread. */
   readonly releaseMs: number;
-  /** The operator counts as finished when it has not sent a request for this time. */
+  /** The operator counts as finished when it has not sent a request for this number of milliseconds. */
   readonly calmMs: number;
   readonly foreign: ForeignOperator | undefined;
   /** Additional arguments of our operator's command. */

@@ -44,7 +44,7 @@ export class PodTraffic {
     return this.#seq;
   }
 
-  /** Adds random requests for the time since the last call. @param nowMs since 1970 */
+  /** Adds random requests for the time since the last call. @param nowMs milliseconds since the epoch */
   advance(nowMs: number, rate: TrafficRate): void {
     while (this.#untilMs < nowMs) {
       const index = blockAt(this.#untilMs);

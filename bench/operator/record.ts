@@ -17,8 +17,8 @@ export type Verdict = { readonly passed: boolean; readonly sentence: string };
  */
 const toleratedShare = 0.05;
 /**
- * The tolerance for small counts, for a row with a single model, change or run; it shrinks by √times for other rows. It
- * is below 1, so one more request for each model, change or run exceeds it.
+ * The tolerance for small counts in a row whose `times` is 1. In other rows it is divided by √times. The tolerance is
+ * below 1, so a run with one more request for each model, change or run exceeds it.
  */
 const toleratedCount = 0.5;
 

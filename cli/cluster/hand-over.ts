@@ -62,8 +62,9 @@ const isMine = ({ manager, operation, subresource }: ManagedFieldsEntry): boolea
 const isMain = (subresource: string | undefined): boolean => subresource === undefined || subresource === '';
 
 /**
- * True when the manager wrote more of the spec than spec.rollout and spec.replicas. Such a manager applies the
- * manifest. An autoscaler, or a user who pauses a rollout, writes only these two fields.
+ * True when the manager wrote a field of the spec other than spec.rollout and spec.replicas. Such a manager applies the
+ * manifest. In contrast, an autoscaler writes only spec.replicas, and a user who pauses a rollout writes only
+ * spec.rollout.
  */
 function isWriter(entry: ManagedFieldsEntry): boolean {
   const spec = fieldsOf(entry)['f:spec'];

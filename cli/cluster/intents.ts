@@ -135,8 +135,8 @@ export const pause: Intent = (model) => {
 };
 
 /**
- * For each reason of a pause, the end of the message of `resume`. It says which condition is not met although the
- * rollout continues.
+ * For each reason of a pause, the text that `resume` adds to the end of its message. The text says which problem
+ * remains while the rollout continues.
  */
 const goingOn: Readonly<Record<string, string>> = {
   Step: '',

@@ -74,8 +74,8 @@ function ofCause({ message, field = '' }: Cause, object: Manifest): OperatorFind
 }
 
 /**
- * A string is required and the manifest has a bare number: these suffixes are tried, and the first one that makes the
- * field valid is suggested.
+ * When a field requires a string and the manifest has a bare number, these suffixes are tried. The hint suggests the
+ * first suffix that makes the field valid.
  */
 const units = ['', '%', 's', 'Mi'];
 
@@ -100,8 +100,8 @@ function isTaken(object: Manifest, path: string, value: unknown): boolean {
   const concerns = (field: string): boolean =>
     field === path || path.startsWith(`${field}.`) || path.startsWith(`${field}[`);
   const causes = checkCustomObject(type, changed, undefined, []);
-  // Errors of a parent field that the unchanged manifest also has. They are ignored, because this value is not their
-  // cause.
+  // Errors of the unchanged manifest. When such an error is about a parent field, it is ignored, because the tried
+  // value is not its cause.
   const before = new Set(
     checkCustomObject(type, object, undefined, []).map(({ field, message }) => `${field} ${message}`),
   );

@@ -40,15 +40,16 @@ export type RecordedOutcome = {
   /** The gates' results at time `t`. */
   readonly gates: readonly RecordedLook[];
   /**
-   * For a Pass, the largest differences that the bounds exclude: "nothing worse than +15 % p95, +1 point errors shown".
+   * For a Pass, a text with the largest differences that are still possible within the bounds: "nothing worse than +15
+   * % p95, +1 point errors shown".
    */
   readonly shown?: string;
 };
 
 export type LookPlan = {
   /**
-   * Seconds between two looks. Absent: 5 s until the decision or the end of the first hour, then 60 s, and 300 s after
-   * four hours. The interval grows because the cost of a look grows with the length of the window.
+   * Seconds between two looks. Absent: 5 s until the first decision, but for at most one hour; then 60 s; from four
+   * hours on, 300 s. The interval grows because the cost of a look grows with the length of the window.
    */
   readonly everySeconds?: number;
   /** True: show every look. False: show changes, and one look per minute. */
@@ -125,7 +126,7 @@ export class RecordedCanary {
     return shown;
   }
 
-  /** Makes the look that is due before this line. The first line begins the window. */
+  /** Makes the look that is due before this line, if one is due. The first call begins the window. */
   #lookBefore(request: { readonly t: number; readonly line: number }): readonly RecordedLook[] {
     const began = (this.#began ??= this.#begin(request.t));
     if (request.t - began > spanLimitSeconds) {

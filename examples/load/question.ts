@@ -1,7 +1,7 @@
 /**
  * Finds a request that a served model can answer, by asking the server.
  * Owns: the choice between /v1/embeddings and the Open Inference Protocol, and an input with the model's shapes.
- * Limits: 10 s for each request to the server. A dimension of any size is 1.
+ * Limits: 10 s for each request to the server. When a model accepts any size of a dimension, the size 1 is used.
  * Throws: AppError SOURCE_UNAVAILABLE with the server's message.
  */
 import { AppError, messageOf } from '../../api/errors.ts';

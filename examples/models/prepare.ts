@@ -21,7 +21,10 @@ export type Options = { readonly stop: AbortSignal; readonly onProgress: (progre
 
 type Built = { readonly recipe: string; readonly files: readonly { readonly path: string; readonly bytes: number }[] };
 
-/** The bytes that a run would have to fetch and to store. This function writes nothing. */
+/**
+ * The folders that a run would have to make, and the numbers of bytes that it would have to fetch and to store. This
+ * function writes nothing.
+ */
 export async function outstanding(
   recipes: readonly Recipe[],
   dir: string,

@@ -27,7 +27,7 @@ export class Throttle {
   readonly #clock: Clock;
   readonly #limits: ThrottleLimits;
   #pausedUntil = Number.NEGATIVE_INFINITY;
-  /** When the slow start ends. It lasts as long as the pause before it. */
+  /** When the slow start ends. A slow start lasts as long as the pause before it. */
   #slowUntil = Number.NEGATIVE_INFINITY;
   #nextSlowAt = Number.NEGATIVE_INFINITY;
   #tokens: number;

@@ -3,7 +3,7 @@
  * Owns: two connection pools, replacing dead connections, retries of safe requests, and the rest_client_* metrics.
  * Requests share at most 16 connections, each kept for a minute; every watch has its own connection. When the server
  * asks one request to wait, all requests wait (throttle.ts).
- * Limits: an answer may have `limitBytes`, an error answer 64 KiB.
+ * Limits: an answer has at most `limitBytes`, an error answer at most 64 KiB.
  * Why: only HTTP/1.1 is used, because undici's HTTP/2 does not notice a dead connection, and with HTTP/2 all watches
  * would share one connection.
  */
@@ -256,7 +256,7 @@ export class Transport {
         },
       });
     };
-    // The client closes an idle connection before kube-apiserver does, which closes it after 90 s.
+    // The client closes an idle connection after 60 s, because kube-apiserver would close it after 90 s.
     const requests = make({
       connections: this.#deps.connections ?? 16,
       keepAliveTimeout: 60_000,

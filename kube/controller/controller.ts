@@ -41,8 +41,8 @@ export type ControllerDeps = {
   /** A pass that takes longer is aborted and tried again. */
   readonly timeoutMs?: number;
   /**
-   * How long passes may continue after `run` was told to end, in milliseconds. It must be shorter than the time from
-   * the loss of a lease to the expiry of that lease.
+   * How long passes may continue after the signal of `run` was aborted, in milliseconds. It must be shorter than the
+   * time from the loss of a lease to the expiry of that lease.
    */
   readonly drainMs?: number;
   /**

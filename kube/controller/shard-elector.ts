@@ -70,7 +70,10 @@ export class ShardElector {
     return undefined;
   }
 
-  /** Makes the record name our number of shards, once the Leases of the present number are free. */
+  /**
+   * Writes our number of shards into the record. While a Lease of the recorded number of shards is held, the method
+   * does not write and returns undefined.
+   */
   async #enter(call: CallOptions): Promise<true | undefined> {
     const { of } = this.#deps.shard;
     const record = await this.#readRecord(call);
@@ -168,8 +171,8 @@ export function leaseNameOf(base: string, { index, of }: Shard): string {
 }
 
 /**
- * The text that the record has as its holder: `3`, or `3 after 1, 2` while Leases of one shard and of two shards may be
- * held.
+ * The text that the record has as its holder: `3`, or `3 after 1, 2` while Leases from the times with 1 and with 2
+ * shards may still be held.
  */
 function recordText(of: number, after: readonly number[]): string {
   return after.length === 0 ? `${of}` : `${of} after ${after.join(', ')}`;

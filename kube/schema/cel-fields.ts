@@ -28,7 +28,7 @@ export function unknownFieldOf(ast: unknown, schema: OpenApiSchema): string | un
 
 type Access = { readonly schema: OpenApiSchema | undefined; readonly unknown?: string };
 
-/** The schema node of an expression; undefined when the expression does not start at self. */
+/** The schema node of an expression; undefined when the expression does not start at `self` or `oldSelf`. */
 function schemaAt(node: Node, root: OpenApiSchema): Access | undefined {
   if (node.op === 'id') return node.args === 'self' || node.args === 'oldSelf' ? { schema: root } : undefined;
   if (!Array.isArray(node.args)) return undefined;

@@ -1,8 +1,8 @@
 /**
  * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
  * Owns: converting JSON to CEL values by the schema, and when a rule is skipped. Rules: a rule that uses `oldSelf` runs
- * only when an old value exists. The rules of a value that an update does not change are skipped, like its other
- * validation.
+ * only when an old value exists. When an update does not change a value, the rules of this value are skipped, and so is
+ * its other validation.
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';

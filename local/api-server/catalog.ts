@@ -27,7 +27,7 @@ export class Catalog {
     return [...this.#byPath.values()];
   }
 
-  /** Each table of the store once, represented by one of the resources that use it. */
+  /** One resource for each table of the store. Several versions of a resource may use the same table. */
   tables(): readonly Resource[] {
     return [...new Map(this.all().map((resource) => [resource.table, resource])).values()];
   }

@@ -1,7 +1,8 @@
 /**
  * Turns the bytes of a request into an object.
  * Owns: the accepted formats of a body (JSON, YAML, protobuf), the check of its type, and the treatment of unknown
- * fields. As `fieldValidation` asks, unknown fields are refused, warned about or dropped.
+ * fields. The query parameter `fieldValidation` decides whether unknown fields are refused, reported as a warning or
+ * dropped.
  * Limits: 200 levels of nesting. The size is limited where the body is read.
  */
 import { parse as parseYaml } from 'yaml';
@@ -183,7 +184,8 @@ class StrictProblems extends Error {
 }
 
 /**
- * The message about problems of strict validation, for the kind of request.
+ * Turns an error of strict validation into the API's error for a PATCH, or for a POST or PUT. Returns any other error
+ * as it is.
  * @param patched the object that a patch made; absent for POST and PUT
  */
 export function wordStrictProblems(error: unknown, patched?: JsonRecord): unknown {

@@ -49,8 +49,8 @@ function isAllowed({ allowedRoutes }: Listener, route: StoredHttpRoute, gateway:
 }
 
 /**
- * The hostnames for which a listener accepts a route. @returns undefined when both accept every host; empty when they
- * have no host in common
+ * The hostnames for which a listener accepts a route.
+ * @returns undefined when the listener and the route both accept every host; empty when they have no host in common
  */
 export function commonHostnames(listener: string | undefined, route: readonly string[]): readonly string[] | undefined {
   if (route.length === 0) return listener === undefined ? undefined : [listener];

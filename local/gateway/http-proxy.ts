@@ -1,8 +1,8 @@
 /**
  * Forwards one HTTP request to a pod and streams its answer back.
  * Owns: which headers are forwarded, and the answer when no pod can be reached. Connections from clients stay open
- * between requests. Each request to a pod has its own connection: a request on a shared connection would be lost when
- * the pod closes it at this moment.
+ * between requests. Each request to a pod has its own connection: on a shared connection, a request would be lost when
+ * the pod closes the connection while the request is sent.
  * Limits: it holds no more data than the sockets' buffers. When one side disconnects, the other side is closed.
  */
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';

@@ -47,7 +47,9 @@ export class Listeners {
     this.#onChange = deps.onChange;
   }
 
-  /** Opens exactly these ports, and uses their rules from the next request on. */
+  /**
+   * Opens the wanted ports that are not open, and closes all other ports. The new rules apply from the next request on.
+   */
   set(wanted: ReadonlyMap<string, ListenAddress & { readonly entries: readonly RouteEntry[] }>): void {
     for (const [id, opened] of this.#opened) {
       if (wanted.has(id)) continue;

@@ -56,8 +56,8 @@ export function openCgroups(own: string, root: string, name: string): Cgroups | 
 function openVersion2(own: string, root: string, name: string): Cgroups | undefined {
   const path = ownPath(own, '');
   if (path === undefined || !existsSync(join(root, 'cgroup.controllers'))) return undefined;
-  // In version 2, a group with processes, such as our own group, cannot delegate controllers. Its parent can, if the
-  // parent was delegated to this user.
+  // In version 2, a group with processes, such as our own group, cannot delegate controllers. The parent of our own
+  // group can, if the parent was delegated to this user.
   for (const parent of new Set([join(root, path), dirname(join(root, path))])) {
     const base = join(parent, name);
     if (!parent.startsWith(root) || !tryMake(base)) continue;
@@ -198,7 +198,11 @@ function quota(cpu: number): number {
   return Math.max(1000, Math.round(cpu * periodUs));
 }
 
-/** The path of our own group in a hierarchy; in version 2 the controller's name is empty. */
+/**
+ * The path of our own group in the hierarchy of a controller.
+ * @param own the text of /proc/self/cgroup
+ * @param controller '' for version 2, whose only hierarchy has no controller names
+ */
 function ownPath(own: string, controller: string): string | undefined {
   for (const line of own.split('\n')) {
     const [, names, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];

@@ -20,9 +20,9 @@ import { Prober } from './prober.ts';
 import { defaultGraceSeconds, type Container, type StoredPod, type TerminatedState } from './pod.ts';
 import { doubledMs } from '../../lib/retry.ts';
 
-/** Kubernetes truncates a termination message to this many bytes when the message comes from the file. */
+/** The number of bytes to which Kubernetes truncates a termination message from the file. */
 const messageLimitBytes = 4096;
-/** Kubernetes truncates a termination message to this many bytes when the message comes from the log. */
+/** The number of bytes to which Kubernetes truncates a termination message from the log. */
 const logMessageLimit = 2048;
 const retryMs = 1000;
 

@@ -30,8 +30,8 @@ export type PodStatusInputs = {
   readonly startedMs: number;
   readonly nowMs: number;
   /**
-   * True while the kubelet stops the pod, so no container starts again. Readiness still follows the probes; endpoints
-   * use the deletionTimestamp.
+   * True while the kubelet stops the pod, so no container starts again. Readiness still follows the probes. The
+   * endpoints controller recognises a stopping pod by its deletionTimestamp.
    */
   readonly stopping: boolean;
   readonly limits: BackoffLimits;

@@ -1,7 +1,7 @@
 /**
  * The backends for a new connection to a Service.
- * Owns: the choice. Ready endpoints have equal chances. When no endpoint is ready, endpoints are used that terminate
- * but still serve. When no endpoint serves, the list is empty.
+ * Owns: the choice. Ready endpoints have equal chances. When no endpoint is ready, terminating endpoints that still
+ * serve are used. When no endpoint serves, the list is empty.
  * Pure: the random number is passed in.
  */
 import type { ServicePort } from '../../kube/kinds.ts';

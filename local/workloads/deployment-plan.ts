@@ -96,7 +96,7 @@ function shrinkOld(seen: DeploymentSeen, current: SetSeen, old: readonly SetSeen
   const newUnavailable = Math.max(0, current.wanted - current.available);
   const mayGo = sum(seen.sets, (set) => set.wanted) - floor - newUnavailable;
   if (mayGo <= 0) return [];
-  // Remove pods first that are not available: they do not count as available pods.
+  // First remove pods that are not available: this does not lower the number of available pods.
   const afterBroken = take(old, mayGo, (set) => set.wanted - set.available);
   const available = sum(seen.sets, (set) => set.available);
   const after = take(afterBroken, Math.max(0, available - floor), (set) => set.wanted);
@@ -132,7 +132,8 @@ function scale(set: SetSeen, to: number): readonly DeploymentStep[] {
 
 /**
  * The numbers of a rolling update. A percentage in maxSurge is rounded up; a percentage in maxUnavailable is rounded
- * down. When both are 0, one pod may be unavailable: otherwise the rollout could not proceed.
+ * down. When maxSurge and maxUnavailable are both 0, one pod may be unavailable: otherwise the rollout could not
+ * proceed.
  */
 export function resolveRollingUpdate(spec: StoredDeployment['spec']): {
   readonly maxSurge: number;

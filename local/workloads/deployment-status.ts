@@ -99,8 +99,7 @@ function judgeProgress(inputs: DeploymentStatusInputs, counts: Counts): Claim {
       moved: true,
     };
   }
-  // A Deployment that was complete and then lost a pod has no rollout in progress, so the deadline does not apply to
-  // it.
+  // When the Deployment was complete and then lost a pod, no rollout is in progress, so the deadline does not apply.
   if (previous.reason === 'NewReplicaSetAvailable' || !isLate(deployment, previous, nowMs)) return previous;
   return {
     type: 'Progressing',

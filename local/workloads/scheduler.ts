@@ -56,8 +56,8 @@ function unschedulable(why: string, preemption: string): string {
 }
 
 /**
- * The larger of two amounts: the sum over the main containers, and the largest init container. Sidecars are added to
- * both amounts.
+ * For each resource, the larger of two amounts: the sum of the requests of the main containers, and the largest request
+ * of an init container. The requests of sidecars are added to both amounts.
  */
 export function podRequests(pod: StoredPod): Amounts {
   const total: Record<string, number> = {};

@@ -18,9 +18,9 @@ export const mostClasses = 16;
 /** The share of a gate's α for all classes together. The mix of all requests is judged with the rest of α. */
 const classShare = 0.5;
 /**
- * The worst class is named only if it exceeds the others by this many standard errors. Without a real difference, a
- * given class exceeds the others by this much in 1 of 4,300 cases, and at least one of 16 classes does so in about 4 of
- * 1,000 cases.
+ * The worst class is named only if it is slower than the others by more than this many standard errors. Without a real
+ * difference, a given class looks slower than the others by this much in 1 of 4,300 cases, and at least one of 16
+ * classes does so in about 4 of 1,000 cases.
  */
 const differsBy = 3.5;
 

@@ -41,8 +41,8 @@ export const tuning = {
    */
   noiseDoubt: 5,
   /**
-   * While a window has at most this many blocks, the variance between blocks is a lower bound for its variance between
-   * minutes (noise.ts, doubtedVariance).
+   * While a window has at most this many blocks, the variance between blocks is used as a lower bound for the variance
+   * between minutes (noise.ts, doubtedVariance).
    */
   earlyBlocks: 15,
   /**
@@ -51,8 +51,8 @@ export const tuning = {
    */
   earlyTailRequests: 2,
   /**
-   * The candidate is warming up if its latency falls from block to block with a slope of more than this many standard
-   * errors.
+   * The candidate is warming up if its latency falls from block to block, and if the size of the slope exceeds this
+   * many standard errors of the slope.
    */
   warmingDeviations: 2.5,
   /** The part of the window after a warm-up must have at least this many blocks. */
@@ -79,7 +79,7 @@ export const tuning = {
   unseenTrendDeviations: 1.9,
   /** A warm-up trend that was measured is assumed to continue for this many blocks (three minutes). */
   warmAheadBlocks: 9,
-  /** The slope of that continued trend is made steeper by this many standard errors. */
+  /** While a measured warm-up trend is assumed to continue, its slope is made steeper by this many standard errors. */
   seenTrendDeviations: 1,
   /** A stall of 20 s touches at most this many blocks. */
   stallBlocks: 2,
@@ -91,7 +91,10 @@ export const tuning = {
   fewestRequests: 3,
   /** A NoFail step waits for its early promise only if each revision gets this many requests in `promiseBlocks`. */
   promiseRequests: 400,
-  /** Ten minutes. A short step uses fewer blocks (judge.ts, within). */
+  /**
+   * The number of blocks in which each revision must get `promiseRequests`: ten minutes. A short step uses fewer blocks
+   * (judge.ts, within).
+   */
   promiseBlocks: 30,
   /**
    * Weight of the prior for rates near 0, Beta(½, smallRatePrior). Jeffreys' prior, Beta(½, ½), has the rest of the
@@ -112,11 +115,13 @@ export const tuning = {
    * By chance, a difference exceeds the margin of a Fail in 2 % of cases, and the margin of a Pass in 1 % of cases.
    */
   podDeviations: { Fail: 2.05, Pass: 2.33 },
-  /** Lags over which lasting noise is summed, in minutes (noise-history.ts). */
+  /**
+   * The largest lag, in minutes, up to which autocovariances are summed to estimate lasting noise (noise-history.ts).
+   */
   lastingLags: 5,
   /**
-   * Lasting noise is estimated with `lastingLags` about a straight line over half an hour. That estimate is too low by
-   * about this factor.
+   * Lasting noise is estimated, up to the lag `lastingLags`, from the deviations from a straight line over half an
+   * hour. That estimate is too low by about this factor.
    */
   lastingBias: 3,
   /**

@@ -54,9 +54,9 @@ function together(live: Decided, paired: PairedResult | undefined): Decided {
  *
  * If any gate fails, the step fails at once. A NoFail step is done when three conditions hold: the step has lasted long
  * enough to see a slow candidate (constants.ts, confidences), every gate has enough evidence to be able to fail, and
- * every gate has shown its early promise or cannot show it in time. A Pass step is done when every gate passes. Both
- * kinds of step need minRequests of both revisions; the default of minRequests is lowered when the traffic is too low
- * for it.
+ * every gate has shown its early promise or cannot show it in time. A Pass step is done when every gate passes. In both
+ * kinds of step, each revision needs at least minRequests requests. The default of minRequests is lowered when the
+ * traffic is too low for it.
  */
 export function stepVerdict(
   plan: GatePlan,
@@ -105,7 +105,7 @@ function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }:
 
 /**
  * The number of requests of each revision that a Pass step needs. From the second stage on, `hardMinRequests` are
- * enough, unless the spec sets minRequests.
+ * enough, unless the spec sets minRequests or the confidence does not allow weaker bounds (constants.ts, relaxes).
  */
 function requestsFor(plan: GatePlan, span: Span): number {
   const {

@@ -33,7 +33,7 @@ import type { GateNumbers, Said } from './verdict.ts';
 
 export type LatencyQuestion = {
   readonly candidate: LatencySeries;
-  /** Stable's series and the allowed slowdown (0.15), or a limit in milliseconds. */
+  /** Stable's series and the allowed slowdown (0.15 is 15 %), or a limit in milliseconds. */
   readonly against: { readonly stable: LatencySeries; readonly tolerance: number } | { readonly maxMs: number };
   /** The gate's quantile, 0..1, exclusive. */
   readonly quantile: number;
@@ -42,8 +42,8 @@ export type LatencyQuestion = {
   /** The gate's α in this window for a wrong Pass. */
   readonly passAlpha: number;
   /**
-   * The bound that a Pass must show, in the unit of the limit. It is at least the limit. Infinity: a Pass claims
-   * nothing.
+   * The bound that a Pass must show, in the unit of the limit. It is at least the limit. If it is Infinity, a Pass
+   * claims nothing.
    */
   readonly toShow: number;
   /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
@@ -73,7 +73,7 @@ export type LatencyFrame = {
   readonly variance: number;
   /** The variance that a Pass must allow for after a number of minutes (noise.ts). */
   readonly passVariance: (minutes: number) => number;
-  /** The number of minutes from which the variance was measured, including history. */
+  /** The number of minutes from which the variance was measured, including the minutes of stable's history. */
   readonly knownMinutes: number;
   readonly podMargin: Readonly<Record<Said, number>>;
   readonly minutes: number;

@@ -135,8 +135,8 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Latency
 }
 
 /**
- * The forecast of a Fail that only waits for the end of the warm-up. The gate fails in the next block at the earliest,
- * and when an unseen warm-up must be over at the latest.
+ * The forecast of a Fail that only waits for the end of the warm-up. At the earliest, the gate fails in the next block.
+ * At the latest, it fails in the block in which an unseen warm-up must be over.
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
@@ -242,7 +242,8 @@ function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
 
 /**
  * The part of the window after the candidate's warm-up, if the candidate exceeds the limit there even when the limit is
- * raised by the speed that the candidate may still gain (warming.ts). Undefined if it does not, and during the warm-up.
+ * raised by the speed that the candidate may still gain (warming.ts). Undefined during the warm-up, and if the
+ * candidate does not exceed the raised limit.
  */
 function settledPart(frame: LatencyFrame): LatencyFrame | undefined {
   const { question } = frame;

@@ -76,7 +76,7 @@ export function sumOf(scale: Scale, parts: Iterable<LatencyCounts>): LatencyCoun
 }
 
 /**
- * Converts a report's sparse histogram to a dense scale.
+ * Converts a report's sparse histogram to a dense histogram on `scale`.
  *
  * When the report has another base or growth (from a sidecar of another version), each bucket is added at its middle.
  * The error is at most half a bucket.

@@ -17,7 +17,7 @@ import type { Decided, GateResult } from './verdict.ts';
 /** What is known of both revisions since the weight was set. */
 export type Known = Omit<Evidence, 'window'> & {
   readonly cells: Both<readonly Cell[]>;
-  /** The same cells summed by pod. Required when `cells` are summed by block (merged-cells.ts). */
+  /** The requests of `cells`, summed by pod. Required when `cells` are summed by block (merged-cells.ts). */
   readonly pods?: Both<readonly Cell[]>;
   readonly firstBlock: number;
   /** The last reported block of each revision. */

@@ -92,7 +92,7 @@ function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
 }
 
 function stepBetween(before: Stretch, now: Stretch): { readonly square: number; readonly inverse: number } {
-  // Scales the square to one minute: the mean of a stretch of n minutes has about 1/n of the variance.
+  // Scales the square to one minute: the mean of a stretch of n minutes has about 1/n of the variance of one minute.
   const minutes = Math.min(before.minutes, now.minutes);
   return { square: minutes * (now.value - before.value) ** 2, inverse: minutes * (1 / now.n + 1 / before.n) };
 }
@@ -120,8 +120,8 @@ type LastingNoise = {
 };
 
 /**
- * Lasting noise, measured about a straight line. The long-run variance is 0 if there are fewer than two stretches for
- * each lag.
+ * Lasting noise, measured from the deviations from a straight line. The long-run variance is 0 if the stretches are
+ * longer than `lastingLags` minutes, or if there are fewer than two stretches for each lag, lag 0 included.
  */
 function lastingNoise(stretches: readonly Stretch[], perRequest: number): LastingNoise {
   const count = stretches.length;

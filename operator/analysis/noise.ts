@@ -13,7 +13,10 @@ import type { LatencySeries } from './series.ts';
 export type NoiseHistory = {
   /** The weight of the history, in minutes. */
   readonly minutes: number;
-  /** The variance between minutes of the log ratio of two revisions, multiplied by `minutes`. */
+  /**
+   * The variance, from minute to minute, of the difference in ln(latency) between two revisions, multiplied by
+   * `minutes`.
+   */
   readonly weightedVariance: number;
   /**
    * `weightedVariance` raised for a Pass, which allows for noise that half an hour is too short to show. If absent,
@@ -158,8 +161,8 @@ export function ordinaryShare(residuals: readonly number[], sampling: number): n
  * The variance for a Fail: the measured variance, which is raised while few minutes were measured.
  *
  * A variance from ν minutes is itself uncertain by about its size times √(2/ν), so it is multiplied by 1 + doubt/ν. In
- * the first five minutes few minutes can be compared, so the variance is at least the variance between blocks, by the
- * method of moments. Both rules only widen the bounds.
+ * the first five minutes of a window, few minutes can be compared, so the variance is at least the variance between
+ * blocks, by the method of moments. Both rules only widen the bounds.
  */
 export function doubtedVariance(
   compared: Compared,
@@ -249,9 +252,9 @@ export function effectiveMinutes(candidate: readonly number[], stable?: readonly
 /**
  * The square of the margin for noise between minutes, valid at any time.
  *
- * Two-sided normal mixture at level α/2: τ² (T+ρ)/T² (ln((T+ρ)/ρ) + 2 ln(2/α)) (Robbins 1970; Howard et al. 2021,
- * eq. 14, with intrinsic time Tτ²). With an estimated variance it is an asymptotic confidence sequence
- * (Waudby-Smith et al., Ann. Stat. 2024).
+ * Two-sided normal mixture at level α/2: τ² (T+ρ)/T² (ln((T+ρ)/ρ) + 2 ln(2/α)) with τ² the `variance`, T the `minutes`
+ * and ρ the constant `marginMinutes` (Robbins 1970; Howard et al. 2021, eq. 14, with intrinsic time Tτ²). With an
+ * estimated variance, the margin gives an asymptotic confidence sequence (Waudby-Smith et al., Ann. Stat. 2024).
  * @param bound C = ln(1/α)
  */
 export function minuteMargin(variance: number, minutes: number, bound: number): number {

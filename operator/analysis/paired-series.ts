@@ -18,7 +18,7 @@ const lnGrowth = Math.log(ratioBuckets.growth);
 
 /**
  * The scale of ratios. `fromReport` multiplies a report's base by 1,000, from seconds to milliseconds; the scale
- * contains the same factor, so that it cancels (lnRatioOffset).
+ * contains the same factor, so that the factor cancels (lnRatioOffset).
  */
 export const ratioScale: Scale = {
   lnLow: Math.log(ratioBuckets.base) + Math.log(1000) - lnGrowth,

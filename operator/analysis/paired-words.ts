@@ -12,7 +12,7 @@ const sources = { Probe: 'probe', Replay: 'replay', Shadow: 'shadowed request' }
   string
 >;
 
-/** "310 paired probes and 40 paired replays" */
+/** The number of pairs from each source, for example "310 paired probes and 40 paired replays". */
 export function pairsOf({ counts }: Pick<PairedResult, 'counts'>): string {
   const parts = pairSources.flatMap((source) =>
     counts[source] === undefined ? [] : [plural(counts[source], `paired ${sources[source]}`)],
@@ -27,8 +27,8 @@ export function increaseOf(value: number): string {
 }
 
 /**
- * "p95 passes: increase at most +19%, from 310 paired probes (no live traffic needed)"; for an undecided gate, the
- * message gives the estimate and its bounds.
+ * The result of a gate from pairs, for example "p95 passes: increase at most +19%, from 310 paired probes (no live
+ * traffic needed)"; for an undecided gate, the message gives the estimate and its bounds.
  */
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;

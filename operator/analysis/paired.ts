@@ -46,7 +46,7 @@ export type PairedQuestion = {
 };
 
 /**
- * A Pass must also hold for the midpoint between this quantile and the opposite one, 1 - 0.9. A gate on a lower
+ * A Pass must also hold for the midpoint between this quantile and the opposite quantile, 0.1. A gate on a lower
  * quantile uses the gate's quantile instead of 0.9.
  */
 const outerQuantile = 0.9;
@@ -59,8 +59,8 @@ const median = quantileTest(0.5);
 
 /**
  * The noise between minutes that is assumed before it is measured. minuteNoise assumes the noise of one series
- * (constants.ts, assumedNoise), but a ratio has the noise of two revisions. This history adds as many minutes with
- * three times that variance, so that the average is twice the variance.
+ * (constants.ts, assumedNoise), but a ratio has the noise of two revisions. This history adds the same number of
+ * minutes with three times the variance of one series, so that the average is twice that variance.
  */
 const twoRevisions: NoiseHistory = {
   minutes: tuning.assumedMinutes,
@@ -71,8 +71,8 @@ const twoRevisions: NoiseHistory = {
  * Combines the live verdict of a gate with the verdict by pairs. Each of them used half of the gate's α.
  *
  * The result is Fail if either verdict is Fail. It is Pass if either verdict is Pass and the other is not Fail. If both
- * are Undecided, the result has the reason of the live verdict. The early promise is shown when either of them shows
- * it; the gate is blind only while both are blind.
+ * are Undecided, the result has the reason of the live verdict. The early promise is shown when either verdict shows
+ * it. The gate is blind only while both verdicts are blind.
  */
 export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
   live: D,
@@ -187,8 +187,8 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
 }
 
 /**
- * The margin is computed as for live requests, but by the number of stable's pods alone: a pair does not name
- * the pod of stable that answered.
+ * The margin is computed as for live requests, except that only the number of stable's pods is used: a pair does not
+ * name the pod of stable that answered.
  */
 function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
   const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;
@@ -229,8 +229,8 @@ function lowerOf({ podMargin: pods }: Frame, { total, minutes }: View, { bound, 
 
 /**
  * The larger of two upper bounds. The first is the bound of the median. The second is the bound of the midpoint between
- * the two outer quantiles, each of which uses half of α. Each bound is wrong with probability passAlpha at most. A Pass
- * needs both bounds within the limit, so α is not split between the bounds (intersection-union test: Berger,
+ * the two outer quantiles, each of which uses half of α. Each bound is wrong with a probability of at most passAlpha. A
+ * Pass needs both bounds within the limit, so α is not split between the bounds (intersection-union test: Berger,
  * Technometrics 24, 1982).
  */
 function upperOf({ question, variance, podMargin: pods }: Frame, { total, minutes }: View): number {

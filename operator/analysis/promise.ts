@@ -21,7 +21,7 @@ import type { GateResult } from './verdict.ts';
 export type Past = {
   /** Requests of both revisions together. */
   readonly requestsPerMinute: number;
-  /** Stable's share of failed requests. */
+  /** The share of stable's requests that failed. */
   readonly failureRate: number;
   /** The latencies of the requests that stable answered. */
   readonly latency: LatencyCounts;
@@ -58,7 +58,7 @@ export type StepPromise = {
   readonly requestsPerMinute: number;
   /**
    * Minutes until the step ends for an identical revision. `usual`: when the revision looks as good as it is;
-   * `unlucky`: when it looks worse by chance. Null if the step does not end within its time.
+   * `unlucky`: when it looks worse by chance. A value is null if the step does not end within its time.
    */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
   /** The time in which the increase `finds` is found, in minutes. */
@@ -67,12 +67,13 @@ export type StepPromise = {
 };
 
 const blocksAMinute = 3;
-/** The largest increase that is tried: eleven times as slow. */
+/** The largest increase that is tried. An increase of 10 means eleven times stable's latency. */
 const mostSlower = 10;
 const halvings = 6;
 /**
  * The ratio of two increases: the increase that is found in four of five cases, divided by the increase that is found
- * in half of the cases. The bound is about 3.4 standard errors from the limit, and four of five cases need 0.84
+ * in half of the cases. Both increases are counted from the limit. An increase is found in half of the cases if it
+ * exceeds the limit by about 3.4 standard errors. To be found in four of five cases, it must exceed the limit by 0.84
  * standard errors more: 4.24 / 3.4 = 1.25.
  */
 const fourOfFive = 1.25;
@@ -129,8 +130,8 @@ type Worse = {
 type Search = { readonly from?: number; readonly unluckyBy?: (blocks: number) => Worse };
 
 /**
- * The number of blocks after which the step ends, in steps of a minute. Undefined if it does not end within
- * `maxBlocks`.
+ * The number of blocks after which the step ends. Only numbers at distances of one minute are tried. Undefined if the
+ * step does not end within `maxBlocks`.
  */
 function endOf(
   world: World,
@@ -245,7 +246,7 @@ function spreadOf({ minutes, weightedVariance, pods }: NoiseHistory): {
 
 /**
  * The sign of the noise in a minute: `fromMinute` for the candidate, `everyOther` for stable. Over four minutes, the
- * difference between the revisions has a mean of 0 and the variance of two revisions.
+ * difference between the revisions has a mean of 0, and its variance is the sum of the variances of both revisions.
  */
 const fromMinute = (minute: number): number => (minute % 2 === 0 ? 1 : -1);
 const everyOther = (minute: number): number => (minute % 4 < 2 ? 1 : -1);
@@ -262,7 +263,10 @@ type Side = {
   readonly sign: (minute: number) => number;
 };
 
-/** One revision's expected counts, by block and by pod. The last block is not complete yet. */
+/**
+ * One revision's expected counts, by block and by pod. The window's last block gets no cell, because it is not complete
+ * yet.
+ */
 function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] } {
   const {
     past: { latency },

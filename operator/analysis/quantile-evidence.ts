@@ -73,7 +73,10 @@ function reach(
   return far;
 }
 
-/** One revision's latencies and its number of requests. A forecast uses a larger number than was counted. */
+/**
+ * One revision's latencies and its number of requests. In a forecast, `n` is larger than the number of requests that
+ * were counted.
+ */
 export type QuantileSample = { readonly tail: Tail; readonly n: number };
 export type Side = 'lower' | 'upper';
 

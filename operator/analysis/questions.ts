@@ -131,8 +131,8 @@ function earlyOf({ atMost }: ComparedLatencyGate): number {
 
 /**
  * A Fail always allows for differences between nodes, and so does a Pass that may show a weaker bound than the limit. A
- * Pass that must show the limit does not allow for them and is valid for these pods only. Otherwise a gate with one pod
- * of each revision could never pass.
+ * Pass that must show the limit does not allow for these differences, because otherwise a gate with one pod of each
+ * revision could never pass. Such a Pass is valid only for the pods of the window.
  */
 function podDeviationsOf(atMost: number | undefined): LatencyQuestion['podDeviations'] {
   return { ...tuning.podDeviations, ...(atMost === undefined ? { Pass: 0 } : {}) };

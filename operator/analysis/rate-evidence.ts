@@ -108,7 +108,7 @@ export function rateBounds(sample: RateSample, bound: number): { readonly lower:
 const halvings = 60;
 const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
-/** The point between `near`, where `against` is false, and `far`, where it is true, at which it becomes true. */
+/** The point between `near` and `far` at which `against` becomes true. It is false at `near` and true at `far`. */
 function edge(near: number, far: number, against: (q: number) => boolean, steps = halvings): number {
   let inside = near;
   let outside = far;
@@ -125,9 +125,10 @@ export type RatePair = { readonly candidate: RateSample; readonly stable: RateSa
 
 /**
  * Evidence against "the candidate's rate is stable's rate plus δ", where δ is `increase`: E(δ) = min over q of
- * R_c(q + δ) + R_s(q), the product of the two martingales at the pair of rates that fits best (a profile over the
- * nuisance rate; the minimum keeps the level). The minimum lies between the observed f_s and f_c - δ, where both rates
- * are possible (outside this interval the sum is no longer unimodal). It is found by golden section search.
+ * R_c(q + δ) + R_s(q). This is the ln of the product of the two martingales at the pair of rates that fits best (a
+ * profile over the nuisance rate q). The minimum keeps the level. It lies between f_s and f_c - δ, where f_s and f_c
+ * are the observed rates. The search, by golden section, stays where q and q + δ are both possible rates, because
+ * elsewhere the sum is not unimodal.
  * @param enough the search may stop once it knows that the minimum is below this
  */
 export function increaseEvidence({ candidate, stable }: RatePair, increase: number, enough = -Infinity): number {

@@ -35,7 +35,7 @@ export type RateQuestion = {
   readonly alpha: number;
   /** The gate's α in this window for a wrong Pass. */
   readonly passAlpha: number;
-  /** The bound that a Pass must show: the limit or a weaker bound. Infinity: a Pass claims nothing. */
+  /** The bound that a Pass must show: the limit or a weaker bound. If it is Infinity, a Pass claims nothing. */
   readonly toShow: number;
   /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
@@ -226,13 +226,16 @@ function viewOf(frame: Frame, growth = 1, shift = 0): View {
   };
 }
 
-/** Whether the evidence excludes every rate, or increase, up to the limit. */
+/** Whether the evidence excludes every rate up to the limit or, in a comparison, every increase up to the limit. */
 function fails(frame: Frame, view: View): boolean {
   const limit = limitOf(frame.question);
   return observed(view) > limit && evidenceAgainst(view, limit, frame.bounds.Fail) >= frame.bounds.Fail;
 }
 
-/** Whether the evidence excludes every rate, or increase, of `toShow` or more. */
+/**
+ * Whether the evidence excludes every rate of at least `toShow` or, in a comparison, every increase of at least
+ * `toShow`.
+ */
 function passes(frame: Frame, view: View, toShow: number): boolean {
   if (toShow >= 1) return true;
   return observed(view) < toShow && evidenceAgainst(view, toShow, frame.bounds.Pass) >= frame.bounds.Pass;

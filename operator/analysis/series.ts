@@ -132,7 +132,7 @@ function perClass(cells: readonly Cell[], measure: Measure): Map<string, number>
     const key = classOf(cell);
     counts.set(key, (counts.get(key) ?? 0) + measure(cell));
   }
-  // Weights are sums of fractions over classes. A fixed order makes them independent of the order of arrival.
+  // Weights are sums of fractions over classes. A fixed order makes the weights independent of the order of arrival.
   return new Map([...counts].toSorted(([one], [other]) => compareText(one, other)));
 }
 
@@ -178,7 +178,8 @@ function weightOf(cell: Cell, weights: Weights | undefined): number {
 }
 
 /**
- * A sum of histograms. It copies only when a second histogram is added, because most blocks have one pod of one class.
+ * A sum of histograms. It makes a copy only when a second histogram is added, because most blocks have one pod of one
+ * class.
  */
 class Gathered {
   #sum: LatencyCounts;

@@ -10,7 +10,10 @@ import type { GatePlan } from './plan.ts';
 import { shownBy, type GatePromise, type StepPromise } from './promise.ts';
 import type { GateResult } from './verdict.ts';
 
-/** "+38 %" of a latency, "+2.1 points" of a rate. @param value a ratio minus one, or a share of requests */
+/**
+ * An increase in words: "+38 %" for a latency, "+2.1 points" for a rate.
+ * @param value a ratio minus one, or a share of requests
+ */
 export function increaseWords(gate: Pick<TrafficGate, 'kind'>, value: number): string {
   const percent = roundedUp(value * 100);
   return kindOfGate(gate).unit === 'points' ? `+${percent} ${percent === 1 ? 'point' : 'points'}` : `+${percent} %`;
@@ -60,8 +63,9 @@ function shownIn(
 }
 
 /**
- * "at 1,020 requests a minute this step takes about 9 min; it can show that the increase is at most p95 +15 %
- * and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more would be found in 30 min".
+ * The sentence about a step's promise, for example "at 1,020 requests a minute this step takes about 9 min; it can show
+ * that the increase is at most p95 +15 % and errors +1 point; an increase of p95 +31 % and errors +2.4 points or more
+ * would be found in 30 min".
  */
 export function promiseWords({ requestsPerMinute, minutes, findsWithin, gates }: StepPromise): string {
   const digits = requestsPerMinute < 10 ? 2 : 3;

@@ -44,7 +44,10 @@ function positionsOf(at: number, length: number): number[] {
   return Array.from({ length: Math.min(tuning.stallBlocks, length - at) }, (_, i) => at + i);
 }
 
-/** Start of the window with the most events; the earliest if several have the same number. */
+/**
+ * The first position of the window of 40 s with the most events. If several windows have the same number of events, it
+ * is the earliest of them.
+ */
 function worstWindow(events: readonly number[]): number {
   let best = 0;
   let most = -1;

@@ -27,7 +27,10 @@ export type Decided = {
   readonly early?: 'Shown' | 'Blind';
 };
 
-/** A class of requests. `sizeClass` is the upper limit of its input elements (its tokens, for text), a power of two. */
+/**
+ * A class of requests. `sizeClass` is a power of two: the upper limit of the number of input elements of a request (for
+ * text, of tokens).
+ */
 export type RequestClass = { readonly tier: string; readonly sizeClass: number };
 
 export type GateNumbers = {
@@ -37,7 +40,7 @@ export type GateNumbers = {
    */
   readonly ofClass?: RequestClass;
   readonly candidateRequests: number;
-  /** Absent for a gate that does not compare with stable. */
+  /** The number of stable's requests. Absent for a gate that does not compare with stable. */
   readonly stableRequests?: number;
   readonly unit: 'ratio' | 'ms' | 'share';
   /** The point estimate, in `unit`; null while it is unknown. */
@@ -60,8 +63,9 @@ export type GateNumbers = {
    */
   readonly requestsStillNeeded: number | null;
   /**
-   * The range of `requestsStillNeeded` for estimates up to one standard error lower and higher. A null end means that
-   * no number of requests is enough. Absent once the gate has a verdict, and when more requests would not help.
+   * The range of `requestsStillNeeded` for estimates up to one standard error lower and higher. Where `low` or `high`
+   * is null, no number of requests is enough. Absent once the gate has a verdict, and when more requests would not
+   * help.
    */
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds are wrong in this window: the sum of the α for a wrong Fail and the α for a wrong Pass. */

@@ -20,13 +20,13 @@ export type Settling = { readonly from: number; readonly stillToGain: number };
 /**
  * Drops the first half of the window repeatedly, while the candidate gets faster in the remaining part. Then the
  * candidate's trend in the remaining part, made steeper by some standard errors, is assumed to continue: until the
- * window is `warmBlocks` old if nothing was dropped, otherwise for three more minutes.
+ * window is `warmBlocks` blocks old if nothing was dropped, otherwise for three more minutes.
  *
  * @param stable absent for a limit in milliseconds
  * @param limits.leastRequests the requests of each revision that a point of the trend needs
  * @param limits.warmBlocks age of a window, in blocks, until which an unseen trend may continue
  * @returns undefined when less than two minutes would be left, or when a trend was found and the remaining part has too
- * few requests to show whether it continues
+ * few requests to show whether the trend continues
  */
 export function settlingOf(
   candidate: Blocks,
@@ -51,8 +51,9 @@ export function settlingOf(
 }
 
 /**
- * A point of the trend: `y` is the difference of mean ln(latency) at position `x`, in buckets. `w` is its weight, the
- * inverse of its sampling variance.
+ * A point of the trend. `x`: the position, in blocks. `y`: the candidate's mean ln(latency) minus stable's, in bucket
+ * widths; for a limit in milliseconds, nothing is subtracted. `w`: the weight, which is the inverse of y's sampling
+ * variance.
  */
 type Point = { readonly x: number; readonly y: number; readonly w: number };
 
@@ -78,7 +79,10 @@ class Moments {
     return this.#sum / this.n;
   }
 
-  /** The variance of the mean. The width of a bucket (variance 1/12) keeps it above 0. */
+  /**
+   * The variance of the mean. It is computed as if the variance of one request were at least 1/12, the variance inside
+   * a bucket. It is therefore never 0.
+   */
   get variance(): number {
     return Math.max(1 / 12, this.#squares / this.n - this.mean ** 2) / this.n;
   }
@@ -99,12 +103,15 @@ function pointsOf(candidate: Blocks, stable: Blocks | undefined, leastRequests: 
   return points;
 }
 
-/** A line through the points: its slope per block, the slope's standard error, and the middle of the points. */
+/**
+ * A line through the points: its slope per block, the slope's standard error, and the weighted mean of the points'
+ * positions.
+ */
 type Trend = { readonly slope: number; readonly error: number; readonly middle: number };
 
 /**
- * Fits a line by weighted least squares. The standard error comes from sampling, or from the residuals if they give a
- * larger one.
+ * Fits a line by weighted least squares. The standard error comes from sampling, or from the residuals if the residuals
+ * give a larger error.
  */
 function trendOf(points: readonly Point[]): Trend | undefined {
   if (points.length < 2) return undefined;

@@ -55,8 +55,8 @@ function readyPods(
 }
 
 /**
- * A stable revision that lost its ready pods still counts as able to answer for `lostForMs`. A candidate without ready
- * pods has the same limit.
+ * A stable revision that lost its ready pods still counts as able to answer for `lostForMs`. A candidate is given up
+ * after the same time without a ready pod.
  */
 function stableSide({
   seen,

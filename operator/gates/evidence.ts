@@ -18,7 +18,7 @@ import { sharingOf } from '../rollout/sharing.ts';
 import type { Block, Revision } from '../rollout/state.ts';
 
 export type Scene = {
-  /** Of earlier looks; absent: noise is learnt again. */
+  /** The noise that earlier looks have learnt. If absent, the noise is learnt again. */
   readonly noise?: NoiseMemory;
   readonly stable: Revision;
   readonly candidate: Revision;

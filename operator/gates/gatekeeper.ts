@@ -190,7 +190,10 @@ export class Gatekeeper implements Gates {
   }
 }
 
-/** Counts the requests of both revisions together, because the sum does not depend on the weight. */
+/**
+ * Probes per minute; undefined when probes are off. The decision uses the number of requests of both revisions
+ * together, because this sum does not depend on the weight.
+ */
 function probesFor(
   { ledger }: ModelLedger,
   { stable, candidate, window, weight }: Judging,
@@ -264,7 +267,8 @@ function askedIn(state: Judging, seen: Observed): WindowAsked {
 }
 
 /**
- * The plan of the gates. It depends on the steps of the rollout, because α is divided among the steps with a judgement.
+ * The plan of the gates. It depends on the steps of the rollout, because `spec.rollout.gates.alpha` is divided among
+ * the steps that judge the candidate.
  */
 function planIn(seen: Observed): GatePlan {
   const steps = seen.plan.steps.map((step) => (isJudged(step) ? { analyze: { require: step.require } } : {}));

@@ -1,10 +1,10 @@
 /**
  * Holds the ledger of the two revisions of one model's rollout in memory, and decides when to store it.
  *
- * Owns: the ledger and its version (equal versions give equal looks). The ledger is stored at the start of a window,
- * when a pod with unstored blocks goes away, and otherwise every 5 min; sidecars hold the blocks of 30 min. It is not
- * stored when no rollout is in progress. Blocks that are dropped from the stored text are dropped in memory too, so
- * that a restart does not change a verdict.
+ * Owns: the ledger and its version. While the version stays the same, an evaluation of the ledger gives the same
+ * result. The ledger is stored at the start of a window, when a pod with unstored blocks goes away, and otherwise every
+ * 5 min; sidecars hold the blocks of 30 min. It is not stored when no rollout is in progress. Blocks that are dropped
+ * from the stored text are dropped in memory too, so that a restart does not change a verdict.
  */
 import type { Report } from '../../api/report.ts';
 import { emptyLedger, fold, forgetBefore, type Ledger } from '../analysis/ledger.ts';

@@ -1,8 +1,8 @@
 /**
  * Remembers the noise of stable before a window, so that a look does not learn it again from half an hour of blocks.
  *
- * Owns: when it is learnt again: when one of these blocks was added, replaced or dropped. In-memory only; another
- *       process learns the same from the same blocks.
+ * Owns: when the noise is learnt again: when one of these blocks was added, replaced or dropped. In-memory only;
+ *       another process learns the same from the same blocks.
  */
 import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import type { Ledger } from '../analysis/ledger.ts';
@@ -15,7 +15,10 @@ export class NoiseMemory {
   #from: readonly unknown[] = [];
   #known = new Map<number, NoiseHistory>();
 
-  /** Noise by quantile. @param window the first block of the window */
+  /**
+   * @param window the first block of the window
+   * @returns a function from a quantile of the latency to the noise of this quantile
+   */
   of(ledger: Ledger, stable: Revision, window: Block): (quantile: number) => NoiseHistory {
     const span = { first: window - historyBlocks, last: window - 1 };
     const from = blocksIn(ledger, stable, span);

@@ -174,8 +174,8 @@ export function sentenceOf(asked: WindowAsked, finding: Finding, results: Result
 }
 
 /**
- * The gate that the sentence describes. If the step waits for a gate that could not have failed yet, it is this gate;
- * the sentence then says what to do.
+ * The index of the gate that the sentence describes. If the step waits for a gate that could not have failed yet, the
+ * sentence describes that gate and says what to do.
  */
 function speakerAt({ speaks, decided }: Finding, waits: StepWords['waits']): number | undefined {
   const blind = waits === 'Blind' ? decided.findIndex(({ early }) => early === 'Blind') : -1;

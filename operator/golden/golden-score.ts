@@ -14,7 +14,7 @@ export function isGood({ score }: Pick<GoldenResult, 'score'>, { min, max }: Gol
   return score === null || ((min === undefined || score >= min - slack) && (max === undefined || score <= max + slack));
 }
 
-/** e.g. `golden set: Cosine 0.71 in the worst of 32 cases, required: at least 0.99` */
+/** The result and its limit, e.g. `golden set: Cosine 0.71 in the worst of 32 cases, required: at least 0.99` */
 export function goldenSentence(result: GoldenResult, config: GoldenConfig): string {
   const { n, score, compared = n } = result;
   if (score === null) return nothingCompared(result, config);
@@ -67,7 +67,8 @@ function hint({ source }: GoldenConfig): string {
 }
 
 /**
- * A score with four or six digits. It gets all its digits when the rounded score would equal the limit that it misses.
+ * A score with four digits. If the rounded score would equal the limit although the score does not, the score has six
+ * digits, or all its digits if six are not enough.
  */
 function shownScore(score: number, limit: number): string {
   if (score >= Number.MAX_VALUE) return 'too large to compute';

@@ -116,7 +116,8 @@ function isRetried({ memory, plan, rollout }: Observed): boolean {
 }
 
 /**
- * The attempt of the rollout in progress; 1 for a rollout that is about to begin. A failed rollout keeps its attempt.
+ * The attempt of the rollout in progress; 1 for a rollout that is about to begin. A failed rollout keeps its attempt
+ * number.
  */
 function attemptOf(memory: RolloutState, target: Revision): number {
   if (candidateOf(memory) !== target || !('attempt' in memory)) return 1;
@@ -220,7 +221,7 @@ type Picked =
  */
 export const goldenLimitBytes = 900 * 1024;
 
-/** These keys are used even if the ConfigMap has other keys. */
+/** If a ConfigMap has several keys, the first of these keys that it has is used. */
 const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
 
 export function pickGoldenFile({

@@ -4,7 +4,7 @@
  *
  * Owns: the shape of a manifest (its field paths without values), the patch, and the conversion of managedFields. A
  * creation or a patch leaves entries with the operation Update; they are converted to entries of server-side apply, so
- * that an apply can remove fields. Pure except for the hash function.
+ * that an apply can remove fields. Pure.
  * Source: managedFields of Kubernetes' server-side apply, and csaupgrade in client-go.
  */
 import { createHash } from 'node:crypto';

@@ -2,9 +2,9 @@
  * Remembers the operator's own writes to a model's children. The memory is lost when the process ends; a new process
  * works correctly without it.
  *
- * Owns: the answer to our last write, which is preferred to an older cache; the server's answer to the last apply: an
- * object that equals this answer counts as matching its manifest; the uids of deleted objects that caches still
- * contain; and the back-off of refused writes.
+ * Owns: what is remembered. The answer to our last write is preferred to an older cache. An object that equals the
+ * server's answer to the last apply counts as matching its manifest. The uids of deleted objects are remembered while
+ * caches still contain the objects. A refused write has a back-off.
  * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
@@ -38,12 +38,12 @@ export class RecentWrites {
 
   readonly #keep: (answer: KubeObject) => KubeObject;
 
-  /** @param keep what is kept of an answer; absent: all of it */
+  /** @param keep returns the part of an answer to remember. If absent, the complete answer is remembered */
   constructor(keep: (answer: KubeObject) => KubeObject = (answer) => answer) {
     this.#keep = keep;
   }
 
-  /** @param nowMs monotonic */
+  /** @param nowMs monotonic milliseconds */
   remember(identity: string, object: KubeObject, nowMs: number): void {
     this.#writes.set(identity, { object: this.#keep(object), untilMs: nowMs + believedMs });
   }

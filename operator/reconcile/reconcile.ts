@@ -58,7 +58,10 @@ export type ReconcileDeps = {
   readonly gates?: Gates;
   /** Makes the token of a revision. If absent, the token is 32 random bytes. */
   readonly makeToken?: () => string;
-  /** What is kept of the server's answer to a write of a child; absent: all of it. */
+  /**
+   * Returns the part to remember of the server's answer to a write of a child. If absent, the complete answer is
+   * remembered.
+   */
   readonly keep?: (answer: KubeObject) => KubeObject;
   /** Updates metrics from what a pass saw and wrote. Never fails. */
   readonly measure?: (key: string, pass: Pass | undefined) => void;

@@ -102,8 +102,8 @@ function isReplaced(cause: DecisionReason): boolean {
 }
 
 /**
- * True when the candidate never had traffic. Weights never decrease, so a candidate with weight 0 had weight 0 in every
- * earlier step.
+ * True when the candidate never had traffic. Weights never decrease from step to step, so a candidate with weight 0 had
+ * weight 0 in every earlier step.
  */
 function isUnseen(before: RolloutState): boolean {
   return (before.phase === 'Analyzing' || before.phase === 'Paused') && before.weight === 0;

@@ -76,8 +76,8 @@ export async function markPods(deps: ApplyDeps, seen: Seen, decision: Decision):
 
 /**
  * The pods that should have the mark: all ready pods of the serving revision, and as many ready pods of the candidate
- * as the decision says. When the weight was lowered, the candidate may still have more pods than that. The oldest pods
- * are chosen, because a Deployment that scales down deletes its youngest pods first.
+ * as the decision says. Right after its weight was lowered, the candidate may have more ready pods than this number.
+ * Then its oldest pods get the mark, because a Deployment that scales down deletes its youngest pods first.
  */
 function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readonly Pod[] {
   const decided = run.find(({ revision }) => revision === canary?.revision)?.replicas ?? 0;

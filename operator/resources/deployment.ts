@@ -150,7 +150,10 @@ function environment(record: RevisionRecord): readonly object[] {
   ];
 }
 
-/** CPU and devices of the spec. Memory has the same request and limit, so that the pod is not evicted for memory. */
+/**
+ * CPU and devices as the spec sets them. Memory has the same request and limit, so that the pod is not evicted for
+ * memory.
+ */
 function runtimeResources({ spec }: RevisionRecord): Readonly<Record<string, unknown>> {
   const memory = spec.memory.limit === undefined ? {} : { memory: spec.memory.limit };
   const requests = { ...spec.resources.requests, ...memory };

@@ -14,7 +14,7 @@ import { childMeta, type Manifest } from './objects.ts';
 export const routeApiVersion = 'gateway.networking.k8s.io/v1';
 
 /**
- * @param serve the revision that gets the rest of the traffic
+ * @param serve the revision that gets all the traffic except the canary's share
  * @param reachable revisions that have a Service
  */
 export function httpRoute(

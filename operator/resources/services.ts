@@ -17,7 +17,7 @@ export const servingValue = 'true';
 /**
  * The entry Service, which has the name of the model.
  *
- * @param serve the revision that gets the traffic; `Shared`: the pods with the serving label
+ * @param serve the revision that gets the traffic; `Shared` if the pods with the serving label get it
  * @param stable stored as an annotation unless the selector contains it, so that stable is known if the status is lost
  */
 export function entryService(

@@ -1,10 +1,10 @@
 /**
- * Rules of a candidate under its steps: Shifting, Analyzing, Paused.
+ * Rules of a candidate that goes through its steps: Shifting, Analyzing, Paused.
  *
  * Owns: the events that have priority over progress (a new spec, an intent, lost pods, a failed gate, a pause), and
  * when a step ends.
- * Rule: a pause stops progress, but it never stops a rollback. A failed gate ends a rollout that spec.rollout.paused
- * holds.
+ * Rule: a pause stops progress, but it never stops a rollback. A failed gate also ends a rollout that
+ * spec.rollout.paused holds.
  * Pure.
  */
 import { blockSeconds } from '../../api/report.ts';
@@ -30,7 +30,7 @@ import {
   without,
 } from './steps.ts';
 
-/** The rollout pauses when another client's weights were reverted this often in ten minutes. */
+/** The rollout pauses when another client's weights were reverted this many times in ten minutes. */
 const revertLimit = 3;
 /** A step that waits for a healthy stable begins a new window after this time. */
 const lookAnewMs = 600_000;

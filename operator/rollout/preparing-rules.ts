@@ -120,9 +120,9 @@ export function standStill(state: Preparing, at: At): Decision | undefined {
 }
 
 /**
- * Records since when stable has no ready pod: a golden set that needs stable's answers waits for them for `lostForMs`.
- * Nothing is recorded under Recreate or while the model is scaled to zero, because the operator itself then removes
- * stable's pods.
+ * Records since when stable has had no ready pod: a golden set that needs stable's answers waits for these answers for
+ * `lostForMs`. Nothing is recorded under Recreate or while the model is scaled to zero, because the operator itself
+ * then removes stable's pods.
  */
 export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -154,10 +154,10 @@ function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
 }
 
 /**
- * A candidate begins when the pods of its first step are ready and its checks have passed; if it takes all the traffic
- * at once, it needs all its pods. A first revision serves from its first ready pod on, because no other revision
- * serves. While the model is scaled to zero, a candidate becomes stable at once. If its rollout began with pods, it is
- * compared with the old revision once the model has pods again.
+ * A candidate begins its steps when its checks have passed and the pods of its first step are ready. If the candidate
+ * takes all the traffic at once, all its pods must be ready. A first revision serves from its first ready pod on,
+ * because no other revision serves. While the model is scaled to zero, a candidate becomes stable at once. If its
+ * rollout began with pods, it is compared with the old revision once the model has pods again.
  */
 export function beginWhenReady(state: Preparing, at: At): Decision | undefined {
   const { seen, plan } = at;

@@ -94,8 +94,8 @@ function hasAll(stable: string, { seen, plan }: At): boolean {
 }
 
 /**
- * A route is unsettled for a moment after every change. The route's own reason is reported only if this lasts longer
- * than `settleMs`.
+ * A route is unsettled for a moment after every change. The route's own reason is reported only if the route is
+ * unsettled for longer than `settleMs`.
  */
 export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
   const { seen, plan, now } = at;
@@ -156,8 +156,8 @@ export function finishWhenDrained(state: StateIn<'Settling'>, at: At): Decision 
 }
 
 /**
- * True while the model is scaled to zero and the revision became stable for that reason, without being judged. The old
- * revision is kept, so that the new revision can be compared with it later.
+ * True if the model is scaled to zero and the revision became stable only because of that, without being judged. The
+ * old revision is kept, so that the new revision can be compared with it later.
  */
 function isAsleep({ stable }: StateIn<'Settling'>, { seen, plan }: At): boolean {
   return plan.replicas === 0 && seen.provenance?.[stable] === 'Asleep';

@@ -106,11 +106,14 @@ function imbalance({ stable, candidate }: Split, weight: number): number {
 }
 
 /**
- * If |ln| of the ratio of the loads per pod is larger than this, the judge does not compare latencies
+ * If |ln| of the ratio of the two revisions' loads per pod is larger than this, the judge does not compare latencies
  * (operator/analysis/constants.ts, equalLoadLn).
  */
 export const comparableLn = 0.3;
-/** Larger than any |ln| that occurs: 100 % of the traffic on one of a thousand pods is ln 100,000 = 11.5. */
+/**
+ * Larger than any |ln| that occurs: with 99 % of the traffic on one pod and 1 % on a thousand pods, it is ln 99,000 =
+ * 11.5.
+ */
 const worseThanAnyLess = 12;
 
 /**

@@ -33,8 +33,8 @@ export function isOffSteps(state: CanaryState): boolean {
 
 /**
  * During a rollout an autoscaler may add pods but not remove any: otherwise the verdicts would compare different loads.
- * If the plan has capacity for both revisions in full, there is also capacity for both in full with the higher number
- * of replicas.
+ * If the plan has capacity for all pods of both revisions, there is also capacity for all pods of both with the higher
+ * number of replicas.
  */
 export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
   const { replicas, capacity } = plan;
@@ -76,8 +76,8 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
 }
 
 /**
- * Traffic and pods of a candidate under its steps. Stable's pods follow the observed share, not the target, because a
- * route may take time to apply a weight.
+ * Traffic and pods while a candidate goes through its steps. Stable's pods follow the observed share, not the target,
+ * because a route may take time to apply a weight.
  */
 export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): TrafficAndPods {
   const { stable, candidate } = state;

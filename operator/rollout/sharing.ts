@@ -38,7 +38,8 @@ const kinds: Readonly<Record<SharingKind, Sharing>> = {
     isTaken: ({ share, ready: { candidate, stable } }) =>
       share > 0 && Math.abs(share - (100 * candidate) / (candidate + stable)) <= 1,
     isNear: (share) => share > 0,
-    // Ready pods of both revisions get traffic at every weight, so only a share of 100 % is more than the weight.
+    // At every weight, the ready pods of both revisions get traffic. Therefore only a share of 100 % counts as more
+    // than the weight that was reached.
     isAbove: (share) => share > 99.5,
     hasAll: () => true,
     partOf: (_, { candidate, stable }) => candidate / Math.max(1, candidate + stable),

@@ -70,8 +70,8 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
   const hasGates = stepsOf(state.candidate, at).some(isJudged);
   const reading = readingOf(state, at.seen);
   if (!hasGates) return hurry(state, because, at);
-  // In this case the candidate was within its absolute limits, and its weight is already moving to the next pause step
-  // or to 100 %.
+  // If the candidate's weight moves without a judgement because stable was lost, the candidate was within its absolute
+  // limits. The weight is then already moving to the next pause step or to 100 %.
   if (state.phase === 'Shifting' && state.skipped === 'StableLost') return undefined;
   if (reading?.absolute === 'Fail') return undefined;
   if (reading?.absolute === 'Pass')
@@ -89,7 +89,7 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
  * Continues to the next pause step or, if there is none, to all the traffic.
  *
  * @param candidate the words for the candidate in the message, with the reason why it may continue
- * @returns undefined when the rollout is already on its way there
+ * @returns undefined when the rollout is already moving to that step or to all the traffic
  */
 function hurry(state: CanaryState, because: string, at: At, candidate: string = state.candidate): Decision | undefined {
   const steps = stepsOf(state.candidate, at);

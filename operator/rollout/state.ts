@@ -28,10 +28,14 @@ type Course = {
   readonly floor: number;
   readonly since: Millis;
   /**
-   * The time since when spec.rollout.paused holds the rollout. While it is set, the clocks of the rollout are stopped.
+   * Since when spec.rollout.paused has held the rollout. While this field is set, the clocks of the rollout are
+   * stopped.
    */
   readonly heldAt?: Millis;
-  /** The time since when stable has no ready pod. It stays set until the traffic has returned to stable. */
+  /**
+   * Since when stable has had no ready pod. In a pause, the field stays set until stable has its share of the traffic
+   * again.
+   */
   readonly stableLostAt?: Millis;
   /** The first judgement that this attempt skipped. */
   readonly skipped?: Skip;
@@ -57,9 +61,12 @@ type Refusal = Handled & {
 type Place = Course & {
   /** Index into the plan's steps. It equals the number of steps when all steps are done. */
   readonly step: number;
-  /** The weight of the last weight step, 0 to 100. */
+  /** The candidate's weight in percent, 0 to 100. While the weight moves, this is the target. */
   readonly weight: number;
-  /** The time since when the candidate has no ready pod. The candidate gets no traffic until it has a ready pod. */
+  /**
+   * Since when the candidate has had no ready pod while stable had one. Absent if the candidate has a ready pod, or if
+   * neither revision has one.
+   */
   readonly lostAt?: Millis;
 };
 
@@ -76,14 +83,14 @@ export type Memory = {
   Shifting: Place & { readonly set: number };
   /** Both revisions serve and are judged in the window that began with block `window`. */
   Analyzing: Place & { readonly window: Block };
-  /** The weight stays until a defined event ends the pause. */
+  /** The weight stays until the pause ends. `why` is the kind of the pause. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
   /** The candidate was promoted and is now `stable`, but the traffic may not have moved to it yet. */
   Promoting: {
     readonly stable: Revision;
     readonly retiring: Revision | null;
     readonly since: Millis;
-    /** The time since when the new stable revision has no ready pod and the retiring revision serves. */
+    /** Since when the new stable revision has had no ready pod while the retiring revision had one and serves. */
     readonly lostAt?: Millis;
   };
   /** Traffic goes to the new stable; the old revision's pods finish their requests and stay for a fast rollback. */
@@ -91,7 +98,7 @@ export type Memory = {
     readonly stable: Revision;
     readonly retiring: Revision;
     readonly since: Millis;
-    /** The time since when the new stable revision has no ready pod and the retiring revision serves. */
+    /** Since when the new stable revision has had no ready pod while the retiring revision had one and serves. */
     readonly lostAt?: Millis;
   };
   /** One revision serves; no rollout is under way. */
@@ -104,7 +111,7 @@ export type Memory = {
 export type Phase = keyof Memory;
 export type StateIn<P extends Phase> = { readonly phase: P } & Readonly<Memory[P]>;
 export type RolloutState = { [P in Phase]: StateIn<P> }[Phase];
-/** Phases in which a candidate is under its steps. */
+/** Phases in which a candidate goes through its steps. */
 export type CanaryState = StateIn<'Shifting'> | StateIn<'Analyzing'> | StateIn<'Paused'>;
 
 /** A problem of a pod, or a problem with the creation of a pod. */
@@ -140,7 +147,7 @@ export type RevisionPods = {
   readonly checks?: Checks;
 };
 
-/** The actual traffic as far as the API shows it (operator/traffic/router.ts). */
+/** The actual traffic, as far as the API shows it (operator/traffic/router.ts). */
 export type TrafficSeen = {
   /**
    * The percentage, 0 to 100, that each revision gets now; an absent revision gets 0. Undefined while the shares are
@@ -220,7 +227,7 @@ export type Observation = {
 
 export type Decision = {
   readonly next: RolloutState;
-  /** The revision that gets the traffic, minus the canary's weight. Null if no revision can serve yet. */
+  /** The revision that gets all the traffic except the canary's share. Null if no revision can serve yet. */
   readonly serve: Revision | null;
   /** The candidate, which gets `weight` percent, 1 to 99, of the traffic. Absent if `serve` gets all the traffic. */
   readonly canary?: { readonly revision: Revision; readonly weight: number };

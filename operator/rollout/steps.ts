@@ -22,7 +22,7 @@ export type Reached = {
   readonly floor: number;
   /** The weight that was reached, 0 to 100. */
   readonly weight: number;
-  /** The first block of the window with that weight; 0 if there is no window. */
+  /** The first block of the window in which the traffic had this weight; 0 if there is no window. */
   readonly window: Block;
 } & Pick<CanaryState, 'stableLostAt' | 'skipped' | 'shown'>;
 
@@ -53,8 +53,8 @@ export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown
 }
 
 /**
- * Begins step `from`. If this is a weight step whose weight was reached already, begins the next step that changes
- * anything. After the last step all traffic goes to the candidate.
+ * Begins step `from`. If it is a weight step whose weight was already reached, it is skipped, and so are further weight
+ * steps of this kind. After the last step, all the traffic goes to the candidate.
  */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
   const steps = stepsOf(reached.candidate, at);
@@ -134,8 +134,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 }
 
 /**
- * Moves from the weight `from`, which may be lower, to the weight of the state again. The rollout then continues after
- * the step that asked for this weight, because the windows of earlier steps are over.
+ * Moves the weight from `from` back to the state's weight. `from` may be lower than the state's weight. The rollout
+ * then continues after the step that asked for the state's weight, because the windows of earlier steps are over.
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
@@ -151,8 +151,9 @@ function stepOfWeight(steps: readonly Step[], weight: number): number {
 }
 
 /**
- * Whether the plan still has a step of the state's kind at the state's index, and does not ask for more than the
- * state's weight up to that step.
+ * Whether the plan still fits the state: at the state's index, the plan has a step of the state's kind, and the weight
+ * that the plan asks for at this step is at most the state's weight. If the plan has no step at this index, the state
+ * fits only while the weight moves to 100 %.
  */
 export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
   const steps = stepsOf(state.candidate, at);
@@ -165,8 +166,8 @@ export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boo
 }
 
 /**
- * When the steps were changed during a rollout, the rollout keeps its weight and continues after the last step with at
- * most that weight.
+ * When the steps were changed during a rollout, the rollout keeps its weight and continues after the last weight step
+ * with at most that weight.
  */
 export function followPlan(state: CanaryState, at: At): Decision {
   const reached = reachedBy(state);
@@ -193,7 +194,7 @@ export function abortLost(state: CanaryState, at: At): Decision {
   );
 }
 
-/** A pass reads the reports after this time at the latest, and whenever a report changes. */
+/** The next pass reads the reports after this time at the latest, and whenever a report changes. */
 export const lookMs = 5000;
 
 /** A pause during a shift begins a window, so that the gates also judge during the pause. */

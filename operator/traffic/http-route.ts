@@ -56,7 +56,8 @@ function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSour
 }
 
 /**
- * The problem of the first backend that has weight but whose Service, changed by another client, does not reach a pod.
+ * Looks at the Services of the backends with a weight above 0, and returns the problem of the first Service that does
+ * not reach a pod because another client changed it.
  */
 function backendProblem(
   route: HttpRoute,

@@ -29,7 +29,7 @@ export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {
 /** Events for metrics. */
 export type BatchNews = {
   readonly batch: (batch: { readonly rows: number; readonly requests: number; readonly inferMs: number }) => void;
-  /** A batch failed, or its result could not be split, so the engine ran its requests one by one. */
+  /** Called when a batch failed or its result could not be split, so that the engine ran its requests one by one. */
   readonly fellApart: (requests: number) => void;
 };
 
@@ -259,7 +259,7 @@ export class Batcher implements Inference {
     const batchRows = result.together ? totalRows(tickets) : undefined;
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
-      // The caller does not wait for the outputs any more: do not charge their memory to the budget of other requests.
+      // The caller has already received an error. Do not charge memory for outputs that are not sent.
       if (ticket.isGivenUp) return undefined;
       if (ticket.request.signal.aborted) return ticket.reject(reasonOf(ticket.request.signal));
       if (part?.kind !== 'Done') return ticket.reject(this.#errorOf(part));

@@ -16,7 +16,7 @@ import type { Tier } from '../../api/tiers.ts';
 /** One request in the queue. A queue lists its requests from the oldest to the newest. */
 export type Waiting = {
   readonly tier: Tier;
-  /** Requests of one group may share a run. Undefined when the request must run alone. */
+  /** The group of the request: requests of one group may share a run. Undefined when the request must run alone. */
   readonly group: string | undefined;
   readonly rows: number;
   readonly elements: number;
@@ -123,8 +123,8 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
 }
 
 /**
- * The oldest requests of the group that fit into one run. When a request does not fit, the smaller requests behind it
- * are not taken either.
+ * The oldest requests of the group that fit into one run. When a request does not fit, no request behind it is taken,
+ * even if a smaller request would fit.
  */
 function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };

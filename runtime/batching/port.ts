@@ -13,7 +13,7 @@ export type InferenceRequest = {
    * used afterwards.
    */
   readonly inputs: NamedTensors;
-  /** Names of the outputs to return. Each costs a copy. */
+  /** Names of the outputs to return. Each returned output costs a copy. */
   readonly outputs: readonly string[];
   /**
    * Deadline on the clock's monotonic scale. A request whose run has not begun by this time fails with REQUEST_EXPIRED.
@@ -40,7 +40,9 @@ export type InferenceResult = {
 };
 
 export interface Inference {
-  /** Maximum number of rows of a run; 1 when rows depend on each other. Callers that split requests use it too. */
+  /**
+   * Maximum number of rows of a run; 1 when rows depend on each other. Callers that split requests use this limit too.
+   */
   readonly maxRows: number;
   /**
    * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,

@@ -11,10 +11,10 @@ import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 export type RunRoom = {
   /** Memory limit of all current runs together. */
   readonly totalBytes: number;
-  /** Memory limit of a run that joins several requests. It leaves room for a run in every other worker. */
+  /** Memory limit of a run that joins several requests. The rest of `totalBytes` is for runs of the other workers. */
   readonly runBytes: number;
   /**
-   * Memory that a run of the request needs, estimated.
+   * The estimated bytes of memory that a run of the request needs.
    *
    * @param rows undefined when inputs have different numbers of rows
    * @param elements number of elements in all inputs

@@ -45,7 +45,7 @@ export class RowSplitter implements Inference {
         (elements / rows) * Math.min(rows, this.#batcher.maxRows),
       ),
     );
-    // A request with too many elements is not split either: the batcher refuses it.
+    // Do not split a request with too many elements: the batcher refuses it.
     if (atOnce >= rows || elements > this.#batcher.maxRequestElements) return this.#batcher.submit(request);
     return this.#runApart(request, rows, atOnce);
   }
@@ -79,8 +79,8 @@ export class RowSplitter implements Inference {
 }
 
 /**
- * Copies the rows into a buffer of their own, which is then transferred to a worker: the request's buffer is still
- * needed.
+ * Copies the rows into a new buffer. The new buffer is transferred to a worker; the request's buffer is still needed
+ * for the other rows.
  */
 function rowsFrom(inputs: NamedTensors, from: number, count: number): NamedTensors {
   return Object.fromEntries(

@@ -19,7 +19,7 @@ export type Answer = {
    * An error that needs its own HTTP status must be thrown before the stream is returned.
    */
   readonly body: WholeBody | AsyncIterable<Uint8Array>;
-  /** Encodes an error as the last chunk of a broken stream. Absent: the transport closes the connection instead. */
+  /** Encodes an error as the last chunk of a broken stream. If absent, the transport closes the connection instead. */
   readonly lastChunk?: (error: ClientError) => Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether the connection is closed after this answer. */

@@ -1,9 +1,10 @@
 /**
  * Traffic counts since the process started, served as `GET /counters`. The sidecar makes the report from them.
  *
- * Owns:  traffic per tier and size class. Counts only grow: when a reading is lost, the next one still contains its
- *        data.
- * Why:   the Prometheus metrics do not suffice: the gates need 2 % latency buckets per size class.
+ * Owns:  traffic per tier and size class. Counts only grow: when a reading is lost, the next reading still contains the
+ *        lost data.
+ * Why:   the gates need latency buckets that are 2 % wide, for each size class. The Prometheus metrics lack
+ *        such buckets.
  */
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import type { Traffic } from '../../api/report.ts';
@@ -18,15 +19,18 @@ export type CallOutcome =
       readonly kind: 'Ok';
       readonly elements: number;
       readonly seconds: number;
-      /** Present for a streamed answer: seconds until its first chunk, and its output counted in the task's unit. */
+      /**
+       * Present for a streamed answer. `firstByteSeconds` is the time until its first chunk. `units` is the amount of
+       * its output in the task's unit, such as tokens.
+       */
       readonly stream?: { readonly firstByteSeconds: number; readonly units: number };
     }
   /** `elements` is 0 when the request was refused before its size was known. */
   | { readonly kind: 'Error'; readonly elements: number; readonly outcome: OutcomeKind };
 
 /**
- * Outcomes of valid requests that failed for lack of capacity or time. They include requests whose client set a
- * deadline that was too short.
+ * Outcomes of valid requests that failed for lack of capacity or time. Requests whose client set a deadline that was
+ * too short are included.
  */
 const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'overloaded',

@@ -51,7 +51,9 @@ export type IncomingCall = {
   readonly hold: Call['hold'];
   /** Returns the memory of the body, and the memory that `hold` charged, to the budget. */
   readonly release: () => void;
-  /** The transport aborts it with ClientGone when the client disconnects; the call aborts it at its deadline. */
+  /**
+   * Aborted by the transport, with ClientGone, when the client disconnects; aborted by the call at the call's deadline.
+   */
   readonly ending: AbortController;
   /** Whether the transport has noticed that the client disconnected. */
   readonly isGone: () => boolean;

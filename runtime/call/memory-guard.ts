@@ -29,7 +29,7 @@ export type MemoryGuardDeps = {
 const recycleShare = 0.85;
 const refuseShare = 0.93;
 const calmMs = 1000;
-/** Milliseconds between two readings while memory is above `recycleShare`, where it may grow quickly. */
+/** Milliseconds between two readings while memory is above `recycleShare`, because memory may then grow quickly. */
 const tenseMs = 200;
 /**
  * Milliseconds that a recycled worker needs to free its memory. Before that, it is unknown whether another worker must

@@ -169,7 +169,7 @@ export class RuntimeMetrics implements Observer {
   }
 }
 
-/** The label `kind`: "" for a request with a result. */
+/** The value of the label `kind`; "" for a request with a result. */
 function kindOf(call: AnsweredCall): OutcomeKind | 'abandoned' | '' {
   if (call.kind === 'Failed') return call.outcome;
   return call.kind === 'Abandoned' ? 'abandoned' : '';

@@ -26,7 +26,10 @@ export type CallDeps = {
   readonly isIdle: () => boolean;
   /** Milliseconds that a request of this tier, if it arrived now, is expected to wait in the queue. */
   readonly expectedWaitMs: (tier: Tier) => number;
-  /** The server's own deadline. If a client sets a shorter one, an expired request counts as the client's failure. */
+  /**
+   * The server's limit for a run, in milliseconds. If a client sets a shorter deadline, an expired request counts
+   * as the client's failure.
+   */
   readonly ownDeadlineMs: () => number;
   /** Deadlines of the calls that are not answered yet. */
   readonly open: Set<ClientDeadline>;

@@ -1,9 +1,9 @@
 /**
  * Answers the requests of stuck runs with an error.
  *
- * Owns:  the check of the runs, once a second. Requests of a run that takes twice the limit fail with RUN_STUCK. When
- *        the runs of all workers take twice the limit, queued requests fail too, and the liveness probe (readiness.ts)
- *        fails.
+ * Owns:  the check of the runs, once a second. Requests of a run that takes twice the limit of engine/run-watch.ts fail
+ *        with RUN_STUCK. When the runs of all workers take twice the limit, queued requests fail too, and the liveness
+ *        probe (readiness.ts) fails.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';

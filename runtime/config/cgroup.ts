@@ -24,7 +24,8 @@ export const readKernelFile: ReadFile = (path) => {
 };
 
 /**
- * cgroup v1 writes "no limit" as the largest multiple of the page size in 63 bits; real limits are below this value.
+ * A limit of at least this many bytes means "no limit", which cgroup v1 writes as the largest multiple of the page size
+ * in 63 bits. Real limits are below 2 ** 60.
  */
 const unlimitedBytes = 2 ** 60;
 const root = '/sys/fs/cgroup';

@@ -31,7 +31,10 @@ export type ListenSettings = {
   readonly drainMs: number;
   /** Time from SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
   readonly graceMs: number;
-  /** A run counts as stuck only after this time. When every worker is stuck, readiness fails (engine/run-watch.ts). */
+  /**
+   * A run counts as stuck after this time at the earliest. When every worker is stuck, readiness fails
+   * (engine/run-watch.ts).
+   */
   readonly stuckAfterMs: number;
 };
 
@@ -153,7 +156,8 @@ export function podSettings(environment: Environment): PodSettings {
       where: `environment variable ${env.podIp}`,
       problem: `'${podIp}' is not an IP address`,
     });
-  // In local mode every pod has its own loopback address and must leave 127.0.0.1 to the machine.
+  // In local mode every pod has its own loopback address. It must not listen at 127.0.0.1, because all pods on the
+  // machine share that address.
   const addresses = podIp.startsWith('127.') || podIp === '::1' ? [podIp] : [podIp, '127.0.0.1'];
   return {
     addresses,

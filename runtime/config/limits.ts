@@ -29,7 +29,7 @@ export type MemoryShares = {
 const mib = 2 ** 20;
 const roomyBytes = 16 * 2 ** 30;
 /**
- * Above this share of the limit, requests are refused (call/memory-guard.ts). The rest is for memory that is not
+ * Above this share of the memory limit, requests are refused (call/memory-guard.ts). The rest is for memory that is not
  * counted.
  */
 const usableShare = 0.93;

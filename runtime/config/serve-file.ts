@@ -1,5 +1,5 @@
 /**
- * Reads the file of `serve --config FILE` and adds defaults until it is a complete RuntimeConfig. Pure.
+ * Reads the file of `serve --config FILE` and adds defaults, which gives a complete RuntimeConfig. Pure.
  *
  * Owns: the format: a manifest of an OnnxModel, its spec, a RuntimeConfig, or parts of them. Times and amounts may be
  *       text, as in a spec, or numbers, as in a RuntimeConfig. The defaults are the same as in a cluster

@@ -62,7 +62,7 @@ const lookMs = 2;
 const maxSizes = 16;
 const rowStep = 4;
 const maxGrowthRows = 4096;
-/** A difference between two times of less than this may be caused by the scheduler. */
+/** When two times differ by less than this, the scheduler may be the cause. */
 const noiseMs = 5;
 /**
  * Measurements are noisy: memory that grows in proportion to the rows may have a measured exponent of up to this value.
@@ -70,8 +70,8 @@ const noiseMs = 5;
 const linearPower = 1.2;
 
 /**
- * `ms` is the CPU time of the process during the run, or the elapsed time if that is less. The CPU time is more if the
- * process did other work meanwhile. `waitedMs` is the elapsed time.
+ * `ms` is the CPU time of the process during the run, or the elapsed time if that is less. The CPU time is longer than
+ * the elapsed time if the process did other work meanwhile. `waitedMs` is the elapsed time.
  */
 type Cost = { readonly bytes: number; readonly ms: number; readonly waitedMs: number };
 type Measured = Cost & { readonly elements: number };
@@ -120,8 +120,8 @@ async function sizesOfOneRow(deps: RunDeps): Promise<readonly SizeOfOneRow[]> {
 
 /**
  * Measures half of `fill`, if the model accepts that size. Two sizes show how much of the memory grows with the size
- * and how much is constant, so that larger sizes can be predicted. With one size only, a small model that unpacks 45
- * MiB of weights in each run seems to need 180 MiB for twice the text.
+ * and how much is constant, so that larger sizes can be predicted. With only one measured size, a small model that
+ * unpacks 45 MiB of weights in each run seems to need 180 MiB for twice the text.
  */
 async function measureHalf(deps: RunDeps): Promise<SizeOfOneRow | undefined> {
   const fill = Math.floor(deps.fill / 2);

@@ -64,7 +64,10 @@ export type StepResult = EngineResult & {
   readonly stateBytes: readonly number[];
 };
 
-/** Only bytes of tensors are counted. During a step, the old and the new state of its sequences are both in memory. */
+/**
+ * How much state the open sequences have. Only bytes of tensors are counted. During a step, the old and the new state
+ * of its sequences are both in memory.
+ */
 export type StateUsage = {
   readonly sequences: number;
   /** Sum of `maxBytes` of all open sequences; at most `limitBytes`. */

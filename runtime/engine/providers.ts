@@ -24,8 +24,8 @@ export function providersToProbe({ providers, fallbackPolicy }: Asked): readonly
 }
 
 /**
- * Forbid: the plan has only the first provider, and ONNX Runtime may not place nodes on the CPU. Otherwise the plan has
- * the available providers in the requested order, and the CPU last.
+ * With the policy Forbid, the plan has only the first provider, and ONNX Runtime may not place nodes on the CPU.
+ * Otherwise the plan has the available providers in the requested order, and the CPU last.
  */
 export function planProviders({ providers, fallbackPolicy }: Asked, missing: ReadonlySet<ProviderName>): ProviderPlan {
   const names = providers.map(({ name }) => name);

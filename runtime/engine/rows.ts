@@ -141,8 +141,8 @@ export function plainWords(message: string): string {
 }
 
 /**
- * ONNX Runtime's errors have no codes. These messages of version 1.30 mean that the request is invalid: its shape, two
- * inputs that do not match, or an index out of range.
+ * ONNX Runtime's errors have no codes. These messages of version 1.30 mean that the request is invalid: an input has an
+ * invalid shape, two inputs do not match, or an index is out of range.
  */
 const inputFaults = [
   /Got invalid dimensions for input/,

@@ -3,8 +3,8 @@
  *
  * Owns:  the estimate, an upper bound. The size of a run consists of its number of rows and the number of input
  *        elements of one row. Estimates are linear between measured sizes. Beyond the largest measured size, the part
- *        that grew between measured sizes is assumed to grow with the square of the size, like attention over a text.
- *        The memory of common models does not grow faster.
+ *        of the memory that grew between measured sizes is assumed to grow with the square of the size, like attention
+ *        over a text. The memory of common models does not grow faster.
  * Pure.
  */
 
@@ -31,7 +31,7 @@ export type RunMemory = {
  */
 const margin = 1.25;
 
-/** Growth between two sizes that is smaller than this may be hidden by garbage of other work. */
+/** When memory grows by fewer bytes than this between two sizes, garbage of other work may hide the growth. */
 export const noiseBytes = 8 * 2 ** 20;
 
 export const unknownRunMemory: RunMemory = { bytesOf: () => 0, points: [] };
@@ -45,9 +45,9 @@ export type RowGrowth = {
   readonly power: number;
   /** The largest number of rows that ran. */
   readonly rows: number;
-  /** Input elements of one row of this run. */
+  /** Input elements of one row in the run with `rows` rows. */
   readonly elements: number;
-  /** Memory of this run. */
+  /** Memory of the run with `rows` rows. */
   readonly bytes: number;
 };
 
@@ -112,11 +112,12 @@ export type Sighting = { readonly size: number; readonly value: number };
  *
  * A part of the quantity may be constant, such as weights that each run unpacks. As a function of size ** 2,
  * a + b * size + c * size ** 2 is concave: beyond two measured points it never lies above the line through them.
- * Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8. With a `noise` of 8 MiB, growth of 8 MiB is assumed. Then
- * 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, not 46 * 4.
+ * Example: a run takes 45 MiB for 4 tokens and 46 MiB for 8. The measured growth of 1 MiB is less than a `noise` of
+ * 8 MiB, so growth of 8 MiB is assumed. Then 16 tokens take at most 46 + 8 * (256 - 64) / (64 - 16) = 78 MiB, and not
+ * 46 * 4 = 184 MiB.
  *
- * @param sightings smallest size first, values that do not decrease; with a single sighting, no part is assumed to be
- * constant
+ * @param sightings sorted by size, the smallest first; the values do not decrease. With a single sighting, no part is
+ * assumed to be constant
  * @param noise growth that the measurement may have missed
  */
 export function foresee(sightings: readonly Sighting[], size: number, noise: number): number {

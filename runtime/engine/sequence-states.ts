@@ -54,7 +54,7 @@ export class SequenceStates {
     const tensors = { ...state.tensors, ...Object.fromEntries(kept) };
     const bytes = bytesOfAll(tensors);
     if (bytes > state.maxBytes)
-      return { kind: 'Refused', why: `the state of the sequence has ${bytes} bytes, its limit is ${state.maxBytes}` };
+      return { kind: 'Refused', why: `the state of the sequence has ${bytes} bytes; its limit is ${state.maxBytes}` };
     state.tensors = { ...tensors, ...owned(Object.fromEntries(kept), returned) };
     return { kind: 'Done', outputs: returned };
   }

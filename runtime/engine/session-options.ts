@@ -61,8 +61,9 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
 }
 
 /**
- * Auto: off if sizes vary between requests. The arena never shrinks, so the memory of one large request would never be
- * freed. Without the arena a run is at most a few percent slower. If sizes are fixed, Auto is on, which is faster.
+ * Whether sessions use the memory arena. With `Auto`, the arena is off if sizes vary between requests. The arena never
+ * shrinks, so the memory of one large request would never be freed. Without the arena a run is at most a few percent
+ * slower. If sizes are fixed, the arena is on, because a run is then faster.
  */
 export function usesArena(memory: MemoryConfig, signature: Signature): boolean {
   return memory.arena === 'Auto' ? !hasFreeShape(signature) : memory.arena === 'On';

@@ -2,8 +2,8 @@
  * Runs a freshly loaded model until it is warm, and checks that its rows may share a run.
  *
  * Owns:  the search for inputs that the model accepts, the warm-up requests, and the check of batching. When the graph
- *        shows that rows are independent (onnx/rows), a run of rows with values of very different size confirms it,
- *        because dependent rows would silently give wrong answers.
+ *        shows that rows are independent (onnx/rows), a run whose rows have values of very different magnitude must
+ *        confirm it, because dependent rows would silently give wrong answers.
  * Ends:  within the given time. When the time is over, it fails with WARMUP_TIMEOUT even during a run, because a run
  *        may never end.
  */

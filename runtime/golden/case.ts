@@ -30,7 +30,10 @@ export const caseLimits = {
   bytes: 4 * 2 ** 20,
   tensors: { maxTensors: 256, maxRank: 16, maxElements: 2 ** 20 } satisfies DecodeLimits,
 } as const;
-/** Maximum nesting of a line's JSON: lists nest as deep as a tensor's rank, plus the objects around them. */
+/**
+ * Maximum nesting of a line's JSON: a tensor's lists nest as deep as its rank, and the objects around the lists add
+ * further levels.
+ */
 export const caseDepth = caseLimits.tensors.maxRank + 10;
 
 /** A case's parsed JSON, with the binary data of its request and of its expected answer. */

@@ -111,7 +111,7 @@ function frameAt(bytes: Bytes, at: number, where: string): Frame {
     throw invalidCase(
       where,
       `the frame declares ${jsonBytes} bytes of JSON in ${allBytes} bytes, but the file has ` +
-        `${bytes.length - from} left`,
+        `${bytes.length - from} bytes left`,
     );
   return { from, jsonTo: from + jsonBytes, to: from + allBytes };
 }

@@ -45,7 +45,7 @@ export type Weight = {
         readonly location: string;
         readonly offset?: number;
         readonly length?: number;
-        /** Further entries that some writers add. */ readonly entries?: Readonly<Record<string, string>>;
+        /** Other external_data entries that some writers add. */ readonly entries?: Readonly<Record<string, string>>;
       };
 };
 

@@ -19,7 +19,7 @@ export type GraphAttribute = {
   readonly text?: string;
   readonly tensor?: GraphConstant;
   readonly graph?: GraphBody;
-  /** In a function: the name of the caller's attribute to use. */
+  /** Only in a function: the name of the calling node's attribute whose value this attribute has. */
   readonly refersTo?: string;
 };
 

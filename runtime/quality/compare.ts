@@ -16,8 +16,8 @@ export type Comparison =
       readonly kind: 'compared';
       readonly value: number;
       /**
-       * The weight of this comparison in a mean. Depending on the metric, it is the number of vectors or elements, or
-       * of words in the expected answer, or 1.
+       * The weight of this comparison in a mean. Depending on the metric, it is the number of vectors, the number of
+       * elements, the number of words in the expected answer, or 1.
        */
       readonly weight: number;
       /** A problem of the answer other than inexact numbers, such as a missing output. */
@@ -290,7 +290,7 @@ function topOf(tensor: Numbers, from: number, size: number): Label {
 }
 
 /**
- * Maximum number of words that are compared, more than in an hour of speech. The limit exists because the cost of
+ * Maximum number of words that are compared. An hour of speech has fewer words. The limit exists because the cost of
  * wordErrors() grows with the product of both lengths.
  */
 const maxWords = 10_000;

@@ -1,22 +1,20 @@
 /** Pairs of service times, and this pod's counts of pairs since its start, for the report. */
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
-/**
- * One request that both revisions answered. `ratio`: service time of this pod's runtime divided by the service time of
- * stable's runtime.
- */
+/** The service times of one request that both revisions answered. */
 export type Pair = {
   readonly tier: string;
   readonly sizeClass: number;
   readonly source: PairSource;
+  /** Service time of this pod's runtime, divided by the service time of stable's runtime. */
   readonly ratio: number;
 };
 
 /**
  * Why a probe or a replay gave no pair. StableNotAlone: stable's runtime was not idle, ran the request together with
- * others, or has a version that does not report this. NotAlone: the same holds for this pod's runtime. Busy: one of the
- * runtimes was serving user requests. Refused: one of the runtimes refused the request or failed. NoInputs: no golden
- * input is available. Unreachable: no pod of stable answered.
+ * others, or has a version that does not report whether it ran the request alone. NotAlone: the same holds for this
+ * pod's runtime. Busy: one of the runtimes was serving user requests. Refused: one of the runtimes refused the request
+ * or failed. NoInputs: no golden input is available. Unreachable: no pod of stable answered.
  */
 export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoInputs' | 'Unreachable';
 

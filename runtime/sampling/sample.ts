@@ -31,13 +31,13 @@ export type Sample = {
 export type Taken = {
   readonly samples: readonly Sample[];
   /**
-   * Number of requests since the last take that were chosen, but are not sampled because they or their answers are too
+   * Number of requests that were chosen since the last take, but not sampled, because the request or its answer is too
    * large.
    */
   readonly tooLarge: number;
 };
 
-/** Maximum bytes of one transfer. The sampler's limit for one sample is never above it. */
+/** Maximum bytes of one transfer. The sampler's limit for one sample never exceeds this value. */
 export const takenLimitBytes = 4 * 2 ** 20;
 export const maxTaken = 16;
 const headLimitBytes = 64 * 1024;

@@ -264,8 +264,8 @@ export class LoadedModel implements ProtocolModel {
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
     if (maxTokens === undefined || bytes <= room.totalBytes) return [];
     return [
-      `a text of ${maxTokens} tokens (maxTokens) needs about ${formatBytes(bytes)} for a run, ` +
-        `${formatBytes(room.totalBytes)} are available: long texts are refused; raise spec.memory.limit or lower ` +
+      `a text of ${maxTokens} tokens (maxTokens) needs about ${formatBytes(bytes)} of memory for a run; ` +
+        `${formatBytes(room.totalBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
         'spec.model.embedding.maxTokens',
     ];
   }

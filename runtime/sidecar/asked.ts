@@ -18,8 +18,12 @@ export type AgreementRule = {
   readonly limit: number;
 };
 
-/** `perMinute`: probes per minute of all candidate pods together. `pods`: number of candidate pods. */
-export type ProbeRate = { readonly perMinute: number; readonly pods: number };
+export type ProbeRate = {
+  /** Probes per minute of all candidate pods together. */
+  readonly perMinute: number;
+  /** Number of candidate pods. */
+  readonly pods: number;
+};
 
 export type Asked = {
   /** Index of the first block to report; absent: all blocks. */

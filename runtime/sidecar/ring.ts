@@ -53,8 +53,8 @@ export type Ring = {
 };
 
 /**
- * Thirty minutes, which the noise history before a window needs. The operator may also be down for this long without
- * losing counts.
+ * Thirty minutes. The operator computes the noise of stable from this much history before an analysis window. The
+ * operator may also be down for this long without losing counts.
  */
 export const maxBlocks = 90;
 /** Three quarters of a report; the last quarter is reserved for the report's other fields. */

@@ -11,7 +11,7 @@ import { valuesOfBytes } from './tensor-bytes.ts';
 
 const refusals = [400, 413];
 const largestFloat32 = (2 - 2 ** -23) * 2 ** 127;
-/** In a model with a tolerance, the absolute value of a sum is at most this many times the largest input. */
+/** In a model with a tolerance, the absolute value of a sum is at most this multiple of the largest input. */
 const mostAdded = 4;
 
 /** How far a number may be from the expected number. */
@@ -120,8 +120,8 @@ function same(want: number | bigint | string, got: unknown, leeway: Leeway): boo
 }
 
 /**
- * Whether a number is close enough. -0 is printed as 0, so both are equal. A sum that overflows in one order of
- * addition may be finite, or NaN, in another order.
+ * Whether a number is close enough. -0 is printed as 0, so -0 and 0 count as equal. A sum that overflows in one order
+ * of addition may be finite, or NaN, in another order.
  */
 function close(want: number, value: number, { allowed, mayOverflow }: Leeway): boolean {
   if (value === want || Object.is(value, want) || Math.fround(value) === want) return true;

@@ -23,8 +23,8 @@ export class Channel {
 
   async run(fuzz: Case): Promise<Result> {
     const socket = await this.#open();
-    // Do not wait for the write before reading: a server that refuses early may close during the write, and its answer
-    // still counts.
+    // Start to read before the write is complete. A server that refuses a request early may close the connection during
+    // the write, and its answer still counts.
     const written = this.#write(socket, fuzz.parts);
     const result = fuzz.connection === 'gone' ? { problem: undefined, statuses: [] } : await this.#read(fuzz);
     await written;

@@ -97,7 +97,8 @@ function installPackage(repository: string, app: string, folder: string): void {
 }
 
 /**
- * Copies the Node that runs this script. When npm started the script, its version is the one that the lock file pins.
+ * Copies the Node that runs this script. When npm started the script, this Node has the version that the lock file
+ * pins.
  */
 function installNode(root: string): void {
   const target = join(root, 'usr/local/bin/node');

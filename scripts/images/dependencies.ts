@@ -17,8 +17,8 @@ export type Lock = Readonly<Record<string, LockedPackage>>;
 
 /**
  * Dependencies that Node never loads. adm-zip and global-agent are for the install script of onnxruntime-node, which is
- * not run here because it would download CUDA. tar-stream and its streams import the other two only under another
- * runtime, Bare.
+ * not run here because it would download CUDA. tar-stream and its streams import bare-fs and bare-events only under
+ * another runtime, Bare.
  */
 const neverLoaded: ReadonlySet<string> = new Set(['adm-zip', 'global-agent', 'bare-fs', 'bare-events']);
 

@@ -1,4 +1,4 @@
-/** Checks that the files and functions that comments name exist. */
+/** Every file and function named in a comment exists. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ const fileName = /(?<![\w./*-])[\w-][\w./-]*\.(?:ts|cjs|mjs)\b/g;
 /** Documents of this repository. Comments may also name documents of other projects. */
 const pageName = /(?<![\w./*-])(?:docs\/[\w./-]+|[A-Z]+)\.md\b/g;
 const callName = /(?<![\w.])([A-Za-z_]\w*)\(\)/g;
-/** For example `(constants.ts, tuning)`. */
+/** A file and a name in that file, for example `(constants.ts, tuning)`. */
 const nameInFile = /\(([\w./-]+\.ts), ([A-Za-z_]\w*)\)/g;
 
 /** The files that a name in a comment may refer to: the file with this path, and files of this name in any folder. */
@@ -56,7 +56,7 @@ function meant(name: string, files: Files): readonly string[] {
   return [...files.keys()].filter((path) => path === name || path.endsWith(`/${name}`));
 }
 
-/** One sentence for each file, page or function that a comment names and that does not exist. */
+/** One sentence for each missing file, page or function that a comment names. */
 function staleNames(files: Files): readonly string[] {
   // Leave out test/arch, because its tests contain invented sources.
   const sources = [...files].filter(([path]) => !path.endsWith('.md') && !path.startsWith('test/arch/'));

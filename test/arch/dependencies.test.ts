@@ -1,6 +1,6 @@
 /**
- * Checks that folders import only what docs/architecture.md allows, and that pure folders do not use clocks, IO and the
- * like.
+ * Checks that folders import only what docs/architecture.md allows, and that pure folders do not use clocks, random
+ * numbers, the environment or IO.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

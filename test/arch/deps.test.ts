@@ -1,7 +1,7 @@
 /**
- * Checks that the dependencies of a constructor, factory or function have one name: a parameter `deps` of a type
- * `…Deps`. Every type with a clock, a logger or a registry of metrics must be named `…Deps`; types of settings and data
- * have other names.
+ * Checks that a constructor, factory or function gets its dependencies in one parameter `deps` of a type `…Deps`. Every
+ * type with a clock, a logger or a registry of metrics must be named `…Deps`; types of settings and data have other
+ * names.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -57,7 +57,7 @@ function literalFields(member: string): readonly string[] {
   );
 }
 
-/** The discriminants of unions that are not `kind`. */
+/** The discriminants with a name other than `kind`, one for each union that has such a discriminant. */
 function otherDiscriminants(text: string): readonly string[] {
   return unionsIn(withoutComments(text)).flatMap((members) => {
     const fields = members.map(literalFields);

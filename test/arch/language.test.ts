@@ -36,7 +36,7 @@ function filesBelow(folder: string, ends = /\.(ts|cjs|mjs)$/): readonly string[]
     .filter((path) => ends.test(path) && !/node_modules|\/fixtures\/|onnx\/proto\/|^test\/arch\//.test(path));
 }
 
-/** The riddles in a file, one line for each. */
+/** One line for each forbidden word in a file, with the advice. */
 function riddlesIn(path: string, text: string): readonly string[] {
   return text
     .split('\n')

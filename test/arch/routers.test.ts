@@ -1,6 +1,6 @@
 /**
  * Checks that a router's name occurs only in the modules of that router and in the table that chooses a router. Other
- * code uses the port.
+ * code calls the interface that all routers implement.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Checks that docs/vocabulary.md lists every word once and names one existing file, its home, that uses the word.
- * Checks that the paths and names in CONTRIBUTING.md exist.
+ * Checks that docs/vocabulary.md lists every word once and gives the word one home: an existing file that uses the
+ * word. Checks that the paths and names in CONTRIBUTING.md exist.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';

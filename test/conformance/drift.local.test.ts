@@ -1,5 +1,5 @@
 /**
- * Runs a short drift walk against local mode's API server: it makes all additions, and only some of the changes and
+ * Runs a part of the drift suite against local mode's API server: all additions, but only some of the changes and
  * removals.
  */
 import { systemClock } from '../../lib/clock.ts';

@@ -36,8 +36,8 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
 };
 
 /**
- * Skips a story on a cluster: it needs four minutes of probes, and the sidecars and the operator are the same in local
- * mode.
+ * Skips a story on a cluster, because the story needs four minutes of probes. Local mode runs the same sidecars and the
+ * same operator.
  */
 const inLocalModeAlone = ({ target }: World): string | undefined =>
   target.name === 'local mode' ? undefined : 'runs in local mode only';

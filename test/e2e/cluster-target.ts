@@ -1,8 +1,9 @@
 /**
  * A real cluster, given by KUBECONFIG, with a node that has the runtime's image.
- * Owns: how a folder of this machine becomes a claim. The claim has a hostPath volume, so the nodes must see this
- * machine's file system (network namespaces, kind with a mount). Pods mount the claim and do not need the right to use
- * hostPath. Services are called at their ClusterIP, so this machine needs a route to it.
+ * Owns: how a folder of this machine becomes a volume claim. Its volume is a hostPath, so every node must see this
+ * machine's file system. Two examples: nodes that are network namespaces on this machine, and a kind cluster that
+ * mounts the folder. Pods mount the claim and do not need the right to use hostPath. Services are called at their
+ * ClusterIP, so this machine needs a route to the ClusterIP.
  */
 import { KubeConfig } from '@kubernetes/client-node';
 import { ClusterApi, eventually, type Named } from './cluster-api.ts';

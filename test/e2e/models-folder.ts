@@ -13,7 +13,7 @@ export const modelScales: Readonly<Record<string, number>> = { linear: 1, double
 
 /**
  * @param examples the folder that `npm run models` filled, if any
- * @returns whether the real embedding model is among them
+ * @returns whether the stories' folder now contains the real embedding model
  */
 export async function fillModelsFolder(
   folder: string,

@@ -25,7 +25,7 @@ export async function closeWorld(): Promise<void> {
 
 /**
  * Defines a test.
- * @param needs skips the story, with its reason, when the world lacks something
+ * @param needs returns the reason to skip the story when the world lacks something, otherwise undefined
  */
 export function story(name: string, tell: Tale, needs?: (world: World) => string | undefined): void {
   it(name, async function () {

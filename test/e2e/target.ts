@@ -1,6 +1,6 @@
 /**
- * The target of the end-to-end stories: local mode or a real cluster. Owns: the port, which hides the differences from
- * the stories: how the control plane starts, and how a folder becomes a claim.
+ * The target of the end-to-end stories: local mode or a real cluster. Owns: the interface `Target`, which hides two
+ * differences from the stories: how the control plane starts, and how a folder becomes a claim.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
 
@@ -10,7 +10,7 @@ export interface Target {
   readonly kubeConfig: KubeConfig;
   /** The image of the operator's pods. */
   readonly runtimeImage: string | undefined;
-  /** A kubeconfig file for programs. */
+  /** A kubeconfig file, for programs that a story starts. */
   readonly kubeconfigFile: string;
   /** Makes the claim `models` in a namespace: read-only, with the files of `modelsFolder`. */
   offerModels(namespace: string): Promise<void>;

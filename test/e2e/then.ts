@@ -100,8 +100,8 @@ export class Then {
   }
 
   /**
-   * Proxies apply new weights a moment after the gateway controller has accepted the route. After that only random
-   * variation remains; five standard deviations are allowed.
+   * Proxies apply new weights a moment after the gateway controller has accepted the route. From then on, a share
+   * differs from its weight only at random. A difference of five standard deviations is allowed.
    */
   async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
     const { clients } = this.#stage;

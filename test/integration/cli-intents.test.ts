@@ -42,7 +42,10 @@ describe('kubectl-onnx intents', () => {
     (api.get('ml', name).metadata as { managedFields?: readonly { readonly manager: string }[] }).managedFields?.map(
       ({ manager }) => manager,
     ) ?? [];
-  /** Writes the model's last status again, with the fields of `more` replaced, for the current generation. */
+  /**
+   * Writes the model's last status again, for the current generation. The fields of `more` replace fields of that
+   * status.
+   */
   const sayAgain = (name: string, more: Partial<OnnxModelStatus>, claims: readonly Claim[]): void => {
     const { observedGeneration: _old, ...status } = model(name).status ?? { observedGeneration: -1 };
     api.say('ml', name, { ...status, ...more, claims });

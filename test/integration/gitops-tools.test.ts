@@ -178,7 +178,7 @@ describe('the GitOps recipes, run with the real tools', function () {
       assert.equal(code, 0, text);
     });
     it('fails at once with the reason when the model was given up', async () => {
-      // Longer than the time limit of the test, so that helm must end before its timeout.
+      // The timeout of 10 min is longer than the time limit of the test, so the test only passes if helm ends earlier.
       const ended = install('given-up', '--wait=watcher', '--timeout', '10m');
       await isThere('given-up');
       api.say('ml', 'given-up', { claims: stalled });

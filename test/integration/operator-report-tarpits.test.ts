@@ -42,7 +42,7 @@ class Addresses {
   }
 }
 
-/** Ways in which pods do not send a report. Absent `server`: connections are refused. */
+/** Ways in which pods do not send a report. If `server` is absent, connections are refused. */
 // prettier-ignore
 const misbehaviour: readonly { readonly name: string; readonly server?: () => Server | net.Server }[] = [
   { name: 'accept and send no answer', server: () => net.createServer() },

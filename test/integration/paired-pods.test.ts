@@ -1,7 +1,7 @@
 /**
  * Paired service times with complete pods: the candidate's sidecar sends golden inputs to both revisions and replays
- * stable's requests. Neither changes the traffic counts of a revision, and the load of the probes stays within its
- * limit.
+ * stable's requests. The golden inputs and the replays do not change the traffic counts of a revision, and the load of
+ * the probes stays within its limit.
  */
 import assert from 'node:assert/strict';
 import type { Histogram, PairSource, Report } from '../../api/report.ts';

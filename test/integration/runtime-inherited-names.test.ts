@@ -1,5 +1,6 @@
 /**
- * A client that sends a name which every JavaScript object inherits, wherever a name is allowed, gets a 4xx, not a 500.
+ * Requests with names that every JavaScript object inherits, such as `constructor`, in every place where a request has
+ * a name. The server answers as to any other unknown name: it ignores the name or answers with a 4xx, never with a 500.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';

@@ -61,7 +61,7 @@ describe('model server with clients that stall', () => {
       { clock, memoryLimitBytes: 128 * mib, readMemory: () => Promise.resolve('RssAnon: 8192 kB') },
     );
     gate.open = true;
-    // Large bodies may use three quarters of the budget of 25.8 MiB, which is 19.35 MiB.
+    // Large bodies may use 19.35 MiB, which is three quarters of the budget of 25.8 MiB.
     const stalled = open(portOf(running.url), announced.replace(String(64 * mib), String(18 * mib)));
     stalled.socket.write(Buffer.alloc(17 * mib));
     await until(async () => (await heldBytes(running.debugUrl)) === 17 * mib);

@@ -1,6 +1,6 @@
 /**
- * A model whose Loop does not end, in a separate process: readiness fails, then liveness, every request gets an answer,
- * and SIGTERM ends the process.
+ * A model whose Loop does not end, in a separate process: readiness fails, then liveness fails, every request gets an
+ * answer, and SIGTERM ends the process.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';

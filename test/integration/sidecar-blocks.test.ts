@@ -1,6 +1,7 @@
 /**
- * Complete pods (runtime and sidecar), and how the operator counts their reports: every request of a user is in its
- * block, and other requests are not counted. Another test has a candidate that replays requests of stable.
+ * Complete pods (runtime and sidecar), and how the operator counts the requests in their reports: every request of a
+ * user is counted in the block of its time, and other requests are not counted. In another test, a candidate replays
+ * requests of stable.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';

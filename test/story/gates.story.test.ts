@@ -339,7 +339,8 @@ describe('Canaries under traffic', () => {
     };
     const whole = await endOf(0);
     assert.equal(whole.outcome, 'LatencyGateFailed');
-    // Crash instead of every write of the ledger, of the write after each of them, and of every tenth other write.
+    // Run the story once for each of these writes, with a crash instead of the write: every write of the ledger, every
+    // write directly after a write of the ledger, and every tenth write.
     const places = whole.writes.flatMap((what, i) =>
       what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0
         ? [i + 1]

@@ -51,8 +51,8 @@ function endOf({ status, cluster }: Stage): unknown {
 }
 
 /**
- * Stories that together cover most transitions. Each runs again once for every `every`-th write, with a crash instead
- * of it.
+ * Stories that together cover most transitions. Each story runs again for every `every`-th of its writes, with a crash
+ * instead of that write.
  */
 const dangerous = [
   { name: 'a slow candidate is rolled back at its first step', every: 3 },
@@ -103,8 +103,9 @@ describe('the story in which', () => {
 });
 
 /**
- * Stories that may end differently when caches lag and processes restart. "a failed gate" pauses before its first
- * traffic if the operator sees pods later. "another writer" needs the count of reverts, which is only in memory.
+ * Stories that may end differently when caches lag and processes restart. In "a failed gate", the rollout pauses before
+ * the candidate gets traffic if the operator sees the pods later. "another writer" needs the count of reverts, which a
+ * restart sets to 0.
  */
 const endsOtherwise = ['a failed gate', 'another writer'];
 

@@ -9,15 +9,18 @@ import { systemClock, type Clock } from '../../lib/clock.ts';
 import type { LogFields, Logger } from '../../lib/log.ts';
 import type { NpmMachine } from '../../runtime/prepare/fetch/npm-settings.ts';
 
-/** The machine's clock, except that a wait takes at most 20 ms. `slept` records the requested lengths. */
+/**
+ * The machine's clock, except that a wait takes at most 20 ms. `slept` records the requested length of each wait, in
+ * milliseconds.
+ */
 export function hastyClock(): Clock & { readonly slept: number[] } {
   const slept: number[] = [];
   return {
     ...systemClock,
     slept,
     async sleep(ms, signal) {
-      // Wait in full while the code polls a process or a lock, which takes short waits; shorten the waits between two
-      // tries.
+      // A wait of at most 20 ms keeps its length, because code that polls a process or a lock needs the time. A longer
+      // wait, such as one between two tries, is shortened to 20 ms.
       slept.push(ms);
       await systemClock.sleep(Math.min(ms, 20), signal);
     },

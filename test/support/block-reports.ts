@@ -9,7 +9,7 @@ export type Shape = {
   readonly pods: number;
   /** Average number of requests of a pod in a block. */
   readonly perBlock: number;
-  /** Factor on latencies. With the factor 1 they are about 20 ms. */
+  /** Factor on latencies. With the factor 1, a latency is about 20 ms. */
   readonly factor: number;
   readonly failures: number;
   readonly seed: number;

@@ -47,7 +47,9 @@ export class CanaryWorld {
   /** Dependencies of the operator that replace those of the fake cluster. */
   readonly more: Partial<ReconcileDeps>;
   readonly #random: Random;
-  /** Separate random numbers for pairs, so that pairs do not change the clients' requests. */
+  /**
+   * Random numbers for pairs only. The clients' requests use other random numbers, so pairs do not change the requests.
+   */
   readonly #chance: Random;
   readonly #perSecond: number;
   readonly #ringBlocks: number;
@@ -270,8 +272,8 @@ export class CanaryWorld {
   }
 
   /**
-   * The answers that a candidate's sidecar has compared with samples of stable. The number of new ones follows from the
-   * sample rates that the operator asked stable's sidecars for.
+   * The answers that a candidate's sidecar has compared with samples of stable. The number of new comparisons follows
+   * from the sample rates that the operator asked stable's sidecars for.
    */
   #compared(pod: Pod, { compared = 0, disagreed = 0 }: BlockTraffic): Pick<BlockTraffic, 'compared' | 'disagreed'> {
     const { agreement, peers = [] } = this.#sidecars.get(pod.metadata.name)?.ask ?? {};

@@ -20,7 +20,9 @@ const namespace = 'cli-writes';
 const definition = customResourceDefinition('published');
 const [A, B] = ['aaaaaaaaaa', 'bbbbbbbbbb'];
 
-/** @param connect returns a server with or without the definition of OnnxModels, or the reason why it is missing */
+/**
+ * @param connect returns a server with or without the definition of OnnxModels, or the reason why there is no server
+ */
 export function describeCliWrites(where: string, connect: () => Promise<Api | string>): void {
   describe(`what kubectl-onnx writes, on ${where}`, function () {
     let api: Api | undefined;

@@ -1,8 +1,8 @@
 /**
  * A cluster in memory for stories: it stores objects, refuses stale status writes, and makes pods for Deployments. The
- * model's URI decides how the pods start. The time comes from a hand clock. A URI may contain `ok`, `slow` (ready after
- * a minute), `wrong-digest`, `oom`, `crash`, or `odd` (fails its golden set). A runtime image whose name contains
- * `no-image` cannot be pulled.
+ * model's URI decides how the pods start: it may contain `ok`, `slow` (ready after a minute), `wrong-digest`, `oom`,
+ * `crash`, `odd` (fails its golden set), or `no-image` (the runtime's image cannot be pulled). The time comes from a
+ * hand clock.
  */
 import { containers, labels, paths } from '../../api/names.ts';
 import { printLastWords, type Resolved } from '../../api/last-words.ts';
@@ -41,7 +41,10 @@ const resolved = (digest: string): Resolved => ({
 export class FakeCluster {
   readonly clock: HandClock;
   readonly objects = new Map<string, Stored>();
-  /** `apply KIND/NAME` for every way to write a child: creation, patch or server-side apply. */
+  /**
+   * The writes so far: `apply KIND/NAME` for a creation, a patch or a server-side apply; `status KIND/NAME` for a
+   * status; `delete KIND/NAME` for a deletion.
+   */
   readonly writes: string[] = [];
   /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};

@@ -22,8 +22,8 @@ export type Misdeed = (request: IncomingMessage, response: ServerResponse) => vo
 /** Faults that a test can request. */
 export const misdeeds = {
   /**
-   * @param more `retryAfterSeconds` is sent in the Status, where fractions are possible; a Retry-After header is in
-   * `headers`
+   * @param more `retryAfterSeconds` is sent in the body's Status and may be a fraction. To send a Retry-After header,
+   * add it to `headers`
    */
   status:
     (
@@ -88,7 +88,7 @@ export class HostileApi {
   readonly #history: { version: number; line: string }[] = [];
   #version = 0;
 
-  /** One fault for each of the next list requests. When it is empty, the server answers correctly. */
+  /** One fault for each of the next list requests. When there are no faults left, the server answers correctly. */
   readonly nextLists: Misdeed[] = [];
   readonly nextWatches: Misdeed[] = [];
   /** One fault for each of the next requests that are neither lists nor watches. */

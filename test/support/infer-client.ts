@@ -77,7 +77,7 @@ export function binaryBody(json: unknown, ...blobs: readonly Uint8Array[]): Requ
   };
 }
 
-/** Splits an answer into its JSON and its binary data, at the position in its header. */
+/** Splits an answer into its JSON and its binary data. A header of the answer gives the JSON's length. */
 export function splitBody(seen: Seen): { readonly json: unknown; readonly blob: Buffer } {
   const length = Number(seen.headers['inference-header-content-length']);
   return { json: JSON.parse(seen.body.subarray(0, length).toString()), blob: seen.body.subarray(length) };

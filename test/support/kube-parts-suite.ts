@@ -28,7 +28,9 @@ import {
 
 export type SuiteServer = { readonly client: HttpKubeClient; readonly close: () => Promise<void> };
 
-/** @param open returns a client of the server, or the reason why it is missing: then every test is skipped */
+/**
+ * @param open returns a client of the server. If there is no server, it returns the reason, and every test is skipped
+ */
 export function describeKubeParts(name: string, open: () => Promise<SuiteServer | string>): void {
   describe(name, function () {
     this.timeout(120_000);

@@ -238,7 +238,7 @@ export function noise(count: number, scale: number): Float32Array {
 
 /**
  * n int64 scalar, x[batch, 4] → y[batch, 4]: x squared n times. Each squaring takes microseconds; with n = 2^63 - 1 a
- * run does not end. With `trips` the number is a weight instead of an input.
+ * run does not end. If `trips` is given, n is a weight with that value instead of an input.
  */
 export function loop(trips?: bigint): Model {
   // prettier-ignore

@@ -57,7 +57,7 @@ export class RolloutWorld {
   readonly pods = new Map<Revision, Pods>();
   wanted = new Map<Revision, number>();
   asked: Share = { serve: null };
-  /** The shares that the traffic really has. */
+  /** The revisions' actual shares of the traffic. */
   taken: Share = { serve: null };
   marked: Revision | undefined;
 

@@ -21,7 +21,7 @@ type Intents = Partial<NonNullable<OnnxModelSpec['rollout']>>;
 export class Stage {
   readonly cluster = new FakeCluster(new HandClock());
   readonly lines: string[] = [];
-  /** What the gates report, for whatever window is asked; undefined: nothing. */
+  /** What the gates report for any window. Undefined: the gates report nothing. */
   gates: Said | undefined = { step: 'Waiting', message: '120 of 200 requests' };
   /** Whether the gates treat the candidate's pods as silent: without recent reports. */
   isSilent = false;
@@ -31,7 +31,7 @@ export class Stage {
   #last = '';
 
   readonly #isBehind: (() => boolean) | undefined;
-  /** The cluster's objects before this step, which caches that are behind still show. */
+  /** The cluster's objects as they were before this step. A cache that is behind still contains these objects. */
   #before: ReadonlyMap<string, KubeObject> = new Map();
 
   /** @param isBehind called for each read of a cache; true: the read returns the previous state */

@@ -79,8 +79,8 @@ async function verdicts(world: World, models: number): Promise<Row> {
 }
 
 /**
- * The newest complete block of failures at one time: how long ago it was first reported, and the number of blocks up to
- * it.
+ * The newest complete block of failures at one time. `agoMs` is the time since this block was first reported. `failed`
+ * is the number of blocks of failures, including this block.
  */
 type LastBlock = { readonly agoMs: number; readonly failed: number };
 

@@ -267,7 +267,9 @@ function nodeInfo(node: StoredObject, field: string): string {
   return stringAt(node, 'status', 'nodeInfo', field) || '<unknown>';
 }
 
-/** The EXTERNAL-IP column. Local mode does not provide load balancers, so a Service of that type stays pending. */
+/**
+ * The EXTERNAL-IP column. Local mode does not provide load balancers, so a Service of type LoadBalancer stays pending.
+ */
 function externalAddress(service: StoredObject): string {
   const type = stringAt(service, 'spec', 'type');
   if (type === 'ExternalName') return stringAt(service, 'spec', 'externalName') ?? '<none>';

@@ -2,7 +2,8 @@
  * The defaults that the real server fills into built-in objects.
  * Owns: the defaults of pods and of every kind with a pod template, of Services and of several small kinds.
  * Why: the operator compares live objects with wanted objects. On a real cluster, a default that the operator does not
- * expect makes it update an object again and again. Local mode shows this problem only when it has the same default.
+ * expect makes the operator update an object again and again. Local mode has the same defaults, so that this problem
+ * occurs in local mode, too.
  */
 import { isRecord } from '../../../api/record.ts';
 import { at, recordIn, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -10,7 +11,7 @@ import type { ObjectDraft } from '../resource.ts';
 
 export function podDefaults(draft: ObjectDraft): void {
   const spec = recordIn(draft, 'spec');
-  // Do this for a pod, but not for a pod template: in a template, limits without requests stay as they are.
+  // Only a pod gets requests from its limits. In a pod template, limits without requests stay as they are.
   for (const field of ['containers', 'initContainers'])
     for (const container of recordsOf(spec[field])) requestsFromLimits(container);
   podSpecDefaults(spec);
@@ -75,8 +76,8 @@ function httpGetDefaults(get: unknown): void {
 }
 
 /**
- * The default pull policy of an image: `Always` for the tag `latest` or without tag and digest, otherwise
- * `IfNotPresent`.
+ * The default pull policy of an image: `Always` when the tag is `latest` or the name has neither tag nor digest,
+ * otherwise `IfNotPresent`.
  */
 function pullPolicyOf(image: string): string {
   const name = image.slice(image.lastIndexOf('/') + 1);

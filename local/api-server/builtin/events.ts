@@ -48,7 +48,7 @@ function rename(object: JsonRecord | StoredObject, names: readonly (readonly [st
 
 export const eventRules: Rules = {
   hasGeneration: false,
-  // The Go type always writes these fields, even when they are empty.
+  // Go's encoder always writes these fields of an Event, even when they are empty.
   setDefaults(draft) {
     for (const field of ['source', 'involvedObject']) setDefault(draft, field, {});
     for (const field of ['firstTimestamp', 'lastTimestamp', 'eventTime'])

@@ -54,7 +54,7 @@ export const podRules: Rules = {
 
 /**
  * Guaranteed: every container has cpu and memory limits that are equal to its requests. BestEffort: no container has a
- * limit or a request of cpu or memory.
+ * limit or a request of cpu or memory. Burstable: any other pod.
  */
 function qosClassOf(spec: JsonRecord): string {
   const containers = [...recordsOf(spec['containers']), ...recordsOf(spec['initContainers'])];
@@ -96,7 +96,8 @@ export const controllerRevisionRules: Rules = {
     if (draft['data'] === undefined || draft['data'] === null) causes.push(requiredValue('data', 'data is mandatory'));
     if (typeof draft['revision'] === 'number' && draft['revision'] < 0)
       causes.push(invalidValue('revision', draft['revision'], 'must be greater than or equal to 0'));
-    // The real server compares the encoded text, so the order of fields counts.
+    // The real server compares the encoded texts of the data. Data with another order of fields therefore counts as
+    // changed.
     if (old !== undefined && JSON.stringify(draft['data']) !== JSON.stringify(old['data']))
       causes.push(invalidValue('data', draft['data'], 'field is immutable'));
     return causes;

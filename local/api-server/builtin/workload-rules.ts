@@ -169,7 +169,7 @@ function kindsOf(sources: JsonRecord): readonly string[] {
 
 const mutablePodFields = new Set(['activeDeadlineSeconds', 'tolerations', 'terminationGracePeriodSeconds']);
 
-/** Refuses changes of a pod's spec, except for images, tolerations and two durations. */
+/** Refuses changes of a pod's spec, except for images and the fields of `mutablePodFields`. */
 export function validatePodChange(draft: ObjectDraft, old: StoredObject): readonly Cause[] {
   const fixed = (object: unknown): JsonRecord => {
     const spec = { ...recordOf(at(object, 'spec')) };

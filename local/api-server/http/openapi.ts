@@ -108,7 +108,7 @@ function addDefinition(schemas: JsonRecord, name: string): void {
     : linkedDefinition;
 }
 
-/** Converts references to OpenAPI's form, and adds the types that these references name. */
+/** Converts the references in `node` to OpenAPI's form, and adds the types that the references name to `schemas`. */
 function linked(schemas: JsonRecord, node: unknown): unknown {
   if (Array.isArray(node)) return node.map((item) => linked(schemas, item));
   if (!isRecord(node)) return node;

@@ -115,7 +115,10 @@ class Forwarding {
   readonly #host: string;
   readonly #reader = new HeaderReader();
   readonly #writer = new HeaderWriter();
-  /** Error streams whose data stream has not arrived yet. The key is the request id, which both streams contain. */
+  /**
+   * Error streams whose data stream has not arrived yet. The key is the request id, which is in the headers of both
+   * streams.
+   */
   readonly #waiting = new Map<string, number>();
   readonly #connections = new Map<number, Connection>();
 
@@ -202,7 +205,7 @@ class Forwarding {
     });
   }
 
-  /** Ends both streams of a connection. Calling it twice is harmless. */
+  /** Ends both streams of a connection. A second call does no harm. */
   #finish({ data, errors }: Pick<Connection, 'data' | 'errors'>, problem: string | undefined): void {
     if (!this.#client.writable) return;
     this.#client.write(dataFrame(data, Buffer.alloc(0), true));

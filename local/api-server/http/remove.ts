@@ -65,7 +65,7 @@ async function deleteOptions(exchange: ApiExchange): Promise<DeletionOptions> {
   };
 }
 
-/** The propagation policy of `orphanDependents`, the deprecated field. */
+/** The propagation policy that the deprecated field `orphanDependents` requests. */
 function orphanWish(body: JsonRecord, exchange: ApiExchange): string | undefined {
   const wish = body['orphanDependents'] ?? exchange.query.get('orphanDependents');
   if (wish === true || wish === 'true') return 'Orphan';

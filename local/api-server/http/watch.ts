@@ -50,7 +50,9 @@ export class Watches {
     for (const watch of this.#open) watch.reset();
   }
 
-  /** Keeps open watches open, but sends no more events. To a client, a dead server looks like this. */
+  /**
+   * Keeps open watches open, but sends no more events. To a client, such a watch looks like a watch on a dead server.
+   */
   stallAll(): void {
     for (const watch of this.#open) watch.stop();
   }

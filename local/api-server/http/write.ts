@@ -149,8 +149,9 @@ function patched(resource: Resource, old: StoredObject, patch: unknown, mediaTyp
 }
 
 /**
- * Sorts the keys of a built-in object. When the real server applies or merges such an object by keys, it converts the
- * object to maps, which sorts the keys of fields without a type.
+ * Sorts the keys of a built-in object. The real server converts a built-in object to Go maps before it applies a
+ * configuration or a strategic merge patch. Go's encoder sorts the keys of maps, so the keys in a field without a type
+ * are sorted afterwards.
  */
 function goOrder<T>(resource: Resource, object: T): T {
   return resource.custom ? object : sorted(object);

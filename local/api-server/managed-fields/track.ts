@@ -1,7 +1,7 @@
 /**
  * Field ownership after a write other than an apply.
- * Owns: managedFields for such a write. The writer gets the fields that it added or changed, and other managers lose
- * these fields. All managers lose removed fields.
+ * Owns: managedFields after a write. The writer gets the fields that it added or changed, and other managers lose these
+ * fields. All managers lose removed fields.
  */
 import type { StoredObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';

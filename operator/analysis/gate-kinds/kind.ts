@@ -70,7 +70,7 @@ export type GateKind = {
 export type GatePart<S, G> = {
   /** Names of the part's gates, if the spec does not give them names. A status has one entry per name. */
   readonly names: readonly string[];
-  /** The part's required and optional fields in a file, if the part is one object whose values are texts. */
+  /** If the part is one object whose values are texts: its required fields (`must`) and its optional fields (`may`). */
   readonly fields?: { readonly must?: readonly string[]; readonly may?: readonly string[] };
   /** @param taken the `names` of all parts, which a gate that is named in the spec must not use */
   readonly read: (gates: S, taken: ReadonlySet<string>) => readonly G[];

@@ -62,8 +62,8 @@ export function othersArePlain(call: NodeCall, input: number): boolean {
 }
 
 /**
- * True if an input that sets a cut or a shape contains the number of rows in an entry other than the entry of the rows'
- * axis. Each row's result would then depend on the number of rows in the run.
+ * True if an input that holds a shape, or the positions of a slice, contains the number of rows in an entry other than
+ * the entry of the rows' axis. Each row's result would then depend on the number of rows in the run.
  * @param at position of the entry of the rows' axis; absent if no entry belongs to that axis
  */
 export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {
@@ -105,7 +105,7 @@ export function sameRows(value: RowsValue, dims: readonly Size[] = value.dims): 
 
 /**
  * The result of an element-wise operator with NumPy's broadcasting. Every input with rows must have them on the same
- * axis, and no other input may have more than one entry on this axis.
+ * axis, and every other input must have size 1 on this axis, or lack the axis.
  */
 export function broadcast(call: NodeCall, inputs: readonly (Value | undefined)[] = call.inputs): Value {
   const given = inputs.filter((value) => value !== undefined);
@@ -137,7 +137,7 @@ function misfit(value: Exclude<Value, { kind: 'Mixed' }>, { axis, rank, rowsSize
   if (value.countsRows) return 'an input depends on the number of rows';
   return own < 0 || isOne(value.dims[own])
     ? undefined
-    : 'an input without rows has more than one entry on the row axis';
+    : 'an input that does not carry rows has a size other than 1 on the axis where other inputs have their rows';
 }
 
 /**

@@ -58,7 +58,7 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
   if (dims === undefined) return mixed(`the rank of input '${name}' is unknown`);
   if (typeof dims[0] !== 'string') return mixed(`the first dimension of input '${name}' is fixed`);
   const [first] = dims;
-  // A second dimension with the name of the rows' dimension would have as many entries as there are rows.
+  // A second dimension with the name of the rows' dimension would have the number of rows as its size.
   if (first !== '' && dims.indexOf(first, 1) > 0) return mixed(`input '${name}' has the dimension '${first}' twice`);
   return {
     kind: 'Rows',

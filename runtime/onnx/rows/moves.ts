@@ -247,7 +247,7 @@ export const expand: RowsRule = (call) => {
   if (value === undefined || target === undefined) return unsure(call, 'its output shape is unknown');
   const rank = Math.max(target.length, value.dims.length);
   const axis = value.axis + rank - value.dims.length;
-  // A target with fewer axes leaves the leading axes as they are.
+  // If the target has fewer axes than the value, the value's leading axes keep their sizes.
   const wanted = axis < rank - target.length ? one : target[axis - (rank - target.length)];
   if (!isOne(wanted) && !isSameSize(wanted, value.dims[value.axis])) return unsure(call, 'it may repeat the rows');
   if (countsElsewhere(call, 1, axis - (rank - target.length))) return unsure(call, countsRows);

@@ -63,7 +63,10 @@ function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): V
   return b.kind === 'Rows' ? multiplyPlain(call, { own: b, other: a, summed: b.dims.length - 2, shape }) : unsure(call);
 }
 
-/** Multiplies row by row: the axis of the rows is the same in both inputs, and is not one of the last two axes. */
+/**
+ * Multiplies row by row. The axis of the rows must be the same in both inputs, and must not be one of the last two
+ * axes.
+ */
 function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
   if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)
     return joins(call, 'multiplies the rows with each other');
@@ -92,7 +95,10 @@ function multiplyPlain(call: NodeCall, { own, other, summed, shape }: Product): 
   const axis = own.axis + rank - own.dims.length;
   const beside = other.dims[axis - (rank - other.dims.length)];
   if (axis < rank - 2 && beside !== undefined && !isOne(beside))
-    return unsure(call, 'an input without rows has more than one entry on the row axis');
+    return unsure(
+      call,
+      'an input that does not carry rows has a size other than 1 on the axis where other inputs have their rows',
+    );
   const outer = Array.from({ length: rank - 2 }, (_, at) =>
     larger(own.dims[at - (rank - own.dims.length)], other.dims[at - (rank - other.dims.length)]),
   );
@@ -156,7 +162,7 @@ export const pool: RowsRule = (call) => {
   const sizes = windows(call, value.dims.slice(2), attributeOf(call, 'kernel_shape')?.ints ?? []);
   return [
     sameRows(value, [...value.dims.slice(0, 2), ...sizes]),
-    joins(call, 'returns indexes into all rows together'),
+    joins(call, "returns indexes that depend on the row's position in the batch"),
   ];
 };
 

@@ -59,7 +59,10 @@ function reduced(call: NodeCall, value: RowsValue, axes: readonly number[]): Val
   };
 }
 
-/** Since operator set 13, Softmax works along one axis. Before, it worked over all axes from the given axis on. */
+/**
+ * Since operator set 13, Softmax works along one axis. In older operator sets it works over all axes from the given
+ * axis on.
+ */
 export const softmax: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined) return unsure(call);

@@ -169,7 +169,11 @@ const quantise: RowsRule = (call) => {
   const sizes = scale?.kind === 'Plain' ? scale.dims : undefined;
   if (sizes === undefined || sizes.length > 1) return unsure(call);
   const byRows = axisOf(intOf(call, 'axis', 1), value.dims.length) === value.axis && !sizes.every(isOne);
-  if (byRows) return unsure(call, 'an input without rows has more than one entry on the row axis');
+  if (byRows)
+    return unsure(
+      call,
+      'an input that does not carry rows has a size other than 1 on the axis where other inputs have their rows',
+    );
   return { kind: 'Rows', axis: value.axis, dims: value.dims };
 };
 

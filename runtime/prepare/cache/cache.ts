@@ -145,8 +145,8 @@ export class ModelCache {
   }
 
   /**
-   * Whether a process of another host still runs cannot be checked, so the mark of such a process expires after a
-   * month.
+   * This process cannot check whether a process on another host still runs, so the mark of such a process expires after
+   * a month.
    */
   async #isGone(path: string, text: string): Promise<boolean> {
     const mark = parseMark(text);

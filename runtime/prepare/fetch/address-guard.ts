@@ -1,16 +1,17 @@
 /**
- * Blocks downloads from link-local and cloud metadata addresses.
+ * Blocks downloads from link-local and cloud metadata addresses: a user who may create an OnnxModel must not get the
+ * node's credentials from the metadata service.
  *
- * Owns:  the list of blocked addresses, and the check of the address of every connection, also after a redirect. A host
- *        name is resolved first. An IPv6 address that a gateway translates to IPv4 is checked by the IPv4 address in
- *        it. Loopback and private addresses are allowed, because the web server with the model may be inside the
- *        cluster. Reason: users who may create an OnnxModel must not get the node's credentials from its metadata
- *        service.
+ * Owns:  the list of blocked addresses, and the check of every connection's address, also after a redirect. Loopback
+ *        and private addresses are allowed: the web server with the model may be inside the cluster.
  */
 import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { BlockList, isIP } from 'node:net';
 
-/** Each network with the document that reserves it. */
+/**
+ * Each network with the document that reserves or describes it. A comment may shorten an address of the network to its
+ * last part, such as `::254`.
+ */
 const networks: readonly (readonly [network: string, bits: number])[] = [
   ['0.0.0.0', 8], // RFC 1122: this host
   // RFC 3927: link-local; metadata of AWS (also .170.2, .170.23), Azure, GCP, OCI, OpenStack and most others

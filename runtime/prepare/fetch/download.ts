@@ -199,7 +199,10 @@ class Part {
     await this.#file.close();
   }
 
-  /** Resumes only if the joined pieces can be verified: by a validator now, or by a digest at the end. */
+  /**
+   * Where to continue: after the bytes received so far if the joined pieces can be verified, by a validator now or by a
+   * digest at the end; otherwise at 0.
+   */
   #resumePoint(): OpenAt {
     const { mayResume, wanted } = this.#job;
     if (!mayResume || (this.#validator === undefined && wanted.digest === undefined)) return { offset: 0 };

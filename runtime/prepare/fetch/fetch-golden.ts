@@ -1,7 +1,7 @@
 /**
  * Fetches a revision's golden set from its URI, like a model, and records its path for the sidecar.
  *
- * Owns:   the check that the set is one file with the digest in the spec. The sidecar parses its content.
+ * Owns:   the check that the set is one file with the digest in the spec. The sidecar parses the set.
  * Limits: the size of a set (runtime/golden/set.ts).
  * Throws: AppErrors of the artifact group in api/error-codes.ts.
  */

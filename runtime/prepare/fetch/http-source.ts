@@ -2,7 +2,7 @@
  * Files behind an http(s) URL: a single file, or the files of a folder.
  *
  * Owns:  range requests (RFC 9110, 13.1.5 If-Range and 14.4 Content-Range), and the check that a response contains the
- *        requested range of the same file. If a response does not, the download starts from the beginning.
+ *        requested range of the same file. If the check fails, the download starts from the beginning.
  */
 import { AppError } from '../../../api/errors.ts';
 import { eagerly } from './eager-body.ts';
@@ -78,7 +78,10 @@ function continues(at: OpenAt, start: number, validator: Validator | undefined):
   return same && at.offset > 0 && start === at.offset;
 }
 
-/** @returns undefined unless the range extends to the end of the file and states the file's size */
+/**
+ * @returns undefined when the header does not give a range and the file's size, or when the range ends before the end
+ *   of the file
+ */
 function rangeOf(header = ''): { start: number; totalBytes: number } | undefined {
   const [, start, end, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header) ?? [];
   return total !== undefined && Number(end) === Number(total) - 1

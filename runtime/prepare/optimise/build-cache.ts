@@ -2,9 +2,9 @@
  * Determines how a model runs on this machine, and builds the optimised form that all sessions share.
  *
  * Owns:   the order: probe providers → load and run the original → write the optimised form, with weights laid out for
- *         this CPU in a file that sessions memory-map → run it and compare. Each step runs in a child process, so that
- *         a crash or a memory peak does not affect this process. The result is cached under a key of model, options,
- *         ONNX Runtime and CPU.
+ *         this CPU in a file that sessions memory-map → run the optimised form and compare its outputs. Each step runs
+ *         in a child process, so that a crash or a memory peak does not affect this process. The result is cached under
+ *         a key of model, options, ONNX Runtime and CPU.
  * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no optimised form can be built, a note gives
  *         the reason.
  */
@@ -54,7 +54,10 @@ export type BuildResult = {
   readonly providerChain: readonly ProviderName[];
   /** Session config entries that the provider chain requires in addition to the spec's entries. */
   readonly sessionConfig: Readonly<Record<string, string>>;
-  /** The providers that ran the model's nodes, largest share first; empty when no generated input ran. */
+  /**
+   * The providers that ran the model's nodes, largest share first; empty when the model could not be run on generated
+   * inputs.
+   */
   readonly providers: readonly ProviderUse[];
   /** Path of the optimised graph; absent when no optimised form was built. */
   readonly optimisedPath?: string;
@@ -103,8 +106,8 @@ async function build(job: Building, scratch: string): Promise<Stored> {
   const ran = outcome.kind === 'Done' && outcome.result.made.length > 0;
   if (!ran)
     notes.push(
-      'no generated input could be run, so providers and memory were not measured: ' +
-        `${outcome.kind === 'Done' ? (outcome.result.why ?? 'none could be generated') : wordsOf(outcome)}`,
+      'the model could not be run on generated inputs, so providers and memory were not measured: ' +
+        `${outcome.kind === 'Done' ? (outcome.result.why ?? 'no input could be generated') : wordsOf(outcome)}`,
     );
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
@@ -222,8 +225,8 @@ async function forbidden(
 }
 
 /**
- * True also for a trial that died or was too slow during a run: it had loaded the model, and the generated input may be
- * the cause.
+ * True also for a trial that died or was too slow during a run: the model was loaded by then, and the generated input
+ * may be the cause.
  */
 function isLoaded(outcome: TrialOutcome): boolean {
   return (
@@ -233,10 +236,10 @@ function isLoaded(outcome: TrialOutcome): boolean {
 
 function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
-  // Only the kernel, when memory is short, sends SIGKILL to a child that this process did not stop.
+  // If this process did not stop the child, SIGKILL comes from the kernel, which is short of memory.
   const short = outcome.kind === 'TooLarge' || (outcome.kind === 'Died' && outcome.how.startsWith('SIGKILL'));
-  // A child that was stopped at the limit does not show how much memory the model needs, so that is estimated from the
-  // weights. What this process holds is added.
+  // A child that was stopped at the limit does not show how much memory the model needs, so the need is estimated from
+  // the weights. The memory of this process is added.
   const heldBytes = (limitBytes ?? 0) - (job.roomBytes ?? limitBytes ?? 0);
   const loadBytes = Math.max(outcome.peakBytes, guessedLoadBytes(job.info.weightsBytes));
   if (short && limitBytes !== undefined)
@@ -266,10 +269,10 @@ function wordsOf(outcome: TrialOutcome): string {
 }
 
 /**
- * Weights of at least this many bytes are stored in the shared file. The two limits are tried in this order, and the
- * first one that works is used. Weights below 1 MiB are stored without padding, so a small weight of odd size misaligns
- * the next weight. Kernels that need aligned memory then crash (measured with a convolution net). ONNX Runtime aligns
- * weights from 1 MiB on.
+ * Minimum sizes, in bytes, of a weight that is stored in the shared file. The two sizes are tried in this order, and
+ * the first size that works is used. Weights below 1 MiB are stored without padding, so a small weight of odd size
+ * misaligns the next weight. Kernels that need aligned memory then crash (measured with a convolution net). ONNX
+ * Runtime aligns weights from 1 MiB on.
  */
 const shareFromBytes = [64 * 1024, 1024 * 1024 + 1] as const;
 

@@ -1,8 +1,9 @@
 /**
  * Computes the key of an optimised model: it changes with the model, its options, ONNX Runtime and the CPU.
  *
- * Owns:  the list of what the form depends on. The CPU is in the list, because weights are laid out for the CPU's
- *        vector instructions. With a file that was made for another CPU, the results would be wrong without any error.
+ * Owns:  the list of what the optimised form depends on. The CPU is in the list, because weights are laid out for the
+ *        CPU's vector instructions. With a file that was made for another CPU, the results would be wrong without any
+ *        error.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

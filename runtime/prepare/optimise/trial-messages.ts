@@ -27,14 +27,13 @@ export type TrialTask = {
 export type TrialMessage =
   | { readonly kind: 'loading' }
   | { readonly kind: 'loaded'; readonly loadMs: number }
-  /**
-   * `made`: the runs that succeeded. `why`: the message of the last run that failed. `difference`: how an output
-   * differs from the output in `compareWith`.
-   */
   | {
       readonly kind: 'done';
+      /** The runs that succeeded. */
       readonly made: readonly TrialSample[];
+      /** The message of the last run that failed; absent when no run failed. */
       readonly why?: string;
+      /** How an output differs from the output in `compareWith`; absent when the outputs agree. */
       readonly difference?: string;
     }
   | { readonly kind: 'failed'; readonly why: string };

@@ -29,11 +29,14 @@ export type TrialDeps = {
 
 type Done = Extract<TrialMessage, { kind: 'done' }>;
 
-/** `peakBytes`: the largest anonymous memory seen, including Node.js itself. `during`: what the child was doing. */
-export type TrialOutcome = { readonly peakBytes: number } & (
+export type TrialOutcome = {
+  /** The largest anonymous memory seen, including Node.js itself. */
+  readonly peakBytes: number;
+} & (
   | { readonly kind: 'Done'; readonly loadMs: number; readonly result: Done }
   /** ONNX Runtime refused the model; `why` is its message. */
   | { readonly kind: 'Refused'; readonly why: string }
+  /** The child process ended without an answer; `how` is its exit code or signal, and its last line on stderr. */
   | { readonly kind: 'Died'; readonly during: 'load' | 'run'; readonly how: string }
   | { readonly kind: 'TooLarge'; readonly during: 'load' | 'run' }
   | { readonly kind: 'TooSlow'; readonly during: 'load' | 'run' }

@@ -1,5 +1,5 @@
 /**
- * Whether the optimised form of a model is built, and what the user is told if it is not.
+ * Decides whether the optimised form of a model is built. If it is not, a note tells the user why.
  * Owns: the rule. Pure.
  */
 import type { ProviderName } from '../../../api/choices.ts';

@@ -28,7 +28,10 @@ import {
  * bodies may arrive at once.
  */
 const largeJsonBytes = 32 * 1024;
-/** An answer with more values as JSON is printed on the codec thread. Printing 8,000 numbers takes a millisecond. */
+/**
+ * When an answer in JSON has more values than this, it is printed on the codec thread. Printing 8,000 numbers takes a
+ * millisecond.
+ */
 const largeJsonElements = 8 * 1024;
 /**
  * After parsing more JSON than this, the codec thread is replaced. Its heap has grown, and a new thread costs less than

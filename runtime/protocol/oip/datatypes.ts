@@ -173,7 +173,7 @@ export function arrayOfBytes(
 const strictText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Reads BYTES elements: each a little-endian u32 length and that many bytes of UTF-8.
+ * Reads BYTES elements. Each element is a length (little-endian u32), followed by that number of bytes of UTF-8.
  * @param count number of elements that the shape needs
  * @throws AppError REQUEST_INVALID
  */

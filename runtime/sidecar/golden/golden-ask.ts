@@ -2,7 +2,7 @@
  * Sends a golden case to a runtime's port for sidecars, where requests are not counted as traffic.
  *
  * Owns:  the deadline, and the fallback for earlier versions of the runtime. Such a runtime answers 404 on that port;
- *        the case is then sent to its port for users.
+ *        the case is then sent to that runtime's port for users.
  */
 import type { Agent } from 'node:http';
 import { ports } from '../../../api/names.ts';

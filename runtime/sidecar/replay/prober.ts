@@ -42,8 +42,8 @@ export type ProberDeps = {
 export const loadLimit = 0.05;
 /**
  * After `blindAfter` probes in a row that gave no service time, the next probe is sent only after `blindMs`: probes
- * without a service time are load without a result. An earlier version of the runtime that has no tokens even counts
- * them as user requests.
+ * without a service time are load without a result. An earlier version of the runtime, which has no tokens, even counts
+ * the probes as user requests.
  */
 const blindAfter = 5;
 const blindMs = 600_000;

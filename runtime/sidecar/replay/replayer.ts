@@ -44,7 +44,7 @@ export type ReplayerDeps = {
   readonly pairs: PairNews;
 };
 
-/** Take only a few samples at a time, because other candidate pods then cannot take the same samples. */
+/** Take only a few samples at a time: a sample that this pod takes is not available to the other candidate pods. */
 const takenAtOnce = 2;
 const idleMs = 1_000;
 const busyPauseMs = 200;

@@ -16,7 +16,10 @@ type Filler = (place: Place, rules: FillRules) => number;
 
 export type FillRules = {
   readonly padId: number;
-  /** The position id of a row's first token. If it is not 0, padding gets the id before it. */
+  /**
+   * The position id of a row's first token. If it is above 0, padding gets the position id `firstPosition - 1`.
+   * If it is 0, padding is numbered on from the tokens.
+   */
   readonly firstPosition: number;
 };
 

@@ -8,10 +8,10 @@ import type { Pooling } from '../../../api/runtime-config.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { printDims } from '../../engine/signature.ts';
 
-/** `lengths`: number of tokens of each row, in the order of the rows; later positions are padding. */
 export type PoolingPlan = {
   readonly pooling: Pooling;
   readonly normalize: boolean;
+  /** Number of tokens of each row, in the order of the rows; later positions of a row are padding. */
   readonly lengths: readonly number[];
 };
 

@@ -91,13 +91,17 @@ export type ConfigSources = {
   readonly memoryLimitBytes: number | undefined;
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
-  /** `because`: the reason why requests do not share runs; undefined when they do. */
-  readonly batching: { readonly maxRows: number; readonly because: string | undefined };
-  /**
-   * `shares`: how the memory that the model leaves free is divided. `runs`: the measured memory of runs; empty when it
-   * could not be measured.
-   */
-  readonly memory: { readonly shares: MemoryShares; readonly runs: readonly RunPoint[] };
+  readonly batching: {
+    readonly maxRows: number;
+    /** Why requests do not share runs; undefined when requests share runs. */
+    readonly because: string | undefined;
+  };
+  readonly memory: {
+    /** How the memory that the model leaves free is divided. */
+    readonly shares: MemoryShares;
+    /** The measured memory of runs; empty when it could not be measured. */
+    readonly runs: readonly RunPoint[];
+  };
   readonly notes: readonly string[];
 };
 

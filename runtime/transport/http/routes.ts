@@ -73,7 +73,7 @@ const methods: Readonly<Record<ModelCall, 'GET' | 'POST'>> = {
 };
 const modelPath = /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?(?:\/(ready|infer|config|stats))?$/;
 
-/** For each path that only one task answers: that task. */
+/** Maps each path that only one task answers to the name of this task. */
 const taskOf: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(tasks).flatMap(([task, { paths }]) => paths.map((path) => [path, task])),
 );

@@ -6,7 +6,9 @@
 import { isRecord } from '../../../api/record.ts';
 import type { Json } from '../kube/api.ts';
 
-/** `ours`: the operator restores the field. `foreign`: the change stays and causes one write at most. */
+/**
+ * `ours`: the operator restores the field. `foreign`: the change stays, and the operator reacts with one write at most.
+ */
 export type Change = { readonly name: string; readonly patch: readonly object[]; readonly fate: 'ours' | 'foreign' };
 
 /** Another valid value for each field that accepts only a few values. */

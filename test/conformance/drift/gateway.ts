@@ -107,7 +107,7 @@ function conditionsOf(types: readonly string[], observedGeneration: number): rea
   }));
 }
 
-/** The fields of a parent's status that show whether it is up to date, in a fixed order. */
+/** The fields of a parent's status that show whether the status is up to date, in a fixed order. */
 function meaningOf({ parentRef, conditions }: Json): readonly unknown[] {
   const { group, kind, namespace, name, sectionName, port } = parentRef;
   return [

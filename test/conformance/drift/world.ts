@@ -40,9 +40,9 @@ export class DriftWorld {
   readonly #runtimeImage: string;
 
   /**
-   * @param kubeconfig its text
-   * @param quietMs the operator is at rest when nothing was written for this long
-   * @param runtimeImage the operator's own
+   * @param kubeconfig the text of a kubeconfig
+   * @param quietMs the operator is at rest when it has written nothing for this many milliseconds
+   * @param runtimeImage the image that the operator gives to the pods of models
    */
   constructor(kubeconfig: string, quietMs: number, runtimeImage = 'runtime:1') {
     this.#quietMs = quietMs;

@@ -224,7 +224,7 @@ for (const { name, start } of candidates) {
       await step(first(sequence, 1, 2));
       const { parts, stateBytes: held } = await step(next(sequence, 3));
       assert.equal(parts[0]?.kind, 'Refused');
-      assert.match(JSON.stringify(parts[0]), /has 12 bytes, its limit is 8/);
+      assert.match(JSON.stringify(parts[0]), /has 12 bytes; its limit is 8/);
       assert.deepEqual(held, [8]);
       const look = { ...next(sequence, 10), keep: {} };
       assert.deepEqual(valuesOf(await step(look)), [[13]]);

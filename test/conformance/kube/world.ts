@@ -100,7 +100,7 @@ export class World {
 
   /**
    * Server-side apply of a widget.
-   * @param spec exactly the manager's fields
+   * @param spec all fields of the spec that the manager owns afterwards
    */
   apply(
     name: string,

@@ -11,7 +11,7 @@ const flat = text.replace(/\s+/g, ' ');
 const names: readonly Confidence[] = ['Strict', 'Standard', 'Quick'];
 const halfAnHour = 90;
 
-/** The cells of the table row whose first cell starts with `begins`, without that first cell. */
+/** The cells after the first one, in the table row whose first cell starts with `begins`. */
 function row(begins: string): readonly string[] {
   const line = text.split('\n').find((one) => one.startsWith(`| ${begins}`)) ?? '';
   return line

@@ -16,7 +16,7 @@ const plane = 48 * 96;
 describe('lineTensor', () => {
   it('scales to height 48, keeping proportions', () => {
     assert.deepEqual(lineTensor(picture(20, 10, () => [255, 255, 255, 255])).shape, [1, 3, 48, 96]);
-    // 50, rounded up to a multiple of 8
+    // At height 48 the width is 50, which is rounded up to 56, a multiple of 8.
     assert.deepEqual(lineTensor(picture(100, 96, () => [255, 255, 255, 255])).shape, [1, 3, 48, 56]);
   });
 

@@ -11,7 +11,7 @@ function filled(adds: readonly Add[], nowMs = 0): FairQueue {
   return queue;
 }
 
-/** All keys in the order in which they are taken, at one moment. */
+/** Takes all keys from the queue at the time `nowMs`. Returns them in the order in which the queue gave them out. */
 function drained(queue: FairQueue, nowMs = 0): readonly string[] {
   const keys: string[] = [];
   for (let key = queue.take(nowMs); key !== undefined; key = queue.take(nowMs)) keys.push(key);
@@ -170,7 +170,8 @@ describe('FairQueue', () => {
       fc.property(anyAdds, fc.integer({ min: 1, max: 50 }), (adds, msPerTurn) => {
         const queue = filled(adds);
         const left = new Set(adds.map(([key]) => key));
-        // A key behind n older keys waits at most until it has aged (`agedMs`), and then 4(n + 1) turns.
+        // A key behind n older keys first waits until it has aged, which takes `agedMs`, and then at most 4(n + 1)
+        // turns.
         const mostTurns = Math.ceil(agedMs / msPerTurn) + 4 * left.size;
         for (let turn = 1; turn <= mostTurns; turn += 1) {
           for (let i = 0; i < 2; i += 1) queue.add(`flood-${i}/${turn}`, 'urgent', turn * msPerTurn);

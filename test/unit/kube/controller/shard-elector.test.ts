@@ -203,7 +203,8 @@ describe('ShardElector', () => {
   it('reads the Leases again after it has changed the number', async () => {
     const world = new World();
     world.kube.put(leases, recordOf('2'));
-    // Let a shard of two take its Lease after the operator has read this Lease and before it changes the record.
+    // Another process takes the Lease of shard 0 of 2 after the operator has read this Lease and before the operator
+    // changes the record.
     world.kube.fail('replace', () => {
       const metadata = { ...base, name: 'onnx-operator-0-of-2' };
       const spec = { holderIdentity: 'late', leaseDurationSeconds: 15 };

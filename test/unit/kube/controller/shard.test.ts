@@ -41,7 +41,7 @@ describe('the shard of a model', () => {
           const index = hashOf(keyOf(i)) % shards;
           counts[index] = (counts[index] ?? 0) + 1;
         }
-        // Allow five standard deviations of the counts that a fair draw gives.
+        // Allow five standard deviations of a shard's count when each model gets its shard at random.
         const most = 5 * Math.sqrt((models / shards) * (1 - 1 / shards));
         for (const count of counts)
           assert.ok(Math.abs(count - models / shards) <= most, `${shards} shards: ${counts.join(' ')}`);

@@ -184,7 +184,8 @@ describe('the judge', () => {
   });
 
   it('mirrors its bounds when the revisions are exchanged, if no noise is doubted', () => {
-    // α is 30 %, divided among three gates in two steps: each gets 5 %, which is also the α of a Pass.
+    // α is 30 %, divided among three gates in two steps: each gate gets 5 % in each step, which is also the α of a
+    // Pass.
     const history = () => ({ minutes: 20, weightedVariance: 0.1, doubtedVariance: 0.1 });
     const even = planOf({ latency, errors: { maxIncrease: '0.5%', max: '2%' }, alpha: '0.3' });
     fc.assert(

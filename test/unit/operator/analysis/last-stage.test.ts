@@ -1,6 +1,7 @@
 /**
- * The last stage of a Pass: at the end of a step, a default gate passes a candidate with a good estimate on a weaker
- * bound.
+ * The last stage of a Pass, at the end of a step. A gate that the spec does not set may then pass a candidate whose
+ * estimate is good although its upper bound is above the usual limit. It is enough then that the upper bound is below a
+ * higher limit.
  */
 import assert from 'node:assert/strict';
 import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';

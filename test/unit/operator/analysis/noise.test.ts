@@ -35,7 +35,10 @@ function block(random: Random, shift: number, n: number): LatencyCounts {
   return histogram;
 }
 
-/** `pods`: the shift of ln latency of each pod. `noise`: the standard deviation of the shift of a minute. */
+/**
+ * `pods`: for each pod, the shift of its ln(latency). `noise`: the standard deviation of the shift that a minute adds
+ * to ln(latency) in all pods.
+ */
 function series(
   seed: number,
   { minutes, n, pods = [0], noise = 0 }: { minutes: number; n: number; pods?: readonly number[]; noise?: number },
@@ -107,8 +110,8 @@ describe('noise between minutes', () => {
     });
   };
   /**
-   * The factor by which a Pass raises the variance that it learned from half an hour of minutes with these shifts: the
-   * median of 15 runs.
+   * A Pass learns the variance from half an hour whose minutes have the shifts that `next` draws, and multiplies the
+   * variance by a factor. Returns the median of that factor in 15 runs.
    */
   const doubtOf = (next: (random: Random) => number): number => {
     const factors = Array.from({ length: 15 }, (_, seed) => {

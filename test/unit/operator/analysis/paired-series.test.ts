@@ -1,4 +1,7 @@
-/** How pairs are added up by block and by pod. The cells of the gates for live requests contain no pairs. */
+/**
+ * How pairs are added up by block and by pod. The counts by which the gates judge live requests do not include the
+ * pairs.
+ */
 import assert from 'node:assert/strict';
 import { ratioBuckets, type BlockCount, type PairedRatios } from '../../../../api/report.ts';
 import { cellsOf, emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';

@@ -113,7 +113,7 @@ describe('a candidate that compiles what it needs for its first requests', () =>
       assert.notEqual(verdictOf(candidate.slice(0, until), stable.slice(0, until)), 'Fail', `after ${until} blocks`);
   });
   it('does not fail while slow requests become fewer', () => {
-    // At first two in seven requests are slow, then one in ten. The share of slow requests decreases, but p95 stays
+    // At first, two in seven requests are slow; later, one in ten. The share of slow requests decreases, but p95 stays
     // over the limit.
     const slow = [24, 7].map((n, i) => blocks(40 + i, 24, n, () => Math.log(10)));
     const rest = (n: number, seed: number) => blocks(seed, 24, 60, () => (-n / 60) * Math.log(10));

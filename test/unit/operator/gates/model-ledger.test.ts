@@ -17,8 +17,9 @@ const window = 9000;
 const begin = window - 12;
 const blocks = 36;
 /**
- * Number of blocks in a sidecar's ring. As in production (30 min), the ring is longer than the interval between two
- * writes and the longest time without a pull together, so a block leaves the ring only after it was stored.
+ * Number of blocks in a sidecar's ring. As in production (30 min), the ring is longer than the sum of two times: the
+ * interval between two writes, and the longest time without a pull. So a block leaves the ring only after it was
+ * stored.
  */
 const ring = 24;
 const longestSilence = ring - keepEveryMs / 20_000 - 2;

@@ -13,7 +13,7 @@ const inWindow = reportsOfPods('stable', { ...shape, first: window, blocks: 3 })
 const ofCandidate = reportsOfPods('candidate', { ...shape, blocks: historyBlocks });
 const all = (more: readonly BlockReport[]): Ledger => more.reduce(fold, emptyLedger);
 
-/** A later count of the block before the window. */
+/** The same reports, but the first pod has sent a later count of the last block before the window. */
 function renewed([first, ...others]: readonly BlockReport[]): readonly BlockReport[] {
   if (first === undefined) return [];
   const blocks = first.blocks.map((block) =>

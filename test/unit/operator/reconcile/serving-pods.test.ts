@@ -40,7 +40,7 @@ const course: readonly { readonly decision: Decision; readonly seconds: number }
   { decision: share(a, b), seconds: 4 },
   { decision: rest(a), seconds: 8 },
   { decision: share(a, c), seconds: 4 },
-  // Long enough for waiting times that a crash restarts.
+  // Long enough even if a crash makes the operator's waiting times begin again.
   { decision: rest(c), seconds: 16 },
 ];
 
@@ -163,7 +163,7 @@ async function tell(crashAt = 0): Promise<Stage> {
     stage.log.push({ atMs: stage.clock.monotonic(), what });
   };
   for (const { decision, seconds } of course) {
-    // Also allow the revisions of the decision before: they keep the traffic until a pass has moved it.
+    // Also allow the revisions of the previous decision: they keep the traffic until a pass has moved it.
     allowed = [...new Set([...allowed.slice(-2), decision.serve ?? '', decision.canary?.revision ?? ''])];
     for (let half = 0; half < 2 * seconds; half += 1) {
       await stage.pass(decision).catch(() => stage.restart());

@@ -213,8 +213,8 @@ function assertCarried(world: RolloutWorld, before: RolloutState, decision: Deci
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  // Do not check other revisions. They have traffic only because the route has not changed yet, and that does not keep
-  // their pods.
+  // Do not check other revisions. They have traffic only because the route has not changed yet, and the operator need
+  // not keep their pods for such traffic.
   else
     for (const revision of new Set([before.stable, ...admittedIn(before)]))
       if (revision !== null) assertCarriedBy(revision, world, decision, seen);
@@ -346,7 +346,7 @@ describe('a rollout, over any sequence of events', () => {
           throw new Error(`${(error as Error).message} <- ${JSON.stringify(first)}: ${story}`, { cause: error });
         }
       }),
-      // The seed is fixed. If ROLLOUT_RUNS is set, it gives the number of runs, and the seed is random.
+      // If ROLLOUT_RUNS is set, it gives the number of runs, and the seed is random. Otherwise the seed is fixed.
       process.env['ROLLOUT_RUNS'] === undefined
         ? { numRuns: 500, seed: 1 }
         : { numRuns: Number(process.env['ROLLOUT_RUNS']) },

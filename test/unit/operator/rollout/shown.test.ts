@@ -53,8 +53,8 @@ const analyzing: RolloutState = {
 };
 
 /**
- * Runs a rollout from a state until the candidate, at its last step, gets all the traffic. Returns the last decision
- * and the state before it.
+ * Runs a rollout from a state until the candidate, at its last step, gets all the traffic. Returns the last decision,
+ * and the state before that decision.
  */
 function promoted(
   from: RolloutState,

@@ -1,4 +1,7 @@
-/** One row or more for every rule of a rollout that has a stable revision. docs/rollouts.md has the table of rules. */
+/**
+ * One row or more for every rule of a rollout that has a stable revision. A comment in the table names the rules or the
+ * kind of step that the rows below it test. docs/rollouts.md has the table of rules.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { firstWholeBlockAfter } from '../../../../api/report.ts';

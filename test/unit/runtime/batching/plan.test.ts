@@ -31,7 +31,7 @@ type Row = {
   readonly queue: readonly Waiting[];
   readonly limits?: BatchLimits;
   readonly afterMs?: number;
-  /** The time when bulk requests last ran, in milliseconds after `t0`, as `afterMs`. */
+  /** The time when bulk requests last ran, in milliseconds after `t0`. */
   readonly bulkRanAfterMs?: number;
   readonly want: BatchPlan;
 };

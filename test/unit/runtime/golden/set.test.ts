@@ -217,7 +217,7 @@ describe('a golden set in binary form', () => {
     { of: 'no case', file: frames(), says: /has no cases/ },
     { of: 'a file that ends within a frame', file: frames(frame({ inputs: [] }),
         frame({ outputs: [] }).subarray(0, 20)), says:
-        /case 1, expected: the frame declares \d+ bytes of JSON in \d+ bytes, but the file has 12 left/ },
+        /case 1, expected: the frame declares \d+ bytes of JSON in \d+ bytes, but the file has 12 bytes left/ },
     { of: 'a file that ends before a frame', file: frames(frame({ inputs: [] })),
       says: /case 1, expected: the file ends before this frame/ },
     { of: 'a frame that is too large', file: frames(Buffer.from([1, 0, 0, 0, 0, 0, 0, 255])),

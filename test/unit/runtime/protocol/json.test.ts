@@ -87,7 +87,10 @@ describe('parseJson', () => {
 });
 
 describe('parsedBytes', () => {
-  /** How much more memory is counted for `text` than for `number`, which has a number in the place of a value. */
+  /**
+   * How many more bytes of memory are counted for `text` than for `number`, a list of as many values that are all
+   * numbers.
+   */
   const more = (text: string, number: string): number =>
     parsedBytes(countParts(bytes(text), 9)) - parsedBytes(countParts(bytes(number.padEnd(text.length)), 9));
   const rows: readonly {

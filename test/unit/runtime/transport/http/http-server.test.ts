@@ -268,7 +268,8 @@ describe('HttpServers with clients that violate HTTP or the limits', () => {
     const { socket, text } = call(servers.port);
     socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n\u0001\r\n\r\n');
     const response = await asked.promise;
-    // Wait one turn of the event loop: the invalid data is in the same packet, so the parser has read it then.
+    // Wait one turn of the event loop. The invalid data is in the same packet as the request, so the parser has read it
+    // after that turn.
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
