@@ -148,9 +148,7 @@ function readGraph(reader: WireReader, range: Range): RawGraph {
 
 type Walk = { readonly graph: RawGraph; readonly depth: number; readonly onWeight: (name: string) => void };
 
-/**
- * Reads the nodes and weights of a graph or subgraph. The counts of subgraphs are added to the sums of the main graph.
- */
+/** Reads the nodes and weights of a graph or subgraph. A subgraph's counts are added to the sums of the main graph. */
 function readContent(reader: WireReader, range: Range, walk: Walk): void {
   if (walk.depth > limits.depth) throw new WireError(`subgraphs are nested more than ${limits.depth} deep`);
   for (const field of reader.fields(range)) {

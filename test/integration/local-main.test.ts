@@ -16,7 +16,7 @@ import { systemClock } from '../../lib/clock.ts';
 import type { StoredPod } from '../../local/kubelet/pod.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** The user id of Debian's unprivileged user `nobody`. */
+/** The id of Debian's user without rights. */
 const unprivileged = 65534;
 
 type Options = { readonly uid?: number; readonly operator?: boolean };
