@@ -20,6 +20,7 @@ import { EventRecorder } from '../kube/events/events.ts';
 import { fencedClient } from '../kube/client/fenced-client.ts';
 import { cachesHeard, cachesSynced, healthApp } from '../kube/controller/health.ts';
 import { HttpKubeClient } from '../kube/client/http-client.ts';
+import { withoutPauses } from '../kube/client/throttle.ts';
 import type { KubeClient } from '../kube/client/kube-client.ts';
 import type { Term } from '../kube/controller/leader.ts';
 import { ShardElector } from '../kube/controller/shard-elector.ts';
@@ -185,5 +186,8 @@ await run(boot, async (stop) => {
   const access = await loadAccess(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig }, clock);
   const shared = { access, clock, registry, name: 'onnx-operator' };
   const client = new HttpKubeClient({ ...shared, limits: config.apiLimits });
-  return operate({ config, client, leaseClient: new HttpKubeClient(shared), registry, logger }, stop);
+  return operate(
+    { config, client, leaseClient: new HttpKubeClient({ ...shared, limits: withoutPauses }), registry, logger },
+    stop,
+  );
 });

@@ -33,6 +33,8 @@ import { Transport, type ApiCall } from './transport.ts';
 const objectLimitBytes = 8 * 2 ** 20;
 const pageLimitBytes = 128 * 2 ** 20;
 const listDeadlineMs = 60_000;
+/** Kinds with a field that the API server keeps as the text that it received (goJson). */
+const keepsText: ReadonlySet<string> = new Set(['ControllerRevision']);
 
 export type JsonPatchOperation = {
   readonly op: 'test' | 'add' | 'remove' | 'replace';
@@ -121,7 +123,7 @@ export class HttpKubeClient implements KubeClient {
       path: collectionPath(type, object.metadata.namespace),
       query: this.#checked(options),
       body: object,
-      toText: goJson,
+      ...(keepsText.has(type.kind) ? { toText: goJson } : {}),
       ...callOf(options),
     });
   }

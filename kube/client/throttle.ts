@@ -14,10 +14,18 @@ export type ThrottleLimits = {
   readonly qps: number;
   /** Requests that may be sent at once after a time without requests, 1 or more. */
   readonly burst: number;
+  /**
+   * Longest pause that the server can ask for, in milliseconds. Default: 60,000. With 0 the client does not pause,
+   * because its requests are worth more than the order of the others: a leader that does not renew its Lease ends.
+   */
+  readonly maxPauseMs?: number;
 };
 
 /** The client does not limit itself. The server's Priority and Fairness decides. */
 export const noThrottle: ThrottleLimits = { qps: 0, burst: 1 };
+
+/** For the client of the Leases: neither a rate nor pauses. */
+export const withoutPauses: ThrottleLimits = { ...noThrottle, maxPauseMs: 0 };
 
 const maxPauseMs = 60_000;
 /** The time between two requests of the slow start, in milliseconds. It allows 20 requests per second. */
@@ -45,7 +53,7 @@ export class Throttle {
    * longer one.
    */
   pause(ms: number): void {
-    const forMs = Math.min(ms, maxPauseMs);
+    const forMs = Math.min(ms, this.#limits.maxPauseMs ?? maxPauseMs);
     const until = this.#clock.monotonic() + forMs;
     if (until <= this.#pausedUntil) return;
     this.#pausedUntil = until;
@@ -95,7 +103,7 @@ export class Throttle {
 
   /**
    * Takes a token and returns the wait for it. When the bucket is empty, the request takes a token of the future.
-   * Example: at 10 tokens per second and a count of -3 the wait is 300 ms.
+   * Example: at 10 tokens per second and a count of -3 after taking, the wait is 300 ms.
    */
   #tokenWaitMs(mostMs: number): number {
     const { qps, burst } = this.#limits;

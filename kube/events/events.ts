@@ -207,7 +207,7 @@ export class EventRecorder implements EventSink {
       reportingInstance: instance.slice(0, maxReason),
       action: action.slice(0, maxReason),
       reason: reason.slice(0, maxReason),
-      note: note.slice(0, maxNote),
+      note: note.slice(0, maxNote).toWellFormed(),
       type,
       regarding,
       ...(count > 1 ? { series: { count, lastObservedTime: at } } : {}),

@@ -149,7 +149,10 @@ function lastReaching(sums: Float64Array, wanted: number, { first, last }: Laten
   return low;
 }
 
-/** Requests above ln(ms) `level`; the bucket that contains `level` counts in proportion. */
+/**
+ * The estimated number of requests with ln(ms) above `level`. Of the bucket that contains `level`, only the part above
+ * `level` counts.
+ */
 export function countAbove({ scale, counts, first, last }: LatencyCounts, level: number): number {
   const exact = (level - scale.lnLow) / scale.lnStep;
   const bucket = Math.floor(exact);

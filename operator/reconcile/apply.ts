@@ -77,19 +77,21 @@ async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifes
 }
 
 /**
- * Divides the manifests into four stages: the records of revisions, the objects that pods need, the Deployments, and
- * the objects that direct traffic to the pods. The manifests of one stage are written at the same time. A stage begins
- * when the stage before it is complete, so that a refused manifest delays the manifests that depend on it.
+ * Divides the manifests into stages: the records of revisions, the objects that pods need, the Deployments, the objects
+ * that direct traffic to the pods, and last the stored evidence of the gates, on which nothing depends. The manifests of
+ * one stage are written at the same time. A stage begins when the stage before it is complete, so that a refused
+ * manifest delays the manifests that depend on it.
  */
 function stagesOf(manifests: readonly Manifest[]): readonly (readonly Manifest[])[] {
   const stages = Map.groupBy(manifests, stageOf);
-  return [0, 1, 2, 3].map((stage) => stages.get(stage) ?? []);
+  return [0, 1, 2, 3, 4].map((stage) => stages.get(stage) ?? []);
 }
 
 function stageOf({ kind, metadata }: Manifest): number {
   if (kind === 'ControllerRevision') return 0;
   if (kind === 'Deployment') return 2;
-  return metadata.labels[labels.revision] === undefined && kind !== 'ConfigMap' ? 3 : 1;
+  if (metadata.labels[labels.revision] !== undefined) return 1;
+  return kind === 'ConfigMap' ? 4 : 3;
 }
 
 /** The progress of one pass over the manifests. */

@@ -217,8 +217,8 @@ export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonl
 }
 
 /**
- * The merge patch that gives our fields their values and removes `takeOut`. A patch replaces a complete list, so a
- * patch with a list is compare-and-set by resourceVersion. Other patches only require that the object has the same uid.
+ * The merge patch that gives our fields their values and removes `takeOut`. The API server refuses it (409) when the
+ * object has changed since `live`: the patch would not restore a field that it does not contain.
  */
 export function updatePatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
   const { metadata: target, ...fields } = repairPatch(wanted, live, takeOut) as { readonly metadata: JsonRecord };
@@ -235,13 +235,7 @@ export function updatePatch(wanted: Manifest, live: KubeObject, takeOut: readonl
     '',
   ) as JsonRecord;
   const metadata = mergePatch(before, after);
-  const { uid, resourceVersion } = target;
-  const precondition = hasList(fields) || hasList(metadata) ? { uid, resourceVersion } : { uid };
-  return { ...fields, metadata: { ...metadata, ...precondition } };
-}
-
-function hasList(value: unknown): boolean {
-  return Array.isArray(value) || (isRecord(value) && Object.values(value).some(hasList));
+  return { ...fields, metadata: { ...metadata, ...target } };
 }
 
 function removeAt(object: unknown, [step, ...rest]: readonly Step[]): void {
@@ -272,9 +266,13 @@ function merged(live: unknown, mine: unknown, field: string): unknown {
   if (keys === undefined) return mine;
   const found = (item: unknown, among: readonly unknown[]): unknown =>
     among.find((one) => itemKey(one, keys) === itemKey(item, keys));
+  // Items keep the order of the live list: another order of containers would restart pods.
   return [
-    ...mine.map((item: unknown) => merged(found(item, live), item, '')),
-    ...live.filter((item) => found(item, mine) === undefined),
+    ...live.map((item: unknown) => {
+      const ours = found(item, mine);
+      return ours === undefined ? item : merged(item, ours, '');
+    }),
+    ...mine.filter((item) => found(item, live) === undefined),
   ];
 }
 

@@ -7,11 +7,12 @@
  */
 import { AppError } from '../../api/errors.ts';
 import { annotations, fieldManager } from '../../api/names.ts';
+import { present } from '../../api/present.ts';
 import { isSame, recordOf, type JsonRecord } from '../../lib/json.ts';
 import { differencesOf, isApplied } from './drift.ts';
 import { typeOfChild } from '../../kube/kinds.ts';
 import type { CallOptions, KubeClient, PatchOptions } from '../../kube/client/kube-client.ts';
-import { isAlreadyExists, isNotFound } from '../../kube/client/kube-error.ts';
+import { isAlreadyExists, isNotFound, statusError } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
@@ -72,10 +73,17 @@ export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObj
   const found = known ?? (await createdOrFound(deps, manifest));
   if ('created' in found) return noted(deps, manifest, { wanted: manifest, answer: found.created, writes: 1 });
   const wanted = withStoredData(manifest, found);
-  const { answer, writes } = isStuck(wanted, found)
-    ? await recreate(deps, wanted, found)
-    : await change(deps, wanted, found);
-  return { ...noted(deps, manifest, { wanted, answer, writes }), isNews: known === undefined };
+  try {
+    const { answer, writes } = isStuck(wanted, found)
+      ? await recreate(deps, wanted, found)
+      : await change(deps, wanted, found);
+    return { ...noted(deps, manifest, { wanted, answer, writes }), isNews: known === undefined };
+  } catch (error) {
+    if (known === undefined || !isNotFound(error)) throw error;
+    // The object was deleted since: create it again.
+    deps.recent.forget(identityOf(manifest));
+    return putChild(deps, manifest, undefined);
+  }
 }
 
 type Written = { readonly answer: KubeObject; readonly writes: number };
@@ -111,7 +119,10 @@ async function createdOrFound(
     };
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
-    return (await findOwn(client, manifest, call)) ?? createdOrFound(deps, manifest);
+    const found = await findOwn(client, manifest, call);
+    // The object was deleted between the two requests: the next pass creates it.
+    if (found === undefined) throw error;
+    return found;
   }
 }
 
@@ -125,9 +136,13 @@ async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promi
   const { takeOut } = foreignFieldsOf(wanted, found);
   if (recent.shape(identityOf(wanted), found.metadata.uid) === fieldShapeOf(wanted))
     return { answer: await patch(deps, wanted, updatePatch(wanted, found, takeOut), fieldManager), writes: 1 };
-  const converted = await convert(deps, wanted);
+  // If the answer to this apply is lost, the object may have fields that the remembered shape does not have.
+  recent.forgetShape(identityOf(wanted));
+  const converted = await convert(deps, wanted, found);
   if (takeOut.length > 0) await patch(deps, wanted, repairPatch(wanted, converted.live, takeOut), repairManager);
-  const answer = await client.apply<KubeObject>(typeOfChild(wanted.kind), wanted, {
+  const { uid } = converted.live.metadata;
+  const target = { ...wanted, metadata: { ...wanted.metadata, ...present({ uid }) } };
+  const answer = await client.apply<KubeObject>(typeOfChild(wanted.kind), target, {
     ...call,
     fieldManager,
     force: true,
@@ -135,13 +150,19 @@ async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promi
   return { answer, writes: converted.writes + (takeOut.length > 0 ? 1 : 0) + 1 };
 }
 
-/** @returns the object after the conversion, and the number of writes */
+/**
+ * @returns the object after the conversion, and the number of writes
+ * @throws AppError KUBE_STATUS 409 when another object has the name now; the next pass finds out whose object it is
+ */
 async function convert(
   deps: PutDeps,
   wanted: Manifest,
+  found: KubeObject,
 ): Promise<{ readonly live: KubeObject; readonly writes: number }> {
   const { name, namespace } = wanted.metadata;
   const live = await deps.client.get<KubeObject>(typeOfChild(wanted.kind), { name, namespace }, deps.call);
+  if (live.metadata.uid !== found.metadata.uid)
+    throw statusError({ status: 409, reason: 'Conflict', message: `${identityOf(wanted)} was deleted and made again` });
   const entries = convertedEntries(live.metadata.managedFields);
   return entries === undefined
     ? { live, writes: 0 }

@@ -20,7 +20,7 @@ type Converged = {
   readonly version: string | undefined;
   readonly hash: string;
   /** The shape of the manifest that this process wrote (child-patch.ts). */
-  readonly shape: string;
+  readonly shape: string | undefined;
   /** The server's answer. Absent if it equalled the manifest. */ readonly answer?: KubeObject;
 };
 export type Refusal = {
@@ -88,6 +88,12 @@ export class RecentWrites {
     const { uid, resourceVersion: version } = answer.metadata;
     this.#converged.set(identity, { uid, version, hash, shape, ...(isExact ? {} : { answer: this.#keep(answer) }) });
     this.#refusals.delete(identity);
+  }
+
+  /** The next write must remove fields of ours that the object may have: `shape` is undefined until its answer. */
+  forgetShape(identity: string): void {
+    const known = this.#converged.get(identity);
+    if (known !== undefined) this.#converged.set(identity, { ...known, shape: undefined });
   }
 
   /**

@@ -1,5 +1,5 @@
 /**
- * The memory that runs may take, and the memory that a request needs. Pure.
+ * The memory limits of runs, and the estimated memory of a request. Pure.
  *
  * Owns: the memory estimate for a request, and the error for a request that can never fit.
  */

@@ -47,7 +47,7 @@ function read(model: TensorModel, body: Buffer, header: string | undefined): Jud
   return mayExpire ? orExpired(read) : read();
 }
 
-/** Marks a refusal: the request may time out before it is refused. */
+/** Sets `mayExpire` on a refusal, because the request may time out before the server refuses it. */
 function orExpired(read: () => Judgement): Judgement {
   try {
     return read();

@@ -35,8 +35,8 @@ export const builtinMetaSchema = builtinSchema('io.k8s.apimachinery.pkg.apis.met
 
 function resolve(node: JsonRecord): JsonRecord {
   const { $ref: reference, ...own } = node;
-  // A reference without other keys gives the same object as its type, so a type may contain itself. A reference with
-  // other keys gives a copy that also has these keys.
+  // A `$ref` without other keys returns the schema object of the named type, not a copy, so a type may contain itself.
+  // A `$ref` with other keys returns a copy that also has these keys.
   if (typeof reference === 'string' && Object.keys(own).length === 0) return builtinSchema(reference) as JsonRecord;
   if (typeof reference === 'string') return { ...(builtinSchema(reference) as JsonRecord), ...own };
   const out: JsonRecord = { ...own };

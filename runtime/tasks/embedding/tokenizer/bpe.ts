@@ -105,7 +105,10 @@ function lettersOf(word: string, rules: Rules): number[] {
   return ids;
 }
 
-/** @returns the ids of `<0xE2>` and so on; undefined when the vocabulary lacks one of these tokens */
+/**
+ * @returns one id for each UTF-8 byte of the text: the id of the byte's token, such as `<0xE2>`; undefined when the
+ * vocabulary lacks one of these tokens
+ */
 export function byteIds(text: string, vocabulary: ReadonlyMap<string, number>): readonly number[] | undefined {
   const ids: number[] = [];
   for (const byte of Buffer.from(text, 'utf8')) {

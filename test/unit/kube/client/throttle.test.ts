@@ -1,7 +1,7 @@
 /** When a client may send: the server's pause, the slow start after it, and the client's own rate. */
 import assert from 'node:assert/strict';
 import { statusOf } from '../../../../kube/client/kube-error.ts';
-import { Throttle, type ThrottleLimits } from '../../../../kube/client/throttle.ts';
+import { Throttle, withoutPauses, type ThrottleLimits } from '../../../../kube/client/throttle.ts';
 import { HandClock, settle } from '../../../support/hand-clock.ts';
 
 type World = { readonly clock: HandClock; readonly throttle: Throttle; readonly sentAtMs: number[] };
@@ -70,6 +70,12 @@ describe('Throttle', () => {
     void begin(w, 1);
     await w.clock.advance(10_000);
     assert.deepEqual(w.sentAtMs, [12_000]);
+  });
+
+  it('does not pause for the client of the Leases', () => {
+    const { throttle } = world(withoutPauses);
+    throttle.pause(15_000);
+    assert.equal(throttle.pausedMs, 0);
   });
 
   it('pauses for a minute at most', () => {

@@ -195,6 +195,13 @@ describe('EventRecorder', () => {
     assert.equal((await kube.list(events, {})).items[0]?.note.length, 1024);
   });
 
+  it('does not cut a character in two', async () => {
+    const { kube, recorder } = world();
+    recorder.say(happening({ note: `${'x'.repeat(1023)}\u{1f600}` }));
+    await settle();
+    assert.equal((await kube.list(events, {})).items[0]?.note, `${'x'.repeat(1023)}\ufffd`);
+  });
+
   it('writes the waiting occurrences before it closes, and drops later ones', async () => {
     const { recorder, written } = world();
     recorder.say(happening());

@@ -8,7 +8,10 @@ import { apply, type Applied } from '../../../../operator/reconcile/apply.ts';
 import { claimsOf } from '../../../../operator/reconcile/conditions.ts';
 import type { HttpRoute } from '../../../../kube/kinds.ts';
 import { observe } from '../../../../operator/see/observe.ts';
-import type { Caches } from '../../../../operator/see/seen.ts';
+import type { Caches, Observed } from '../../../../operator/see/seen.ts';
+import type { Manifest } from '../../../../operator/resources/objects.ts';
+import { keptManifest } from '../../../../operator/gates/kept-map.ts';
+import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { TypePresence } from '../../../../kube/cache/optional-watch.ts';
 import { RecentWrites } from '../../../../operator/reconcile/recent-writes.ts';
 import { desiredState } from '../../../../operator/reconcile/desired-state.ts';
@@ -45,6 +48,9 @@ class Stage {
     this.cluster.put(given.spec(spec));
   }
 
+  /** Further manifests of a pass. */
+  more: (seen: Observed) => readonly Manifest[] = () => [];
+
   async pass(decision: Decision): Promise<Applied> {
     const caches: Caches = { ...this.cluster.caches, gatewayApi: this.gatewayApi };
     const seen = observe('ml/ranker', caches, operatorSettings);
@@ -57,7 +63,8 @@ class Stage {
       traffic: this.traffic,
       clock: this.clock,
     };
-    return apply(hands, seen, { decision, manifests: desiredState(seen.model, decision, new Map()) });
+    const manifests = [...desiredState(seen.model, decision, new Map()), ...this.more(seen)];
+    return apply(hands, seen, { decision, manifests });
   }
 
   get route(): HttpRoute | undefined {
@@ -197,4 +204,18 @@ describe('RouteReady', () => {
       assert.equal(`${claim?.status} ${claim?.reason}: ${claim?.message}`, want);
     });
   }
+});
+
+describe('a refused ledger of the gates', () => {
+  it('does not hold up the traffic', async () => {
+    const stage = new Stage();
+    stage.more = (seen) => [keptManifest(seen, { text: 'x', window: 1, atMs: 0 })];
+    stage.cluster.beforeWrite = (what) => {
+      if (what.startsWith('apply ConfigMap/'))
+        throw statusError({ status: 403, reason: 'Forbidden', message: 'exceeded quota: configmaps' });
+    };
+    const applied = await stage.pass(share(5));
+    assert.match(applied.failure?.trouble.message ?? '', /cannot apply ConfigMap ranker-gates/);
+    assert.ok(stage.cluster.objects.has('HTTPRoute/ranker'));
+  });
 });

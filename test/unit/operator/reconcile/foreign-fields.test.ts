@@ -1,7 +1,12 @@
 /** Which fields of other managers the operator keeps, which it removes, and when it compares them again. */
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../api/kube-object.ts';
-import { foreignFieldsOf, foreignText, repairPatch } from '../../../../operator/reconcile/foreign-fields.ts';
+import {
+  foreignFieldsOf,
+  foreignText,
+  repairPatch,
+  updatePatch,
+} from '../../../../operator/reconcile/foreign-fields.ts';
 import type { Manifest } from '../../../../operator/resources/objects.ts';
 
 const metadata = { name: 'm', namespace: 'ml', labels: {}, ownerReferences: [] };
@@ -94,6 +99,26 @@ describe('fields of other managers', () => {
     assert.deepEqual(repairPatch(service, live, foreignFieldsOf(service, live).takeOut), {
       metadata: { uid: 'u', resourceVersion: '7' },
       spec: { ports: [{ name: 'http', port: 8080, protocol: 'TCP', targetPort: 8080 }] },
+    });
+  });
+
+  it('keep their place in a list when another field of ours changes, so that no pod restarts', () => {
+    const containers = (...names: readonly string[]) => names.map((name) => ({ name }));
+    const template = (...names: readonly string[]) => ({ template: { spec: { containers: containers(...names) } } });
+    const deployment = {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'x', namespace: 'ml' },
+      spec: { replicas: 2, ...template('runtime', 'sidecar') },
+    } as unknown as Manifest;
+    const live = {
+      ...deployment,
+      metadata: { ...deployment.metadata, uid: 'u', resourceVersion: '7' },
+      spec: { replicas: 1, ...template('agent', 'runtime', 'sidecar') },
+    } as unknown as KubeObject;
+    assert.deepEqual(updatePatch(deployment, live, []), {
+      spec: { replicas: 2 },
+      metadata: { uid: 'u', resourceVersion: '7' },
     });
   });
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { annotations, fieldManager, labels } from '../../../../api/names.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';
+import { isConflict } from '../../../../kube/client/kube-error.ts';
 import { stamped } from '../../../../operator/reconcile/drift.ts';
 import { controllerRevisions, services } from '../../../../kube/kinds.ts';
 import { putChild } from '../../../../operator/reconcile/put-child.ts';
@@ -107,13 +108,60 @@ describe('putChild, of a child that changes', () => {
     }
   }
 
-  it('patches it where only values differ, whatever its version has become', async () => {
+  it('patches it where only values differ', async () => {
+    const stage = new Stage();
+    await stage.put(manifest);
+    assert.deepEqual(await stage.put(changed({ selector: { app: 'y' } }), await stage.live()), ['mergePatch']);
+    assert.deepEqual((await stage.live()).spec, { selector: { app: 'y' } });
+  });
+
+  it('does not patch an object that has changed since it was read', async () => {
     const stage = new Stage();
     await stage.put(manifest);
     const cached = await stage.live();
     await stage.own(ours('Update', { 'f:spec': {} }));
-    assert.deepEqual(await stage.put(changed({ selector: { app: 'y' } }), cached), ['mergePatch']);
+    await assert.rejects(stage.put(changed({ selector: { app: 'y' } }), cached), (error) => isConflict(error));
+    assert.deepEqual((await stage.live()).spec, { selector: { app: 'x' } });
+  });
+
+  it('creates it again when it was deleted since it was read', async () => {
+    const stage = new Stage();
+    await stage.put(manifest);
+    const cached = await stage.live();
+    await stage.client.delete(services, { name: 'ranker', namespace: 'ml' });
+    const requests = await stage.put(changed({ selector: { app: 'y' } }), cached);
+    assert.equal(requests.at(-1), 'create');
     assert.deepEqual((await stage.live()).spec, { selector: { app: 'y' } });
+  });
+
+  it('does not take over an object that got its name since it was read', async () => {
+    const stage = new Stage();
+    await stage.put(manifest);
+    const cached = await stage.live();
+    stage.recent = new RecentWrites();
+    await stage.client.delete(services, { name: 'ranker', namespace: 'ml' });
+    await stage.client.create(services, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'ranker', namespace: 'ml' },
+      spec: { selector: { app: 'another' } },
+    } as never);
+    await assert.rejects(stage.put(changed({ selector: { app: 'y' } }), cached), (error) => isConflict(error));
+    assert.deepEqual((await stage.live()).spec, { selector: { app: 'another' } });
+  });
+
+  it('applies it again after an apply whose answer was lost', async () => {
+    const stage = new Stage();
+    await stage.put(manifest);
+    const { apply } = stage.client;
+    stage.client.apply = async (...args: Parameters<typeof apply>) => {
+      await apply.apply(stage.client, args);
+      throw new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'connection reset' });
+    };
+    const more = changed({ selector: { app: 'x' }, type: 'ClusterIP' });
+    await assert.rejects(stage.put(more, await stage.live()));
+    stage.client.apply = apply;
+    assert.deepEqual(await stage.put(manifest, await stage.live()), ['apply']);
   });
 
   it('applies it where a field of ours must go, after our entries became those of an apply', async () => {
