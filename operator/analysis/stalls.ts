@@ -2,8 +2,8 @@
  * Chooses the blocks to leave out, so that a verdict does not depend on a few stalls.
  *
  * Owns: the rule. The worst 40 s are always left out. Further ranges of 40 s are left out only while they are outliers
- * among the revision's own blocks. A lasting slowdown is not an outlier among its own blocks, so only 40 s of it are left
- * out. Short stalls are outliers and are left out, up to a maximum number of ranges.
+ * among the revision's own blocks. A lasting slowdown is not an outlier among its own blocks, so only 40 s of it are
+ * left out. Short stalls are outliers and are left out, up to a maximum number of ranges.
  * Pure: a function of the counts by block.
  */
 import { tuning } from './constants.ts';

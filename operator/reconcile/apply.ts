@@ -78,8 +78,8 @@ async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifes
 
 /**
  * Divides the manifests into stages: the records of revisions, the objects that pods need, the Deployments, the objects
- * that direct traffic to the pods, and last the stored evidence of the gates, on which nothing depends. The manifests of
- * one stage are written at the same time. A stage begins when the stage before it is complete, so that a refused
+ * that direct traffic to the pods, and last the stored evidence of the gates, on which nothing depends. The manifests
+ * of one stage are written at the same time. A stage begins when the stage before it is complete, so that a refused
  * manifest delays the manifests that depend on it.
  */
 function stagesOf(manifests: readonly Manifest[]): readonly (readonly Manifest[])[] {

@@ -266,13 +266,16 @@ function merged(live: unknown, mine: unknown, field: string): unknown {
   if (keys === undefined) return mine;
   const found = (item: unknown, among: readonly unknown[]): unknown =>
     among.find((one) => itemKey(one, keys) === itemKey(item, keys));
-  // Items keep the order of the live list: another order of containers would restart pods.
-  return [
-    ...live.map((item: unknown) => {
+  // If no item is missing, the live order stays: another order of containers would restart pods. Otherwise the list
+  // gets the order of the manifest again, so that a repaired template is the one that the pods were made from.
+  if (mine.every((item) => found(item, live) !== undefined))
+    return live.map((item: unknown) => {
       const ours = found(item, mine);
       return ours === undefined ? item : merged(item, ours, '');
-    }),
-    ...mine.filter((item) => found(item, live) === undefined),
+    });
+  return [
+    ...mine.map((item: unknown) => merged(found(item, live), item, '')),
+    ...live.filter((item) => found(item, mine) === undefined),
   ];
 }
 

@@ -20,7 +20,7 @@ export const operatorMutants = [
     { name: 'a pause of the API server ends when a shorter one is asked for', of: 'Throttle',
       from: 'if (until <= this.#pausedUntil) return;', to: '' },
     { name: 'the API server can pause the operator for ever', of: 'Throttle',
-      from: 'Math.min(ms, maxPauseMs)', to: 'ms' },
+      from: 'Math.min(ms, this.#limits.maxPauseMs ?? maxPauseMs)', to: 'ms' },
     { name: 'all requests start at once after a pause', of: 'Throttle',
       from: 'now < this.#nextSlowAt', to: 'false' },
     { name: 'a request that is not sent uses the rate', of: 'Throttle',
