@@ -15,17 +15,21 @@ import { wantedStart } from './start-flags.ts';
 const cacheFolder = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled');
 
 /**
- * Re-executes itself (execve); the process id stays the same. In a container image, Node is started with the flags, so
- * nothing has to be re-executed.
+ * Re-executes itself (execve); the process id stays the same. Where that is not permitted, it starts without the flags.
  */
 function startOver(): void {
-  const wanted = wantedStart({ execArgv: process.execArgv, env: process.env }, cacheFolder);
+  const nodeMajor = Number(process.versions.node.split('.', 1)[0]);
+  const wanted = wantedStart({ execArgv: process.execArgv, env: process.env, nodeMajor }, cacheFolder);
   if (wanted === undefined || process.execve === undefined) return;
-  process.execve(
-    process.execPath,
-    [process.execPath, ...wanted.execArgv, ...process.argv.slice(1)],
-    wanted.env as NodeJS.ProcessEnv,
-  );
+  try {
+    process.execve(
+      process.execPath,
+      [process.execPath, ...wanted.execArgv, ...process.argv.slice(1)],
+      wanted.env as NodeJS.ProcessEnv,
+    );
+  } catch {
+    // Node's permission model refuses execve. The flags only save memory.
+  }
 }
 
 startOver();

@@ -145,10 +145,7 @@ async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Pr
 /** Adds the model of a report to the queue. */
 function addReported({ queue, watches }: Pick<WorkParts, 'queue' | 'watches'>, key: string, report: Report): void {
   const model = watches.model(key);
-  const priority = reportPriority(report, model);
-  const delayMs = reportDelayMs(priority, model);
-  if (delayMs > 0) queue.addAfter(key, delayMs);
-  else queue.add(key, priority);
+  queue.addAfter(key, reportDelayMs(model), reportPriority(report, model));
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */

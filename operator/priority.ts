@@ -62,12 +62,12 @@ export function reportPriority({ revision, blocks }: Report, model: OnnxModel | 
 }
 
 /**
- * Milliseconds until the pass for a report with this priority. During a rollout that shares traffic, one pass judges
- * all reports of a model that arrive within this time. The wait does not delay a verdict much, because evidence is
- * counted in blocks of 20 s.
+ * Milliseconds until the pass for a report. While a rollout shares traffic, the reports of all pods of a model that
+ * arrive within this time are judged in one pass: evidence is counted in blocks of 20 s, and each report repeats the
+ * last blocks, so a single failure would otherwise cause a pass for every report of the next minute.
  */
-export function reportDelayMs(priority: Priority, model: OnnxModel | undefined): number {
-  return priority !== 'urgent' && isSharing(model) ? gatherMs : 0;
+export function reportDelayMs(model: OnnxModel | undefined): number {
+  return isSharing(model) ? gatherMs : 0;
 }
 
 function isAtRest({ spec, status }: OnnxModel): boolean {

@@ -10,7 +10,14 @@
  * Limits of the heap that are lower than V8's defaults. The defaults allow 32 MiB of young objects and a heap of twice
  * the live size, for programs that may use gigabytes.
  */
-export const nodeFlags: readonly string[] = ['--max-semi-space-size=4', '--heap-growing-percent=30'];
+const youngGeneration = '--max-semi-space-size=4';
+/** Node does not document this flag of V8 and refuses to start with an unknown one, so only the tested Node gets it. */
+const growth = { flag: '--heap-growing-percent=30', nodeMajor: 26 };
+
+/** @param nodeMajor the major version of Node */
+export function nodeFlags(nodeMajor: number): readonly string[] {
+  return [youngGeneration, ...(nodeMajor === growth.nodeMajor ? [growth.flag] : [])];
+}
 
 /**
  * The environment variable that names Node's cache folder. There, Node stores compiled code, and TypeScript without its
@@ -22,21 +29,28 @@ export type ProcessStart = {
   readonly execArgv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
 };
+/** The process that may have to re-execute itself, and the major version of its Node. */
+export type StartedProcess = ProcessStart & { readonly nodeMajor: number };
 
 /**
  * How the process must re-execute itself; undefined when it was started with the flags. If a flag was given with
- * another value, that value is kept.
+ * another value, on the command line or in NODE_OPTIONS, that value is kept.
  *
  * @param cacheFolder the cache folder when the environment does not name one; if both are absent, compiled code is not
  * cached
  */
-export function wantedStart({ execArgv, env }: ProcessStart, cacheFolder?: string): ProcessStart | undefined {
-  const missing = nodeFlags.filter((flag) => !execArgv.some((given) => nameOf(given) === nameOf(flag)));
+export function wantedStart(
+  { execArgv, env, nodeMajor }: StartedProcess,
+  cacheFolder?: string,
+): ProcessStart | undefined {
+  const given = new Set([...execArgv, ...(env['NODE_OPTIONS'] ?? '').split(/\s+/)].map(nameOf));
+  const missing = nodeFlags(nodeMajor).filter((flag) => !given.has(nameOf(flag)));
   if (missing.length === 0) return undefined;
   const cache = cacheFolder === undefined || env[compileCache] !== undefined ? {} : { [compileCache]: cacheFolder };
   return { execArgv: [...missing, ...execArgv], env: { ...env, ...cache } };
 }
 
+/** Node accepts `_` for `-` in the names of flags. */
 function nameOf(flag: string): string {
-  return flag.split('=', 1)[0] ?? flag;
+  return (flag.split('=', 1)[0] ?? flag).replaceAll('_', '-');
 }

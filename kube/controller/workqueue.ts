@@ -23,7 +23,7 @@ export type WorkQueueDeps = {
   readonly priorityOf?: (key: string) => Priority;
 };
 
-type Later = { readonly at: number; readonly off: () => void };
+type Later = { readonly at: number; readonly off: () => void; atLeast: Priority };
 
 export class WorkQueue {
   readonly #clock: Clock;
@@ -73,22 +73,27 @@ export class WorkQueue {
     this.#serve();
   }
 
-  /** Adds the key after `ms` milliseconds. If the key is delayed already, the earlier of the two times counts. */
-  addAfter(key: string, ms: number): void {
+  /**
+   * Adds the key after `ms` milliseconds. If the key is delayed already, the earlier of the two times and the more
+   * urgent of the two priorities count.
+   */
+  addAfter(key: string, ms: number, atLeast: Priority = 'low'): void {
     if (this.#closed) return;
     if (ms <= 0) {
-      this.add(key);
+      this.add(key, atLeast);
       return;
     }
     const at = this.#clock.monotonic() + ms;
     const planned = this.#later.get(key);
+    if (planned !== undefined) planned.atLeast = moreUrgent(atLeast, planned.atLeast);
     if (planned !== undefined && planned.at <= at) return;
     planned?.off();
-    const off = this.#clock.after(ms, () => {
+    const later = { at, off: () => {}, atLeast: planned?.atLeast ?? atLeast };
+    later.off = this.#clock.after(ms, () => {
       this.#later.delete(key);
-      this.add(key);
+      this.add(key, later.atLeast);
     });
-    this.#later.set(key, { at, off });
+    this.#later.set(key, later);
   }
 
   /**

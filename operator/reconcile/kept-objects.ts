@@ -4,15 +4,14 @@
  * Owns: the choice of the parts. An object that other controllers write keeps only the fields in kube/kinds.ts. A child
  * keeps almost everything, because any field may differ from the manifest; only the operator's own managedFields, and
  * parts of the status that the operator does not read, are dropped. Equal parts of objects are shared, and a part that
- * did not change stays the same object. The methods change the objects that they get, so the caller must pass new
- * objects.
+ * did not change stays the same object.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
 import { keptFields, type Keep } from '../../kube/cache/kept-fields.ts';
 import { SharedParts } from '../../kube/cache/shared-parts.ts';
 import type { KubeObject, ManagedFieldsEntry } from '../../api/kube-object.ts';
-import { controllerRevisions, deployments, services } from '../../kube/kinds.ts';
+import { controllerRevisions, deployments, pods, services } from '../../kube/kinds.ts';
 import type { ControllerRevision, Deployment, Gateway, Pod, Service } from '../../kube/kinds.ts';
 import { isSame, type JsonRecord } from '../../lib/json.ts';
 import { foreignEntries } from './foreign-fields.ts';
@@ -104,6 +103,7 @@ export class KeptObjects {
   /** The kept parts of the server's answer to a write of a child. */
   readonly answer = (object: KubeObject): KubeObject => {
     if (object.kind === deployments.kind) return this.deployment(object as Deployment);
+    if (object.kind === pods.kind) return this.pod(object as Pod);
     if (object.kind === controllerRevisions.kind)
       return this.controllerRevision(object as ControllerRevision, undefined);
     return object.kind === services.kind ? this.service(object as Service) : this.child(object);

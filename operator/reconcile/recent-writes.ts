@@ -55,6 +55,7 @@ export class RecentWrites {
   forget(identity: string, uid?: string): void {
     this.#writes.delete(identity);
     this.#converged.delete(identity);
+    this.#refusals.delete(identity);
     if (uid !== undefined) this.#deleted.add(uid);
   }
 

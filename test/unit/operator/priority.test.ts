@@ -125,21 +125,10 @@ describe('the priority of a report', () => {
 });
 
 describe('the delay of the pass for a report', () => {
-  for (const { name, priority, phase, delayMs } of [
-    {
-      name: 'gathers the reports of a rollout that shares traffic',
-      priority: 'low',
-      phase: 'Analyzing',
-      delayMs: 2000,
-    },
-    { name: 'is absent for a report with failures', priority: 'urgent', phase: 'Analyzing', delayMs: 0 },
-    {
-      name: 'is absent before traffic, where a golden run is awaited',
-      priority: 'low',
-      phase: 'Preparing',
-      delayMs: 0,
-    },
-    { name: 'is absent at rest', priority: 'low', phase: 'Stable', delayMs: 0 },
+  for (const { name, phase, delayMs } of [
+    { name: 'gathers the reports of a rollout that shares traffic', phase: 'Analyzing', delayMs: 2000 },
+    { name: 'is absent before traffic, where a golden run is awaited', phase: 'Preparing', delayMs: 0 },
+    { name: 'is absent at rest', phase: 'Stable', delayMs: 0 },
   ] as const)
-    it(name, () => assert.equal(reportDelayMs(priority, modelIn(phase)), delayMs));
+    it(name, () => assert.equal(reportDelayMs(modelIn(phase)), delayMs));
 });

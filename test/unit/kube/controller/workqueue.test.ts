@@ -121,6 +121,16 @@ describe('WorkQueue', () => {
     assert.equal(w.clock.pending, 0);
   });
 
+  it('keeps the more urgent of two priorities of a delayed key', async () => {
+    const w = world();
+    w.queue.addAfter('a/calm', 100);
+    w.queue.addAfter('a/late', 100);
+    w.queue.addAfter('a/late', 500, 'urgent');
+    await w.clock.advance(100);
+    await takeInto(w, 1);
+    assert.deepEqual(w.taken, ['a/late']);
+  });
+
   it('doubles the wait of a key that fails, up to 1000 s', () => {
     const { queue } = world();
     const waits = Array.from({ length: 20 }, () => queue.addRateLimited('a'));
