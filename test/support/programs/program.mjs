@@ -53,7 +53,7 @@ function serve(port) {
   });
   server.listen(port, process.env['POD_IP'], () => console.log(`serving on ${process.env['POD_IP']}:${port}`));
   // As a good server does: connections that arrive just after the pod left its Service are still answered.
-  process.on('SIGTERM', () => setTimeout(() => server.close(() => process.exit(0)), 250));
+  process.on('SIGTERM', () => setTimeout(() => server.close(() => process.exit(0)), 1000));
 }
 
 function grow(mebibytes) {
