@@ -200,14 +200,8 @@ const triangle: RowsRule = (call) => {
 };
 
 const perInstance: RowsRule = (call) => {
-  const [value, ...others] = call.inputs;
-  if (
-    value?.kind !== 'Rows' ||
-    value.axis !== 0 ||
-    others.some((other) => other !== undefined && other.kind !== 'Plain')
-  )
-    return unsure(call);
-  return value;
+  const [value] = call.inputs;
+  return value?.kind === 'Rows' && value.axis === 0 && othersArePlain(call, 0) ? value : unsure(call);
 };
 
 export const rules: ReadonlyMap<string, RowsRule> = new Map<string, RowsRule>([
