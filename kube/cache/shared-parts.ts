@@ -2,15 +2,17 @@
  * Replaces equal parts of many objects by one part, so that a thousand Deployments from the same template store its
  * probes, mounts and environment only once.
  *
- * Limits: remembers `maxParts` parts; a part whose JSON is longer than `maxChars` is not shared. When `maxParts` is
- * reached, all remembered parts are forgotten; objects keep the parts that they have. A part must not be changed after
- * it was shared.
+ * Limits: remembers `maxParts` parts with at most `maxTotalChars` characters of JSON; a part whose JSON is longer than
+ * `maxChars` is not shared. When a limit is reached, all remembered parts are forgotten; objects keep their parts. A
+ * part must not be changed after it was shared.
  */
 const maxParts = 4096;
 const maxChars = 4096;
+const maxTotalChars = 2 * 2 ** 20;
 
 export class SharedParts {
   readonly #parts = new Map<string, unknown>();
+  #chars = 0;
 
   /** @returns the same value, or an equal value that was passed earlier */
   share<T>(value: T): T {
@@ -19,9 +21,15 @@ export class SharedParts {
     if (text.length > maxChars) return value;
     const known = this.#parts.get(text);
     if (known !== undefined) return known as T;
-    if (this.#parts.size >= maxParts) this.#parts.clear();
+    if (this.#parts.size >= maxParts || this.#chars + text.length > maxTotalChars) this.#forget();
     this.#parts.set(text, value);
+    this.#chars += text.length;
     return value;
+  }
+
+  #forget(): void {
+    this.#parts.clear();
+    this.#chars = 0;
   }
 
   /** A copy of the record in which every field is shared. */

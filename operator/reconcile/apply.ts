@@ -55,6 +55,7 @@ export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }
 type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonly retryMs?: number };
 
 async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
+  deps.recent.keepRefusals(new Set(manifests.map(identityOf)));
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   const course = new Course(decision);
   for (const stage of stagesOf(manifests)) {

@@ -132,6 +132,11 @@ export class RecentWrites {
     return refusal;
   }
 
+  /** Forgets the refusals of objects that are not wanted any more, such as those of abandoned revisions. */
+  keepRefusals(wanted: ReadonlySet<string>): void {
+    for (const identity of this.#refusals.keys()) if (!wanted.has(identity)) this.#refusals.delete(identity);
+  }
+
   /** The refusal of the same write while the back-off lasts, otherwise undefined. */
   refusal(identity: string, of: string, nowMs: number): Refusal | undefined {
     const known = this.#refusals.get(identity);

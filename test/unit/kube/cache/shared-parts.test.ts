@@ -23,6 +23,14 @@ describe('shared parts of objects', () => {
     assert.equal(one?.probe, other?.probe);
   });
 
+  it('are forgotten when their texts take more than 2 MiB', () => {
+    const parts = new SharedParts();
+    const first = probe('/ready');
+    parts.share(first);
+    for (let i = 0; i < 600; i += 1) parts.share({ text: `${i}${'x'.repeat(4000)}` });
+    assert.notEqual(parts.share(probe('/ready')), first);
+  });
+
   it('are not searched among long ones', () => {
     const parts = new SharedParts();
     const long = (): object => ({ text: 'x'.repeat(5000) });

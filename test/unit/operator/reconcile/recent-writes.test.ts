@@ -82,4 +82,13 @@ describe('a refused write', () => {
     for (let times = 0; times < 10; times += 1) recent.noteRefused(id, 'hash 1', new Error('no'), 0);
     assert.equal(recent.noteRefused(id, 'hash 1', new Error('no'), 0).untilMs, 300_000);
   });
+
+  it('is forgotten with the object that nothing wants any more', () => {
+    const recent = new RecentWrites();
+    recent.noteRefused(id, 'hash 1', new Error('no'), 0);
+    recent.keepRefusals(new Set([id]));
+    assert.ok(recent.refusal(id, 'hash 1', 0));
+    recent.keepRefusals(new Set());
+    assert.equal(recent.refusal(id, 'hash 1', 0), undefined);
+  });
 });
