@@ -1,6 +1,6 @@
 /**
- * Applies the wanted manifests (server-side apply), then deletes leftovers, which are children that are not wanted any
- * more. Skips writes that would change nothing.
+ * Writes the wanted manifests (put-child.ts), then deletes leftovers, which are children that are not wanted any more.
+ * Skips writes that would change nothing.
  *
  * Owns: the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
  * was applied. A refused manifest delays only its own revision; in the end the pass fails and names the manifest. The
@@ -41,6 +41,7 @@ type Wanted = { readonly decision: Decision; readonly manifests: readonly Manife
 export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
   const { stamps = new Stamps() } = deps;
   const marking = await tryToMark(deps, seen, decision);
+  deps.recent.keepRefusals(new Set(manifests.map(identityOf)));
   const put = await putAll({ ...deps, stamps }, seen, {
     decision,
     manifests: stamps.of(manifests).filter((manifest) => isDue(manifest, seen, { decision, marking })),
@@ -55,7 +56,6 @@ export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }
 type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonly retryMs?: number };
 
 async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
-  deps.recent.keepRefusals(new Set(manifests.map(identityOf)));
   const live = new Map(seen.children.map((object) => [identityOf(object), object]));
   const course = new Course(decision);
   for (const stage of stagesOf(manifests)) {
@@ -65,7 +65,7 @@ async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifes
         const identity = identityOf(manifest);
         return { manifest, known: deps.recent.newest(identity, live.get(identity), deps.clock.monotonic()) };
       });
-    const done = await Promise.all(due.map(({ manifest, known }) => putUnlessSettled(deps, manifest, known)));
+    const done = await allOf(due.map(({ manifest, known }) => putUnlessSettled(deps, manifest, known)));
     for (const [i, { manifest, known }] of due.entries()) {
       const { told, ...result } = done[i] ?? { writes: 0, told: [] };
       course.note(manifest, known, result);
@@ -205,9 +205,9 @@ async function clearAway(
  * Waits until all work has ended, then throws the first error, so that no request of a pass is still in progress when
  * the next pass begins.
  */
-async function allOf(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find((done) => done.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+async function allOf<T>(work: readonly Promise<T>[]): Promise<readonly T[]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
 /**
