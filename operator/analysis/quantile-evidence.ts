@@ -56,7 +56,7 @@ export function shareBelow(test: QuantileTest, evidence: (e: number) => number, 
   return reach(evidence, { from: test.share, to: 0, bound });
 }
 
-/** Finds by bisection where the evidence, which grows from `from` to `to`, reaches the bound. */
+/** Finds by bisection the share at which the evidence reaches the bound. The evidence grows from `from` to `to`. */
 function reach(
   evidence: (e: number) => number,
   { from, to, bound }: { from: number; to: number; bound: number },

@@ -67,8 +67,8 @@ function hint({ source }: GoldenConfig): string {
 }
 
 /**
- * A score with four digits. If the rounded score would equal the limit although the score does not, the score has six
- * digits, or all its digits if six are not enough.
+ * Formats a score with four significant digits. If the score differs from the limit but would look equal to it, six
+ * digits are used, or all digits if six are not enough.
  */
 function shownScore(score: number, limit: number): string {
   if (score >= Number.MAX_VALUE) return 'too large to compute';

@@ -221,7 +221,7 @@ type Picked =
  */
 export const goldenLimitBytes = 900 * 1024;
 
-/** If a ConfigMap has several keys, the first of these keys that it has is used. */
+/** The keys to look for in a ConfigMap with several keys. The first key that exists is used. */
 const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
 
 export function pickGoldenFile({
