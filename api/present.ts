@@ -8,5 +8,11 @@ export type Present<T> = {
 
 /** A copy of the object without its undefined fields. */
 export function present<T extends object>(fields: T): Present<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+  // A loop, because the operator does this thousands of times a second.
+  const kept: Record<string, unknown> = {};
+  for (const name of Object.keys(fields)) {
+    const value = fields[name as keyof T];
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept as Present<T>;
 }

@@ -17,12 +17,16 @@ export function decimal(value: number): string {
   return String(Number(value.toFixed(3)));
 }
 
+/** Kept, because to make it costs far more than to format. Made at the first use, because most programs need none. */
+let grouped: Intl.NumberFormat | undefined;
+
 /** A count with its noun: "1 pod", "2 pods", "11,020 requests". */
 export function plural(count: number, one: string): string {
-  return `${count.toLocaleString('en-US')} ${one}${count === 1 ? '' : 's'}`;
+  return `${counted(count)} ${one}${count === 1 ? '' : 's'}`;
 }
 
 /** A count with thousands separators: 1180 → "1,180". */
 export function counted(count: number): string {
-  return count.toLocaleString('en-US');
+  grouped ??= new Intl.NumberFormat('en-US');
+  return grouped.format(count);
 }

@@ -11,7 +11,7 @@
 import { tuning } from './constants.ts';
 import { bartlett } from './noise.ts';
 import type { Counts } from './series.ts';
-import { logBeta } from './special-functions.ts';
+import { logBeta, logGamma } from './special-functions.ts';
 
 /** How strongly one revision's events are clustered. */
 export type Dispersion = {
@@ -71,10 +71,10 @@ export type RateSample = {
 /**
  * A mixture of two priors. Most of the weight is near 0, where error rates are; the other prior treats all rates alike.
  */
-const priors = [
-  { above: 0.5, below: tuning.smallRatePrior, lnWeight: Math.log(tuning.smallRateWeight) },
-  { above: 0.5, below: 0.5, lnWeight: Math.log(1 - tuning.smallRateWeight) },
-].map((prior) => ({ ...prior, constant: prior.lnWeight - logBeta(prior.above, prior.below) }));
+const above = 0.5;
+const [smallBelow, anyBelow] = [tuning.smallRatePrior, 0.5];
+const smallConstant = Math.log(tuning.smallRateWeight) - logBeta(above, smallBelow);
+const anyConstant = Math.log(1 - tuning.smallRateWeight) - logBeta(above, anyBelow);
 const tiny = 1e-9;
 
 /**
@@ -89,20 +89,24 @@ export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
   const z = 1 / (1 + cluster * Math.min(1, q / (1 - q)));
   const events = z * x;
   const rest = z * (n - x);
-  const [small = 0, any = 0] = priors.map(
-    ({ above, below, constant }) => logBeta(events + above, rest + below) + constant,
-  );
+  // ln B of both priors; they share the first term.
+  const a = events + above;
+  const ofEvents = logGamma(a);
+  const [smallRest, anyRest] = [rest + smallBelow, rest + anyBelow];
+  const small = ofEvents + logGamma(smallRest) - logGamma(a + smallRest) + smallConstant;
+  const any = ofEvents + logGamma(anyRest) - logGamma(a + anyRest) + anyConstant;
   const most = Math.max(small, any);
   return most + Math.log1p(Math.exp(Math.min(small, any) - most)) - events * Math.log(q) - rest * Math.log1p(-q);
 }
 
-/** The rates below and above the observed one at which evidence reaches the bound; 0 and 1 if it never does. */
-export function rateBounds(sample: RateSample, bound: number): { readonly lower: number; readonly upper: number } {
-  const rate = sample.x / sample.n;
+/** Below or above what was observed. */
+export type Direction = 'lower' | 'upper';
+
+/** The rate below or above the observed one at which evidence reaches the bound; 0 or 1 if it never does. */
+export function rateBound(sample: RateSample, bound: number, direction: Direction): number {
   const against = (q: number): boolean => rateEvidence(sample, clip(q)) >= bound;
-  const lower = sample.x === 0 || !against(0) ? 0 : edge(rate, 0, against);
-  const upper = !against(1) ? 1 : edge(rate, 1, against);
-  return { lower, upper };
+  const far = direction === 'lower' ? 0 : 1;
+  return (far === 0 && sample.x === 0) || !against(far) ? far : edge(sample.x / sample.n, far, against);
 }
 
 const halvings = 60;
@@ -156,12 +160,12 @@ export function increaseEvidence({ candidate, stable }: RatePair, increase: numb
   return Math.min(atLeft, atRight);
 }
 
-/** The increases below and above the observed one at which evidence reaches the bound; -1 and 1 if it never does. */
-export function increaseBounds(pair: RatePair, bound: number): { readonly lower: number; readonly upper: number } {
+/** The increase below or above the observed one at which evidence reaches the bound; -1 or 1 if it never does. */
+export function increaseBound(pair: RatePair, bound: number, direction: Direction): number {
   const observed = pair.candidate.x / pair.candidate.n - pair.stable.x / pair.stable.n;
   const against = (increase: number): boolean => increaseEvidence(pair, increase, bound) >= bound;
-  const reach = (far: number): number => (against(far) ? edge(observed, far, against, 40) : far);
-  return { lower: reach(-1), upper: reach(1) };
+  const far = direction === 'lower' ? -1 : 1;
+  return against(far) ? edge(observed, far, against, 40) : far;
 }
 
 function clip(q: number): number {

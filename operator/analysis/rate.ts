@@ -12,11 +12,12 @@ import { bartlett } from './noise.ts';
 import {
   clustering,
   dispersionOf,
-  increaseBounds,
+  increaseBound,
   increaseEvidence,
-  rateBounds,
+  rateBound,
   rateEvidence,
   total,
+  type Direction,
   type Dispersion,
   type RateSample,
 } from './rate-evidence.ts';
@@ -100,13 +101,14 @@ export class RateJudgement {
     const { question, candidate, stable } = frame;
     const { pods } = question;
     const shown = candidate.n > 0 && (stable === undefined || stable.n > 0);
-    const bounds = shown ? boundsOf(viewOf(frame), frame.bounds) : { lower: null, upper: null };
+    const bound = (direction: Direction): number | null => (shown ? boundOf(frame, viewOf(frame), direction) : null);
     return {
       candidateRequests: Math.round(candidate.n),
       ...(stable === undefined ? {} : { stableRequests: Math.round(stable.n) }),
       unit: 'share',
       estimate: shown ? candidate.x / candidate.n - (stable === undefined ? 0 : stable.x / stable.n) : null,
-      ...bounds,
+      lower: bound('lower'),
+      upper: bound('upper'),
       limit: limitOf(question),
       toShow: frame.toShow,
       ...this.#stillNeeded(),
@@ -131,10 +133,9 @@ export class RateJudgement {
     const { checked } = this.#settle();
     if (checked === undefined || checked.cleaned.windows === 0 || checked.cleaned.requests === 0)
       return { windowsRemoved: checked?.cleaned.windows ?? 0 };
-    const bounds = boundsOf(checked.cleaned.view, this.#frame.bounds);
     return {
       windowsRemoved: checked.cleaned.windows,
-      boundWithoutStalls: checked.verdict === 'Fail' ? bounds.lower : bounds.upper,
+      boundWithoutStalls: boundOf(this.#frame, checked.cleaned.view, checked.verdict === 'Fail' ? 'lower' : 'upper'),
     };
   }
 
@@ -251,14 +252,12 @@ function evidenceAgainst({ candidate, stable }: View, limit: number, enough: num
     : increaseEvidence({ candidate, stable }, limit, enough);
 }
 
-function boundsOf(
-  { candidate, stable }: View,
-  { Fail, Pass }: Frame['bounds'],
-): { readonly lower: number; readonly upper: number } {
-  const at = (bound: number): { readonly lower: number; readonly upper: number } =>
-    stable === undefined ? rateBounds(candidate, bound) : increaseBounds({ candidate, stable }, bound);
-  const low = at(Fail);
-  return { lower: low.lower, upper: Fail === Pass ? low.upper : at(Pass).upper };
+/** The lower bound belongs to a Fail, the upper bound to a Pass. */
+function boundOf({ bounds }: Frame, { candidate, stable }: View, direction: Direction): number {
+  const bound = direction === 'lower' ? bounds.Fail : bounds.Pass;
+  return stable === undefined
+    ? rateBound(candidate, bound, direction)
+    : increaseBound({ candidate, stable }, bound, direction);
 }
 
 /**

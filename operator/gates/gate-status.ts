@@ -9,6 +9,7 @@ import { toApiTime } from '../../api/conditions.ts';
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';
 import { plural } from '../../api/text.ts';
+import { memoised } from '../../lib/memoised.ts';
 import { increaseOf, pairedWords } from '../analysis/paired-words.ts';
 import type { OwnLatency } from '../analysis/own-latency.ts';
 import type { Shown } from './gatekeeper.ts';
@@ -19,6 +20,9 @@ import type { RolloutState } from '../rollout/state.ts';
 type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
+
+/** The gates of the status. They are formatted once, because every pass reads them and few passes renew them. */
+const gatesIn = memoised((shown: Shown) => shown.results.map(gateStatus));
 
 /** @param shown the current verdicts; if undefined, the verdicts of the previous status are kept */
 export function gatesShown(
@@ -31,7 +35,7 @@ export function gatesShown(
     return {
       ...promiseOf(next, shown),
       alpha: shown.alpha,
-      gates: shown.results.map(gateStatus),
+      gates: gatesIn(shown),
       judgedAt: toApiTime(shown.atMs),
     };
   const { alpha, gates, judgedAt } = previous?.rollout ?? {};
@@ -53,7 +57,7 @@ export function gatesOfOutcome(
   previous: OnnxModelStatus | undefined,
 ): Pick<RolloutStatus, 'gates'> {
   if (!('step' in before)) return {};
-  return present({ gates: shown === undefined ? previous?.rollout?.gates : shown.results.map(gateStatus) });
+  return present({ gates: shown === undefined ? previous?.rollout?.gates : gatesIn(shown) });
 }
 
 /** Log fields of a rollout under traffic: step, weights and a summary of each gate. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { quantileEvidenceOf, quantileTest } from '../../../../operator/analysis/quantile-evidence.ts';
-import { clustering, dispersionOf, rateBounds, rateEvidence } from '../../../../operator/analysis/rate-evidence.ts';
+import { clustering, dispersionOf, rateBound, rateEvidence } from '../../../../operator/analysis/rate-evidence.ts';
 import { logGamma } from '../../../../operator/analysis/special-functions.ts';
 import { worstBlocks } from '../../../../operator/analysis/stalls.ts';
 import { forecastRequests } from '../../../../operator/analysis/forecast.ts';
@@ -58,8 +58,12 @@ describe('bounds of a rate', () => {
   it('include the observed rate and narrow with requests', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 50 }), fc.double({ min: 0, max: 20, noNaN: true }), (x, cluster) => {
-        const few = rateBounds({ x, n: 100, cluster }, Math.log(20));
-        const many = rateBounds({ x: x * 50, n: 5000, cluster }, Math.log(20));
+        const boundsOf = (sample: { x: number; n: number }) => ({
+          lower: rateBound({ ...sample, cluster }, Math.log(20), 'lower'),
+          upper: rateBound({ ...sample, cluster }, Math.log(20), 'upper'),
+        });
+        const few = boundsOf({ x, n: 100 });
+        const many = boundsOf({ x: x * 50, n: 5000 });
         assert.ok(few.lower <= x / 100 && x / 100 <= few.upper);
         assert.ok(few.lower <= many.lower && many.upper <= few.upper);
       }),

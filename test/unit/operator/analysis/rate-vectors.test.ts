@@ -5,7 +5,7 @@ import {
   clustering,
   dispersionOf,
   increaseEvidence,
-  rateBounds,
+  rateBound,
   rateEvidence,
 } from '../../../../operator/analysis/rate-evidence.ts';
 import type { Counts } from '../../../../operator/analysis/series.ts';
@@ -37,12 +37,12 @@ describe('evidence about rates, against vectors', () => {
   });
 
   it('computes bounds of five of a hundred', () => {
-    const plain = rateBounds({ x: 5, n: 100, cluster: 0 }, Math.log(20));
-    near(plain.lower, 0.0076, 'lower');
-    near(plain.upper, 0.1527, 'upper');
-    const clustered = rateBounds({ x: 5, n: 100, cluster: 20 * 0.09 }, Math.log(20));
-    near(clustered.lower, 0.0075, 'lower, clustered');
-    near(clustered.upper, 0.1731, 'upper, clustered');
+    const plain = { x: 5, n: 100, cluster: 0 };
+    near(rateBound(plain, Math.log(20), 'lower'), 0.0076, 'lower');
+    near(rateBound(plain, Math.log(20), 'upper'), 0.1527, 'upper');
+    const clustered = { ...plain, cluster: 20 * 0.09 };
+    near(rateBound(clustered, Math.log(20), 'lower'), 0.0075, 'lower, clustered');
+    near(rateBound(clustered, Math.log(20), 'upper'), 0.1731, 'upper, clustered');
   });
 });
 
