@@ -115,9 +115,8 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
 }
 
 /**
- * Reads the graph twice. The first pass reads the inputs and outputs. The second pass reads nodes and weights, and
- * keeps the name of a weight only if an input has the same name. A single pass would have to keep the names of all
- * weights, because the weights precede the inputs in the file.
+ * Reads the graph twice: first inputs and outputs, then nodes and weights. So the names of weights are kept only where
+ * an input has the same name, although the weights precede the inputs in the file.
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {

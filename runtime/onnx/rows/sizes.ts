@@ -61,10 +61,7 @@ export function plainResult(call: NodeCall, inputs: readonly (PlainValue | undef
   return rule?.(call, facts) ?? plain(undefined, undefined, anyCounts(facts));
 }
 
-/**
- * The result of `Shape` or `Size` for a tensor with or without rows. If the rank is unknown, the result may contain the
- * number of rows.
- */
+/** The result of `Shape` or `Size`. If the tensor's rank is unknown, the result may contain the number of rows. */
 export function sizeOf(call: NodeCall, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
   if (all === undefined) return plain(undefined, undefined, true);
   if (call.node.op === 'Size') return plain([], [product(all)]);
@@ -174,8 +171,7 @@ function sum(a: Size, b: Size, sign: 1 | -1): Size | undefined {
 
 const equal = each((a, b) => {
   if (isSameSize(a, b)) return one;
-  // A size is at least 0, so a negative number differs from every size. Other comparisons with a symbolic size are
-  // unknown.
+  // A size is at least 0, so it differs from a negative number. Other comparisons with a symbolic size are unknown.
   const numbers = [numberOf(a), numberOf(b)];
   return !numbers.includes(undefined) || numbers.some((value) => value !== undefined && value < 0)
     ? numberSize(0)
