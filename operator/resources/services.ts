@@ -7,9 +7,14 @@
  * Pure.
  */
 import { annotations, childName, labels, ports } from '../../api/names.ts';
+import type { KubeObject } from '../../api/kube-object.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
+import { recordOf } from '../../lib/json.ts';
 import type { Revision } from '../rollout/state.ts';
 import { childMeta, selectorOf, type Manifest } from './objects.ts';
+
+/** The value of `clusterIP` of a Service without a cluster IP. */
+const headless = 'None';
 
 /** Value of the serving label. */
 export const servingValue = 'true';
@@ -36,21 +41,56 @@ export function entryService(
   );
 }
 
-/** The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. */
-export function revisionService(model: OnnxModel, revision: Revision): Manifest {
+/**
+ * Whether the Services of revisions have a cluster IP. `None`: a headless Service, whose DNS name gives the addresses of
+ * the pods.
+ */
+export type RevisionAddress = 'ClusterIP' | 'None';
+
+/**
+ * The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. It is headless
+ * where no route needs it: to allocate a cluster IP costs the API server twice as much as the rest of the creation.
+ */
+export function revisionService(model: OnnxModel, revision: Revision, address: RevisionAddress): Manifest {
   return service(
     childMeta(model, childName(model.metadata.name, revision), revision),
     selectorOf(model.metadata.name, revision),
+    address === 'None' ? { clusterIP: headless } : {},
   );
 }
 
-function service(metadata: Manifest['metadata'], selector: Readonly<Record<string, string>>): Manifest {
+/**
+ * The manifest without `clusterIP: None` if the stored Service has a cluster IP, because the field is immutable: an
+ * earlier version of the operator made the Service, or the model had a route then.
+ */
+export function withStoredAddress(manifest: Manifest, stored: KubeObject | undefined): Manifest {
+  const { clusterIP: wanted, ...spec } = recordOf(manifest['spec']);
+  if (manifest.kind !== 'Service' || wanted !== headless) return manifest;
+  const { clusterIP = headless } = recordOf(recordOf(stored)['spec']);
+  return clusterIP === headless ? manifest : { ...manifest, spec };
+}
+
+/** Whether the Service is headless, but a route needs its cluster IP. Only a new Service gets one. */
+export function lacksAddress(manifest: Manifest, stored: KubeObject): boolean {
+  return (
+    manifest.kind === 'Service' &&
+    recordOf(manifest['spec'])['clusterIP'] === undefined &&
+    recordOf(recordOf(stored)['spec'])['clusterIP'] === headless
+  );
+}
+
+function service(
+  metadata: Manifest['metadata'],
+  selector: Readonly<Record<string, string>>,
+  address: { readonly clusterIP?: string } = {},
+): Manifest {
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
     spec: {
       type: 'ClusterIP',
+      ...address,
       selector,
       ports: [{ name: 'http', port: ports.runtime, targetPort: ports.runtime, protocol: 'TCP' }],
       // Kubernetes' defaults for the fields that decide which pod gets a request. They are explicit, so that changes
