@@ -56,7 +56,7 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
   return goldenMetrics[metric].over === 'WorstCase';
 }
 
-/** Advice for generated inputs: with them, an intended change of the answers fails in the same way as a broken model. */
+/** Advice for generated inputs: with them, an intended change of the answers looks like a broken model. */
 function hint({ source }: GoldenConfig): string {
   return source.kind === 'Generated'
     ? "; the inputs were generated and compared with stable's answers: if the new answers are intended, set " +
