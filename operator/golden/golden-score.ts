@@ -9,7 +9,7 @@ import type { GoldenConfig } from '../../api/runtime-config.ts';
 /** Tolerance for rounding: scores are sums of float32 numbers. */
 const slack = 1e-9;
 
-/** A result without a score passes. Its answers could not be compared, but all their numbers were finite. */
+/** A result without a score passes: no answers were compared, and every number in the answers was finite. */
 export function isGood({ score }: Pick<GoldenResult, 'score'>, { min, max }: GoldenConfig): boolean {
   return score === null || ((min === undefined || score >= min - slack) && (max === undefined || score <= max + slack));
 }
@@ -56,9 +56,7 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
   return goldenMetrics[metric].over === 'WorstCase';
 }
 
-/**
- * With generated inputs, an intended change of the answers looks like a broken model, so the message says what to do.
- */
+/** Advice for generated inputs: with them, an intended change of the answers looks like a broken model. */
 function hint({ source }: GoldenConfig): string {
   return source.kind === 'Generated'
     ? "; the inputs were generated and compared with stable's answers: if the new answers are intended, set " +
