@@ -49,11 +49,13 @@ export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: Kub
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
   if (before?.isUntouched === true) return { kind: 'none' };
-  const isStale = known !== undefined && lacksAddress(manifest, known);
-  if (!isStale && isApplied(manifest, known, before?.answer) && !isTouched(manifest, known, before?.answer))
-    return { kind: 'none' };
+  if (isAsWanted(manifest, known, before?.answer)) return { kind: 'none' };
   const refusal = recent.refusal(identity, refusalKey(manifest, known), clock.monotonic());
   return refusal === undefined ? { kind: 'put' } : { kind: 'refused', refusal };
+}
+
+function isAsWanted(manifest: Manifest, known: KubeObject | undefined, answer: KubeObject | undefined): boolean {
+  return isApplied(manifest, known, answer) && !isTouched(manifest, known, answer) && !lacksAddress(manifest, known);
 }
 
 /** Whether another writer has set a field that must be removed, or may have changed one of our atomic fields. */

@@ -71,7 +71,7 @@ export function withStoredAddress(manifest: Manifest, stored: KubeObject | undef
 }
 
 /** Whether the Service is headless, but a route needs its cluster IP. Only a new Service gets one. */
-export function lacksAddress(manifest: Manifest, stored: KubeObject): boolean {
+export function lacksAddress(manifest: Manifest, stored: KubeObject | undefined): boolean {
   return (
     manifest.kind === 'Service' &&
     recordOf(manifest['spec'])['clusterIP'] === undefined &&
