@@ -1,7 +1,7 @@
 /**
  * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. The file
- * has a token. Without the token, a client can read, for example, the reports and metrics of these pods. The token is
- * needed to give instructions to their sidecars, and to take samples of live requests.
+ * contains a token. A client needs the token to instruct the sidecars of these pods and to take samples of live
+ * requests. Reports and metrics can be read without the token.
  *
  * Owns: the form of the token, and the headers that carry it. The token is never in a URL, log, status or Event.
  */

@@ -1,5 +1,5 @@
 /**
- * Closed lists of words that several contracts use: providers and precisions.
+ * Values of enumerations that several schemas share: providers and precisions.
  *
  * Owns: the words. The spec, the runtime's config and the report are made from these lists. Tasks are in api/tasks.ts,
  *       metrics in api/golden-metrics.ts.

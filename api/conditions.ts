@@ -1,5 +1,5 @@
 /**
- * Status conditions as values. Pure.
+ * Makes the conditions of a model's status. Pure.
  *
  * Owns: the types, the rule for `lastTransitionTime`, and the order of conditions. claimConditions returns the previous
  *       array when no condition changed, so that a caller can compare with `===`. `Reconciling`, `Stalled`, `Paused`

@@ -1,9 +1,10 @@
 /**
  * Defaults of absent fields. Pure and idempotent.
  *
- * Owns: every default of the hashed part of the spec, and of spec.rollout. Defaults of the hashed part are filled in
- *       when a revision is made, and are kept in its ControllerRevision. An upgrade of the operator that changes such a
- *       default therefore does not start a rollout.
+ * Owns: every default of the hashed part of the spec, of spec.replicas and of spec.rollout, except the default gates
+ *       under traffic (operator/analysis/plan.ts). Defaults of the hashed part are filled in when a revision is made,
+ *       and are kept in its ControllerRevision. An upgrade of the operator that changes such a default therefore does
+ *       not start a rollout.
  */
 import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
 import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, WarmupConfig } from './runtime-config.ts';
@@ -77,7 +78,7 @@ function executionDefaults(execution: NonNullable<RevisionSpec['execution']>): F
   };
 }
 
-/** Defaults of `spec.rollout` and its fields. Not part of a revision. */
+/** Defaults of `spec.replicas` and of the fields of `spec.rollout`. They are not part of a revision. */
 export const rolloutDefaults = {
   replicas: 1,
   strategy: 'Immediate',

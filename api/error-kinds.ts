@@ -17,7 +17,7 @@ export const kinds = {
   oversize: { retry: 'never', http: 413, log: 'info' },
   /** A queue or the memory is full. The caller should retry after a pause. */
   overloaded: { retry: 'backoff', http: 429, log: 'warn' },
-  /** Not ready yet, or shutting down. Not a failure. */
+  /** The process is not ready yet, or it is shutting down. This is not a failure. */
   waiting: { retry: 'after', http: 503, log: 'debug' },
   /** A failure of the network, the API server or a registry. A retry is likely to succeed. */
   transient: { retry: 'backoff', http: 503, log: 'warn' },

@@ -24,8 +24,8 @@ type Row = {
   /** Whether the metric can compare answers to generated inputs. */
   readonly generated?: true;
   /**
-   * Two answers to a live request agree when the value is at least this; for a metric where lower is better, at most
-   * this. If absent, gates.quality does not accept the metric.
+   * The limit at which two answers to a live request agree: the lowest value, or the highest value if lower is better.
+   * If absent, gates.quality does not accept the metric.
    */
   readonly agreesFrom?: number;
 };
@@ -104,7 +104,7 @@ export function defaultLimitOf(metric: GoldenMetric): { readonly min?: number; r
   return isError(metric) ? { max: limit } : { min: limit };
 }
 
-/** The value from which on two answers to a live request agree. */
+/** Two answers to a live request agree at this value, and at every better value. */
 export function agreesFrom(metric: LiveMetric): number {
   return rows[metric].agreesFrom;
 }

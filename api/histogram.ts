@@ -14,7 +14,8 @@ const logGrowth = Math.log(growth);
 
 /**
  * @param seconds 0 or more
- * @returns the bucket i with base * growth^(i-1) < seconds <= base * growth^i; 0 for shorter durations
+ * @returns the bucket i with base * growth^(i-1) < seconds <= base * growth^i; 0 for shorter durations, `maxIndex` for
+ * longer ones
  */
 export function durationBucket(seconds: number): number {
   if (!(seconds > base)) return 0;

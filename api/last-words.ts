@@ -73,8 +73,7 @@ function valid(schema: Schema<string>): (value: unknown) => boolean {
 export function printLastWords(words: LastWords): string {
   const text = JSON.stringify({ schema: 1, ...words });
   if (new TextEncoder().encode(text).length <= lastWordsLimitBytes) return text;
-  // Only the names of inputs and outputs can make the message too long, so they are left out. The signature's hash is
-  // kept.
+  // Only `io` can make this message too long, so leave it out. The signature's hash is kept.
   if (words.kind === 'resolved')
     return JSON.stringify({ schema: 1, kind: 'resolved', resolved: { ...words.resolved, io: undefined } });
   // 600 UTF-16 units take at most 3600 bytes: JSON encodes each unit in at most 6 bytes.

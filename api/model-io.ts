@@ -1,8 +1,8 @@
 /**
  * The inputs and outputs of a model in a short notation, and their comparison between two revisions. Pure.
  *
- * Owns: the notation, `float32[?,384]` (a number is a fixed size, ? a size that a request chooses; without brackets the
- *       rank is unknown), and the meaning of schemaPolicy Compatible and Exact.
+ * Owns: the notation, and the meaning of schemaPolicy Compatible and Exact. Example: in `float32[?,384]`, 384 is a
+ *       fixed size, and each request chooses the size `?`. In `float32`, without brackets, the rank is unknown.
  */
 import { ownValue } from './record.ts';
 import { k, type Infer } from './schema/builder.ts';

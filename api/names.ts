@@ -47,8 +47,8 @@ export const fieldManager = 'onnx-operator';
 export const ports = { runtime: 8080, sidecar: 8081, metrics: 8082, grpc: 9000 } as const;
 
 /**
- * terminationGracePeriodSeconds of every pod: it is enough for 5 s without new requests, and then for the current
- * requests to end.
+ * terminationGracePeriodSeconds of every pod. After SIGTERM, a pod waits until no request has arrived for 5 s. The rest
+ * of the time is for the requests in progress.
  */
 export const terminationGraceSeconds = 60;
 

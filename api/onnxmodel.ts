@@ -69,7 +69,7 @@ export function openApiSchema(stage: SchemaStage): JsonSchema {
           'not end with "-"',
       },
       {
-        // The rule applies only on creation, so that models that are older than the rule can still be updated.
+        // Check the name only on creation, so that a model from before this rule can still be updated.
         rule: "oldSelf.hasValue() || !self.metadata.name.matches('-[0-9a-f]{10}$')",
         message:
           'metadata.name must not end in "-" and ten hex digits: such names are reserved for the children of ' +

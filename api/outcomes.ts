@@ -1,9 +1,9 @@
 /**
  * The outcomes of failed requests, for counters, metrics, reports and gates. Pure.
  *
- * Owns: the kinds under which failed requests are counted, and the fault of each kind. These are the kinds of errors
- *       (error-kinds.ts), and `clientDeadline` and `clientBody`, which clients cause. Gates ignore failures with fault
- *       `Client` and count all others.
+ * Owns: the kinds under which failed requests are counted, and the fault of each kind. A kind is a kind of error
+ *       (error-kinds.ts), or `clientDeadline` or `clientBody`, which count failures that clients cause. Gates ignore
+ *       failures with fault `Client` and count all others.
  */
 import type { ErrorKind } from './error-kinds.ts';
 import type { ErrorCode } from './errors.ts';
@@ -52,7 +52,10 @@ export function outcomeKindOf({ code, kind, clientDeadlineMs = Infinity, ownDead
   return ownValue(kindOfCode, code) ?? kind;
 }
 
-/** Whether gates count errors of this kind against the revision. False for a kind that only a later version knows. */
+/**
+ * Whether gates count errors of this kind against the revision. False for an unknown kind, which a later version may
+ * report.
+ */
 export function countsAgainstRevision(kind: string): boolean {
   const fault = ownValue<Fault>(faults, kind);
   return fault === 'Revision' || fault === 'Capacity';

@@ -74,8 +74,9 @@ function shifted(value: bigint, power: number): bigint {
 }
 
 /**
- * The form that the API server returns. It has the largest suffix with which the amount is an integer: a binary suffix
- * for a binary quantity, a decimal suffix for a decimal quantity.
+ * The form that the API server returns: an integer with the largest possible suffix. The suffix is binary if the text
+ * has a binary suffix and the amount is an integer, otherwise decimal. Text with an exponent and text that is not a
+ * quantity are returned unchanged.
  */
 export function canonicalQuantity(text: string): string {
   const nanos = nanosOf(text);

@@ -9,8 +9,9 @@ import type { ConditionType } from './conditions.ts';
 import { ownValue } from './record.ts';
 
 /**
- * How a decision's reason is written as an Event. `Warning` and `Milestone` Events are never dropped; `Normal` Events
- * have a budget for each model (kube/events/event-rules.ts). A `Silent` reason is only in the status.
+ * How a decision's reason is written as an Event. Each model has a budget for `Normal` Events
+ * (kube/events/event-rules.ts); `Warning` and `Milestone` Events are exempt from it. A `Silent` reason is only in the
+ * status.
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 
@@ -44,10 +45,7 @@ type Row = {
   readonly says: string;
   /** What the user should do. */
   readonly todo: string;
-  /**
-   * Conditions that show the reason although they are not in decisionConditions. The decisionConditions show the reason
-   * of every decision.
-   */
+  /** Other conditions that show the reason. The conditions in decisionConditions show the reason of every decision. */
   readonly in?: readonly ConditionType[];
 } & (
   | { readonly from: readonly [DecisionSource, ...ReasonSource[]]; readonly event: EventClass }

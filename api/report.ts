@@ -97,10 +97,7 @@ export const maxBlockClasses = 64;
  * Upper bound of the entries of other lists. The longest list has an entry for each tier and size class: a few dozen.
  */
 const maxItems = 1024;
-/**
- * Upper bound of buckets in a histogram. Reports need far fewer: 1100 buckets of 2 % reach from 0.1 ms to more than a
- * day.
- */
+/** Upper bound of buckets in a histogram. Histograms of this version have at most 1001 buckets (api/histogram.ts). */
 const maxBuckets = 8192;
 /** Upper bound of execution providers in a list. */
 const maxProviders = 16;

@@ -1,8 +1,8 @@
 /**
  * The routers that `spec.traffic.router` names, and how each shares the traffic between two revisions.
  *
- * Owns:  the only list of router names; the CRD's enum is made from it. operator/traffic (router.ts) has what a router
- *        reads and writes in the cluster.
+ * Owns:  the only list of router names; the CRD's enum is made from it. operator/traffic/router.ts defines what a
+ *        router reads and writes in the cluster.
  */
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The table of model sources: a row has the grammar and the abilities of a scheme. Pure.
+ * The table of model sources: each row has the grammar of a source's URIs and its properties. Pure.
  *
  * Owns: the grammar of URIs in the spec. The schema's patterns and rules and the messages are made from the rows; each
  *       row needs a file in runtime/prepare/sources/, or the project does not compile.
@@ -19,8 +19,8 @@ type SourceRow = {
   /** Regular expression (RE2) of the whole URI in a spec. */
   readonly pattern: string;
   /**
-   * Regular expression of the URIs that only `serve` accepts: for example, a URI with a password, which a spec must not
-   * contain.
+   * Regular expression of URIs that `serve` accepts in addition to `pattern`: for example, a URI with a password, which
+   * a spec must not contain.
    */
   readonly servePattern?: string;
   /** Whether a folder can be listed. Otherwise the spec must name its files. */

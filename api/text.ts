@@ -1,6 +1,9 @@
-/** Formats text and numbers for messages. The API server refuses a status when one of its texts is too long. Pure. */
+/** Formats text and numbers for messages. Pure. */
 
-/** The text, or its beginning and "…", in at most `limit` UTF-16 units. A surrogate pair is never split. */
+/**
+ * The text, or its beginning and "…", in at most `limit` UTF-16 units. The API server refuses a status with a text that
+ * is too long. A surrogate pair is never split.
+ */
 export function cut(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const kept = text.slice(0, limit - 1);

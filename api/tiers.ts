@@ -6,9 +6,8 @@
  */
 
 /**
- * Tier → its name in reports and samples. Interactive requests are named `default`, as in earlier versions. By this
- * name the operator matches classes of requests between two revisions, and between new reports and the counts that it
- * stored earlier.
+ * Tier → its name in reports and samples. Interactive requests are named `default`, as in earlier versions. The
+ * operator matches request classes by this name: between two revisions, and between new reports and stored counts.
  */
 export const reportedTiers = { interactive: 'default', bulk: 'bulk' } as const;
 

@@ -1,9 +1,10 @@
 /**
  * What sampling and replaying cost users. The bench measures the throughput and latency of the model server in two
- * situations: while the server keeps samples of 0, 5 and 100 % of its requests, and while a sidecar replays another
- * pod's samples to it.
+ * situations: while the server keeps samples of 0, 5 and 100 % of its requests, and while replays of samples are sent
+ * to the server.
  * Use: `npm run bench:sampling -- [ROUNDS]`. It prints the medians over the rounds, divided by the median of the same
- * server without sampling. Each round measures every setting, so that other load of the machine affects all settings.
+ * server without samples or replays. Each round measures every setting, so that other load of the machine affects all
+ * settings.
  * Read: the first setting is measured twice per round, the second time under the name `again`. The distance of `again`
  * from 1.00 is the measurement error.
  */

@@ -2,7 +2,7 @@
 /**
  * `kubectl-onnx`, also `kubectl onnx`: commands for OnnxModels that kubectl itself does not have.
  *
- * Owns: the list of subcommands; each has a file of its own in cli/commands.
+ * Owns: the list of subcommands. Their files are in cli/commands; intend.ts has all intents.
  * Exits with the subcommand's exit code, or 2 for an unknown subcommand.
  */
 import '../scripts/node-guard.cjs';

@@ -1,7 +1,7 @@
 /**
- * Waits for an AbortSignal, and leaves no listener on a signal that lives as long as the process.
- * Rule: a signal that was aborted earlier is treated as if it were aborted now, because it does not send its event
- * again.
+ * Helpers for an AbortSignal. `raceAbort` removes its listener, and `onAbort` returns a function that does, because a
+ * signal may exist as long as the process.
+ * Rule: a signal that is already aborted counts as aborted now, because it does not fire its event again.
  */
 
 /**
@@ -14,7 +14,7 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   return () => signal.removeEventListener('abort', fn);
 }
 
-/** Resolves once the signal is aborted. */
+/** Resolves once the signal is aborted. The listener stays until then. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     onAbort(signal, resolve);

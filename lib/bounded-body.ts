@@ -1,6 +1,7 @@
 /**
  * Reads the body of an HTTP answer, up to a bound.
- * Limits: holds at most the bound and one chunk. When an answer is longer, its connection is closed.
+ * Limits: holds at most twice the bound, while the chunks are joined. When an answer is longer than the bound, its
+ * connection is closed.
  */
 import type { Readable } from 'node:stream';
 

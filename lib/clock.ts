@@ -1,7 +1,7 @@
 /**
  * The port to time. Production uses the machine's clock; tests use `test/support/hand-clock.ts`, which a test advances
  * itself.
- * Owns: reading the time and waiting. Nothing outside lib/ calls `Date.now` or `setTimeout` for logic.
+ * Owns: reading the time and waiting. api, kube, cli, operator and runtime call neither `Date.now` nor `setTimeout`.
  */
 
 export interface Clock {

@@ -91,9 +91,9 @@ export class Connections {
 
 /**
  * Destroys the socket and stops Node's parser, too. After `destroy` alone, the parser continues with the chunk that it
- * holds. The thousands of requests in the chunk stay in memory until the sockets of this turn of the event loop have
- * closed. With many such connections, memory runs out. If Node's parser does not have the property `onIncoming`, only
- * the socket is destroyed.
+ * holds, and thousands of requests of the chunk stay in memory until the socket's `close` event. This event comes only
+ * after all sockets of the same event-loop turn were read. With many such connections, memory runs out. If Node's
+ * parser does not have the property `onIncoming`, only the socket is destroyed.
  */
 function endAtOnce(socket: Socket): void {
   const { parser } = socket as { parser?: { onIncoming?: unknown } | null };

@@ -1,7 +1,7 @@
 /**
  * A priority queue of items by time, the earliest first.
- * Pure. Adding and taking cost O(log n). The heap cannot be searched: to change an item's time, the caller adds it
- * again and skips the old entry when it is taken.
+ * Pure. Adding and taking cost O(log n). The heap cannot be searched. To change the time of an item, the caller adds
+ * the item again and ignores the old entry when it is taken.
  */
 
 type Entry<T> = { readonly dueMs: number; readonly item: T };

@@ -1,6 +1,7 @@
 /**
- * Reads, compares, copies and freezes plain JSON of any shape.
- * Pure: nothing here depends on Kubernetes. Numbers are JavaScript numbers, as JSON.parse makes them.
+ * Reads, compares, copies, changes and freezes plain JSON of any shape. Nothing here depends on Kubernetes.
+ * Pure: except `recordIn`, `setDefault`, `put` and `freeze`, which change their argument. Numbers are JavaScript
+ * numbers, as JSON.parse makes them.
  */
 import { isRecord } from '../api/record.ts';
 
@@ -52,7 +53,7 @@ export function recordsOf(value: unknown): JsonRecord[] {
   return listOf(value).filter(isRecord);
 }
 
-/** Sets the field unless it has a value already. */
+/** Sets the field unless it has a value already. Null does not count as a value. */
 export function setDefault(parent: JsonRecord, field: string, value: unknown): void {
   if (parent[field] === undefined || parent[field] === null) parent[field] = value;
 }

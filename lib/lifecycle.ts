@@ -1,7 +1,6 @@
 /**
  * The life of a process: signals, ordered shutdown, and logging of uncaught errors.
- * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. Mains call `run`; no other code exits the
- * process.
+ * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. Mains call `run`, which exits the process.
  * Ends: with the exit code that `main` returns. A second signal, later than `oneKeystrokeMs`, ends the process at once
  * with 130.
  */
@@ -91,7 +90,7 @@ export async function run(
   }
 }
 
-/** Prints one sentence on stderr for a user's mistake, and logs a bug with its stack. */
+/** Prints the message of an expected error on stderr, or logs a bug with its stack. @returns the exit code */
 function sayAndChoose(error: unknown, logger: Logger): ExitCode {
   const kind = kindOf(error);
   if (error instanceof AppError && kind !== 'bug') {

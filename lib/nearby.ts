@@ -24,7 +24,7 @@ export function isInside(folder: string, path: string): boolean {
 /**
  * @param path absolute
  * @param boundary a folder above `path`; names outside this folder are not shown
- * @returns `; FOLDER has a.onnx, b/`, or an empty string when no folder can be read
+ * @returns `; FOLDER has a.onnx, b/` or `; FOLDER is empty`; an empty string when no folder can be read
  */
 export function nearby(path: string, boundary: string): string {
   for (let folder = dirname(path); folder === boundary || isInside(boundary, folder); folder = dirname(folder)) {

@@ -64,8 +64,8 @@ export type ControlPlaneDeps = {
 export interface ControlPlane {
   readonly kubelet: Kubelet;
   /**
-   * The records of processes to kill when local mode ends or is killed. A caller that starts a process itself adds it
-   * here.
+   * The records of processes to kill when local mode ends or is killed. A caller that starts a process itself must add
+   * the process here.
    */
   readonly processes: ProcessRecords;
   /** @param graceMs milliseconds that containers have between SIGTERM and SIGKILL */

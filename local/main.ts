@@ -23,7 +23,7 @@ async function main(stop: AbortSignal): Promise<ExitCode> {
 }
 
 async function serve(config: LocalConfig, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
-  // Load this file only now, so that a wrong flag or --help is answered before everything is loaded.
+  // Import cluster.ts only now, so that a wrong flag or --help is answered without loading everything.
   const { startLocalCluster } = await import('./cluster.ts');
   const { port, volumes, machineEnv, logLevel } = config;
   const cluster = await startLocalCluster({

@@ -42,7 +42,9 @@ export interface Objects {
    * @throws AppError KUBE_STATUS 409 Conflict when `metadata.resourceVersion` is not the stored version
    */
   update(type: ResourcePath, object: StoredObject): StoredObject;
-  /** Replaces only the status, by the same rules as `update`. A status without changes is not written. */
+  /**
+   * Replaces only the status. As in `update`, the resourceVersion must match. A status without changes is not written.
+   */
   updateStatus(type: ResourcePath, object: StoredObject): StoredObject;
   /**
    * Deletes an object as a DELETE request does: a pod first gets a deletionTimestamp unless `graceSeconds` is 0. A
@@ -59,8 +61,8 @@ export interface Objects {
 /** The source of lines for `GET …/pods/NAME/log`: the kubelet. */
 export interface LogSource {
   /**
-   * @returns undefined when the container never started; otherwise the bytes of the log. They end when the container
-   * ended or, with `follow`, when the signal is aborted
+   * @returns undefined when the container never started; otherwise the bytes of the log. Without `follow` they end with
+   * the stored log. With `follow` they end when the container ends or the signal is aborted
    */
   read(
     pod: { readonly namespace: string; readonly name: string },

@@ -11,7 +11,7 @@ import { backoffMs } from '../lib/retry.ts';
 import { killGroup, type ProcessRecords } from './kubelet/process-records.ts';
 
 const backoff = { baseMs: 1000, maxMs: 30_000 };
-/** A run of at least this many milliseconds resets the back-off. */
+/** A run that lasts longer than this many milliseconds resets the back-off. */
 const goodRunMs = 60_000;
 const stopWithinMs = 10_000;
 

@@ -1,8 +1,8 @@
 /**
  * The operator's configuration, read once from flags and environment, then frozen.
  *
- * Owns: the flags, their defaults, and the error messages for wrong values. No other file in operator/ reads
- * process.argv or process.env.
+ * Owns: the flags, their defaults, and the error messages for wrong values. In operator/, only the start of the process
+ * (main.ts, operate.ts) also reads process.argv or process.env.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';

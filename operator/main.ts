@@ -1,8 +1,9 @@
 /**
- * The operator's process. It re-executes itself with the flags that it needs, then loads the program.
+ * The operator's process. It first re-executes itself with the Node flags that it needs. The new process then loads the
+ * program.
  *
- * Owns: only this order. A process that re-executes itself does not import the program, because loading the program
- * takes most of the time of a start.
+ * Owns: the order of these two steps. The first process does not import the program, because the import takes most of
+ * the time of a start.
  */
 import '../scripts/node-guard.cjs';
 import { join } from 'node:path';
@@ -15,7 +16,8 @@ import { wantedStart } from './start-flags.ts';
 const cacheFolder = join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled');
 
 /**
- * Re-executes itself (execve); the process id stays the same. Where that is not permitted, it starts without the flags.
+ * Re-executes itself (execve); the process id stays the same. Where execve is not permitted, the process continues
+ * without the flags.
  */
 function startOver(): void {
   const nodeMajor = Number(process.versions.node.split('.', 1)[0]);

@@ -43,7 +43,8 @@ type OperatorDeps = {
   readonly config: OperatorConfig;
   readonly client: KubeClient;
   /**
-   * A client for the Lease only, so that a pause that the API server asks `client` to make does not end the leadership.
+   * A client for the Lease only. The API server can make `client` pause (429 with Retry-After), and the Lease must be
+   * renewed during such a pause.
    */
   readonly leaseClient: KubeClient;
   readonly registry: Registry;

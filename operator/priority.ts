@@ -27,12 +27,9 @@ const gatherCountsMs = 7_000;
 
 type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
-/** Phases in which a candidate may have traffic that it could lose. */
+/** Phases in which two revisions may share the traffic. */
 const sharing: ReadonlySet<string | undefined> = new Set(['Shifting', 'Analyzing', 'Paused', 'Promoting', 'Aborting']);
-/**
- * Phases in which a model does not wait for a decision. Its passes only maintain the decided state, as do the passes of
- * a model at zero replicas.
- */
+/** Phases in which passes only maintain the current state. Passes of a model with zero replicas do the same. */
 const resting: ReadonlySet<string | undefined> = new Set(['Stable', 'Failed', 'Settling']);
 
 /** @param model the model in the cache; undefined when the model was deleted */
@@ -40,7 +37,7 @@ export function modelPriority(model: OnnxModel | undefined): Priority {
   if (model === undefined) return 'low';
   const { rollout } = model.status ?? {};
   if (rollout?.phase === 'Aborting' || hasLostPods(rollout)) return 'urgent';
-  // A change of the spec is urgent, because it may be an abort by a user.
+  // While revisions share the traffic, a changed spec is urgent: it may abort the rollout.
   if (isNewSpec(model)) return isSharing(model) ? 'urgent' : 'normal';
   return isAtRest(model) ? 'low' : 'normal';
 }
@@ -70,8 +67,8 @@ function isBad({ traffic }: BlockCount): boolean {
 }
 
 /**
- * Milliseconds until the pass for a report. While a rollout shares traffic, the reports of all pods of a model that
- * arrive within this time are judged in one pass, because evidence is counted in blocks of 20 s.
+ * Milliseconds from a report to its pass. While a rollout shares traffic, one pass judges all reports of a model that
+ * arrive within this time, because evidence is counted in blocks of 20 s.
  * @param isUrgent the report has failures of the candidate, or facts that the status shows
  */
 export function reportDelayMs(model: OnnxModel | undefined, isUrgent: boolean): number {

@@ -11,7 +11,10 @@
  * the live size, for programs that may use gigabytes.
  */
 const youngGeneration = '--max-semi-space-size=4';
-/** Node does not document this flag of V8 and refuses to start with an unknown one, so only the tested Node gets it. */
+/**
+ * Node does not document this V8 flag, and Node does not start with a flag that its V8 does not have. Therefore only
+ * the tested major version of Node gets the flag.
+ */
 const growth = { flag: '--heap-growing-percent=30', nodeMajor: 26 };
 
 /** @param nodeMajor the major version of Node */
@@ -20,8 +23,8 @@ export function nodeFlags(nodeMajor: number): readonly string[] {
 }
 
 /**
- * The environment variable that names Node's cache folder. There, Node stores compiled code, and TypeScript without its
- * types, for the next start.
+ * The environment variable that names Node's cache folder. For the next start, Node stores compiled code in this
+ * folder, and TypeScript code without its types.
  */
 const compileCache = 'NODE_COMPILE_CACHE';
 

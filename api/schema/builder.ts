@@ -16,9 +16,9 @@ export type Presence = 'required' | 'optional' | 'planned';
 
 export type CelRule = {
   readonly rule: string;
-  /** The message without numbers. The API server uses it if messageExpression is absent or cannot be evaluated. */
+  /** The fixed message. The API server uses it if messageExpression is absent or cannot be evaluated. */
   readonly message: string;
-  /** CEL that evaluates to the message with its numbers. */
+  /** CEL expression for a message that contains values of the object. */
   readonly messageExpression?: string;
   readonly fieldPath?: string;
   /** The rule also runs on creation, with `oldSelf` as an optional (Kubernetes 1.31). */

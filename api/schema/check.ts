@@ -115,7 +115,7 @@ function number({ type, minimum = -Infinity, maximum = Infinity, contract }: Jso
       : fault(`${shown(value)} is not ${what}`);
 }
 
-/** Checks a value that is an integer or a text (int-or-string). */
+/** Checks int-or-string: a text, or a number, which need not be an integer. */
 function amount(json: JsonSchema): Check {
   const [ofNumber, ofText] = [number({ ...json, type: 'number' }), text(json)];
   return (value) => (typeof value === 'number' ? ofNumber(value) : ofText(value));

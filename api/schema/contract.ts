@@ -1,5 +1,5 @@
 /**
- * Schemas of contracts between our own processes and of users' files. Pure.
+ * Schemas of contracts: the JSON that our processes exchange, and users' files. Pure.
  *
  * Owns: the kinds of schema that a CRD cannot have: nulls, variants by `kind`, patterns of keys, rules over several
  *       fields. check.ts uses these schemas to check values, and scripts/generate/contract-reference.ts prints them.

@@ -103,7 +103,8 @@ class AnalysisRun {
  */
 function flagger(tried: Tried, stable: Stable): RolloutRun {
   let [weight, failed] = [0.05, 0];
-  // The first tick only sets the first weight.
+  // Flagger's first tick only sets the weight to 5 %; the simulation starts after it. Each pass of the loop is one
+  // later tick.
   for (;;) {
     const { candidate } = tried.measure(weight, 1);
     if (failed >= 5) return tried.end('RolledBack');

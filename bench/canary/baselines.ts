@@ -1,5 +1,5 @@
 /**
- * How Argo Rollouts, Flagger and Kayenta would judge the same canary, by their documented rules and defaults.
+ * How Argo Rollouts, Flagger and Kayenta judge a canary window, by their documented rules and defaults.
  * Owns: one rule for each tool. Each rule uses one number per minute, as its tool does.
  * Rule: the rules follow the tools' documentation, not their code. The thresholds are the ones of our gate: 15 % more
  * latency, or 0.5 percentage points more errors. Flagger's threshold is an absolute number, so it is computed from
@@ -116,7 +116,10 @@ const kayenta: Rule = (minutes) => {
   return isHigh(candidate, stable);
 };
 
-/** Whether the Mann-Whitney test gives High. The result is false when all values are equal or a list is empty. */
+/**
+ * Whether the Mann-Whitney test gives High. False when all values are equal, or when there are too few values for an
+ * interval.
+ */
 export function isHigh(candidate: readonly number[], stable: readonly number[]): boolean {
   if (candidate.length === 0 || stable.length === 0) return false;
   const differences = candidate.flatMap((a) => stable.map((b) => a - b)).toSorted((a, b) => a - b);

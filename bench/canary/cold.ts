@@ -1,7 +1,7 @@
 /**
  * Cold starts: how much slower a candidate's pod is in its first minutes, or for its first requests.
- * Owns: the shapes. The time of a pod begins with its first traffic, so a pod that is added at a later step is cold at
- * that step.
+ * Owns: the shapes. A pod's time starts with its first traffic, so a pod that is added at a later step is cold at that
+ * step.
  * Pure.
  */
 

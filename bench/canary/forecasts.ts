@@ -101,9 +101,9 @@ export type Calibration = {
   readonly minutes: number;
   /** The number of forecasts. */
   readonly asked: number;
-  /** The share of forecasts whose range contained the actual number. */
+  /** The share of forecasts whose range contained the number of requests that was really needed. */
   readonly within: number;
-  /** The share of forecasts whose range lay above the actual number. */
+  /** The share of forecasts that were too high: the number that was really needed is below their range. */
   readonly sooner: number;
   /**
    * The 10th, 50th and 90th percentile of the actual number divided by the forecast. A forecast is left out when one of
@@ -112,7 +112,12 @@ export type Calibration = {
   readonly ratios: readonly [number, number, number] | undefined;
 };
 
-/** When a window ended undecided, its actual number counts as above every finite range. */
+/**
+ * Computes how accurate the forecasts were that were made at one time of the window. Numbers that are null count as
+ * infinite: `taken`, `low` and `high`.
+ * @param minutes when the forecasts were made
+ * @returns undefined when there are no forecasts of this time
+ */
 export function calibrationOf(forecasts: readonly Forecast[], minutes: number): Calibration | undefined {
   const asked = forecasts.filter((each) => each.minutes === minutes);
   if (asked.length === 0) return undefined;

@@ -11,8 +11,8 @@ import type { Random } from './random.ts';
 export type Noise = { readonly at: (seconds: number) => number };
 
 /**
- * Noise whose values in neighbouring minutes are correlated. A scenario has noise with independent minutes in
- * `revisionNoise` and `podNoise`.
+ * Noise whose values in neighbouring minutes are correlated. Noise with independent minutes has separate fields in a
+ * scenario: `revisionNoise` and `podNoise`.
  */
 export type Lasting = {
   readonly kind: 'none' | 'autoregressive' | 'fractional';
@@ -59,8 +59,8 @@ export class Held {
 }
 
 /**
- * Draws the values of a process, one value per minute.
  * @param sd standard deviation of each value; 0 means no noise
+ * @returns a function that draws the value of the next minute
  */
 export function minutesOf(process: Lasting['kind'], sd: number): (random: Random) => number {
   if (process === 'none' || sd === 0) return () => 0;

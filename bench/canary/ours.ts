@@ -21,8 +21,7 @@ export type WindowSetting = { readonly weight: number; readonly minutes: number;
 
 /**
  * Simulates one window until a gate fails or the time is over. In a scenario without permanent differences between
- * machines, the judge is told that both revisions run on the same machines. One pod of each revision is then enough
- * evidence.
+ * machines, `nodes` is `Shared`: one pod of each revision is then enough evidence for the judge.
  *
  * @param window `historyMinutes`: minutes with stable alone before the window, from which noise is estimated
  */

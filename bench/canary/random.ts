@@ -43,8 +43,8 @@ export class Random {
   }
 
   /**
-   * A Poisson count. It is exact when the mean is small; otherwise it is a rounded normal value with a continuity
-   * correction.
+   * A Poisson count. It is exact for a mean of at most 60. Above 60 it is a rounded normal value, which is never below
+   * 0.
    */
   poisson(mean: number): number {
     if (mean <= 0) return 0;

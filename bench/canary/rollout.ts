@@ -62,7 +62,7 @@ export type Outcome = {
   readonly endingIfPromoted: 'Promoted' | 'RolledBack';
   /** Minutes until the rollout ended or was held. */
   readonly minutes: number;
-  /** The minutes of each analysis window. */
+  /** The duration of each analysis window, in minutes. */
   readonly stepMinutes: readonly number[];
   /** The number of requests that the candidate received until the rollout ended or was held. */
   readonly candidateRequests: number;
@@ -83,11 +83,9 @@ export type Outcome = {
   readonly windows: readonly Shown[];
 };
 
-/**
- * The result of a rollout, from which its row is computed. Rollouts of the other tools have only the fields of
- * `Always`: they have no bounds and no windows, and are never held.
- */
+/** The fields of the result that the rollouts of the other tools have, too. */
 type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
+/** The result of a rollout. Rollouts of the other tools have no bounds and no windows, and are never held. */
 export type RolloutRun = Pick<Outcome, Always> & Partial<Outcome>;
 
 /** @param world a new world, in which nothing was simulated yet, with the scenario of the setting */
@@ -104,7 +102,8 @@ export function rollOut(world: World, setting: RolloutSetting): Outcome {
 
 /**
  * The bounds of a window are compared with the true value only at its end and in the first slice after each of these
- * minutes. Bounds cost three times as much as verdicts, and they change more slowly as the window grows.
+ * minutes. Computing bounds takes three times as long as computing verdicts, and bounds change more slowly as the
+ * window grows.
  */
 const seenAfterMinutes = [2, 5, 10, 20];
 const seenAt: ReadonlySet<number> = new Set(seenAfterMinutes.map((minute) => (minute * 60) / sliceSeconds + 1));
@@ -258,8 +257,8 @@ class Truths {
   #shown: readonly Shown[] = [];
 
   constructor(plan: GatePlan, scenario: Scenario, loadIsEqual: boolean) {
-    // When the load is not equal, do not compare queues: a queue with less load is faster and refuses fewer requests,
-    // so the difference is not a property of the revision.
+    // Do not compare queues whose load is unequal: a queue with less load is faster and refuses fewer requests, so the
+    // difference is not a property of the revision.
     const gates = scenario.queue !== undefined && !loadIsEqual ? [] : plan.gates;
     this.#truths = gates.map((gate) => truthOf(gate, scenario));
   }

@@ -51,7 +51,7 @@ export type RolloutNumbers = {
   readonly promotedIfPromote: number;
   readonly medianMinutesToPromotion: number | null;
   readonly p90MinutesToPromotion: number | null;
-  /** For each window, the median of its minutes over the runs that reached it. */
+  /** For each analysis window, the median duration in minutes over the runs that reached this window. */
   readonly medianStepMinutes: readonly number[];
   /** Share of all runs that rolled back before the candidate had half of the traffic. */
   readonly foundBeforeHalfRate: number;

@@ -51,7 +51,7 @@ export type Scenario = {
   readonly busy: boolean;
   /**
    * True: a part of the requests are cache hits, which take a tenth of the time. Their share goes from 0.5 to 0.9 and
-   * back within half an hour, separately for each revision.
+   * back within half an hour, at the same times for both revisions.
    */
   readonly changingModes: boolean;
   /** How much slower a pod of the candidate is after its first traffic. */
@@ -188,8 +188,8 @@ export const harmless: ReadonlySet<Scenario> = new Set([
 export const same: ReadonlySet<Scenario> = new Set([...identical, ...errors.slice(0, 1), ...disagreements.slice(0, 1)]);
 
 /**
- * The scenarios that the bench runs by default: the ones in the documentation's tables for our judge. The other
- * services need --all.
+ * The scenarios that the bench runs by default: the ones in the documentation's tables for our judge. All other
+ * scenarios need --all or --only.
  */
 export const usual: ReadonlySet<Scenario> = new Set([
   ...identical.filter(({ name }) => ['independent', 'noise10', 'noise20', 'bursts'].includes(name)),

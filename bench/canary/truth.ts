@@ -1,5 +1,6 @@
 /**
- * The true values: how much slower a candidate is after its warm-up, and how many more errors it has.
+ * The true values: how much slower a candidate is after its warm-up, how many more errors it has, and how many of its
+ * answers disagree.
  * Owns: the numbers that bounds are compared with. These numbers leave out noise, load and differences between
  * machines.
  * Pure.

@@ -1,7 +1,7 @@
 /**
  * Scenarios with correlated noise, queues, cold starts and unequal machines. They were not used to develop the judge.
  * Owns: the list of scenarios. docs/canary-analysis.md describes each one. They are simulated as rollouts with default
- * settings.
+ * settings, except `oneToFour`, which is simulated as single windows.
  */
 import type { Lasting } from './noise.ts';
 import { quiet, type Scenario } from './scenarios.ts';
@@ -14,8 +14,9 @@ function withSlower(scenarios: readonly Scenario[], factors: readonly number[]):
 }
 
 /**
- * Noise that lasts longer than a minute, from `ar10` to `fgnPods20`. The number in a name is the standard deviation of
- * ln(latency) in a minute, in percent.
+ * Noise that lasts longer than a minute. `ar` is autoregressive noise and `fgn` is fractional Gaussian noise. `Pods` in
+ * a name means that each pod has its own noise. The number is the standard deviation of ln(latency) in a minute, in
+ * percent.
  */
 export const lasting: readonly Scenario[] = (
   [

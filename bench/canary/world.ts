@@ -1,8 +1,8 @@
 /**
  * A simulated service with two revisions, in steps of five seconds.
  * Owns: the requests, their distribution over pods, their latencies, errors and disagreements.
- * Rule: everything follows from the seed, so all judges of a run see the same service. When a scenario does not use a
- * feature, the feature draws no random numbers. A new feature therefore does not change the rows of older scenarios.
+ * Rule: the seeds determine everything, whichever judge watches the service. When a scenario does not use a feature,
+ * the feature draws no random numbers. A new feature therefore does not change the rows of older scenarios.
  */
 import { reportScale } from '../../operator/analysis/log-histogram.ts';
 import { rateOf, Repeats, sliceSeconds, type Rate } from './arrivals.ts';
@@ -38,8 +38,8 @@ export type Setting = {
 };
 
 /**
- * The state of a revision in one slice. `shift` is added to ln(latency), `errors` is the share of failing requests, and
- * `sampleRate` is the share of its requests whose answers are compared.
+ * The state of a revision in one slice. `shift` is added to ln(latency). `errors` is the share of failing requests.
+ * `sampleRate` is the share of requests whose answers are compared with the other revision.
  */
 type Revision = { readonly shift: number; readonly errors: number; readonly sampleRate: number };
 

@@ -16,7 +16,7 @@ export type ServerKind = 'local' | 'real';
 export interface BenchServer {
   readonly kind: ServerKind;
   readonly target: ProxyTarget;
-  /** Path. */
+  /** Path of the kubeconfig file. */
   readonly kubeconfig: string;
   /** The processes whose CPU time counts as the API server's CPU time. */
   readonly pids: readonly number[];

@@ -1,9 +1,9 @@
 /**
  * Simulates Kubernetes' Deployment controller, scheduler and kubelets without a cluster: pods are only objects.
- * Owns: the pods of every Deployment, their statuses and addresses, and the status of each Deployment. A pod starts in
- * four steps, as a kubelet reports them. The pod's sidecar answers as soon as the pod is ready.
- * Limits: it makes no ReplicaSets. A changed pod template does not replace pods, because the operator never changes the
- * template of an existing Deployment.
+ * Owns: the pods of every Deployment, their statuses and addresses, and the status of each Deployment. A pod goes
+ * through the stages of `PodStage`. The pod's sidecar answers as soon as the pod is ready.
+ * Limits: there are no ReplicaSets. A changed pod template does not replace pods, because the operator never changes
+ * the template of an existing Deployment.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../../api/errors.ts';

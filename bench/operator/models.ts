@@ -1,7 +1,7 @@
 /**
  * The objects of a run, and the changes of their specs.
- * Owns: the specs of our own models. To measure another operator, the user provides an object that contains `{name}` in
- * the places of the name.
+ * Owns: the specs of our own models. To measure another operator, the user provides an object in which `{name}` stands
+ * for the name.
  * Pure.
  */
 import { api } from '../../api/names.ts';

@@ -13,7 +13,7 @@ import type { KubeObject } from '../../api/kube-object.ts';
 export const scenarioNames = ['cold', 'change', 'quiet', 'restart', 'analysis', 'releaseDay', 'nodeLost'] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
-/** The scenarios of `--quick`. They do not need traffic or reports, and a comparison needs only their counts. */
+/** The scenarios of `--quick`. They do not need traffic or reports. */
 const quickScenarios: readonly ScenarioName[] = ['cold', 'change', 'quiet', 'restart'];
 /** The scenarios that can measure another operator. All other scenarios need our sidecars and our status. */
 const foreignScenarios = quickScenarios;
@@ -24,9 +24,9 @@ export type ForeignOperator = {
   readonly readyUrl: string | undefined;
   /** The CustomResourceDefinition of the operator's objects; undefined when the operator uses our definition. */
   readonly definition: KubeObject | undefined;
-  /** An object of this operator. It contains `{name}` in the places of the name. */
+  /** An object of this operator, in which `{name}` stands for the name. */
   readonly object: KubeObject | undefined;
-  /** A merge patch for an object of this operator. It contains `{value}` in the places of a changing text. */
+  /** A merge patch for an object of this operator, in which `{value}` stands for a text that changes. */
   readonly change: object | undefined;
 };
 

@@ -12,8 +12,8 @@ export type Recorded = Readonly<Record<string, readonly Row[]>>;
 export type Verdict = { readonly passed: boolean; readonly sentence: string };
 
 /**
- * A count fails when it exceeds the recorded count by more than this share or by more than `toleratedCount / √times`,
- * whichever allows more.
+ * A count fails when it exceeds the recorded count by more than the larger of two tolerances: this share of the
+ * recorded count, and `toleratedCount / √times`.
  */
 const toleratedShare = 0.05;
 /**

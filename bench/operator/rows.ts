@@ -7,9 +7,9 @@ import { countOf, isCounted, isWriting, type RequestCounts } from './requests.ts
 export type Row = {
   /** The scenario or a part of it, such as `cold` or `change, new revision`. */
   readonly name: string;
-  /** What the counts are divided by, such as `models`, `changes` or `runs`. */
+  /** What the counts are divided by, such as `models`, `changes`, `pods` or `runs`. */
   readonly per: string;
-  /** The number of models, changes or runs. */
+  /** The divisor of the counts: the number of models, changes, pods or runs. */
   readonly times: number;
   readonly requests: RequestCounts;
   /**

@@ -15,7 +15,7 @@ export type Usage = {
   readonly peakMiB: number;
 };
 
-/** The sum over some processes. @param pids the processes */
+/** The sum of the usage of several processes. */
 export function usageOf(pids: readonly number[]): Usage {
   const parts = pids.map((pid) => ({
     cpuSeconds: cpuSecondsIn(read(`/proc/${pid}/stat`)),
@@ -54,8 +54,8 @@ export function mebibytesIn(status: string, field: 'VmRSS' | 'VmHWM'): number {
 }
 
 /**
- * The fields after the process name, which is in brackets. Search for the last bracket, because the name itself may
- * contain spaces and brackets, as in `12 (a) b) S 1 12 12 …`.
+ * The fields after the process name, which is in parentheses. Search for the last parenthesis, because the name itself
+ * may contain spaces and parentheses, as in `12 (a) b) S 1 12 12 …`.
  */
 function fieldsAfterName(stat: string): readonly string[] {
   const end = stat.lastIndexOf(')');

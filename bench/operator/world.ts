@@ -32,7 +32,9 @@ import { usageOf } from './usage.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 const pollMs = 10;
-/** Without this annotation, kube-apiserver refuses definitions of the group k8s.io. */
+/**
+ * Without this annotation, kube-apiserver refuses definitions of groups that end in `.k8s.io`, such as the Gateway API.
+ */
 const approved = { 'api-approved.kubernetes.io': 'unapproved, for a bench' };
 /** How long to wait until the API server serves the objects of a new definition. */
 const servedWithin = { tries: 300, everyMs: 100 };
@@ -244,8 +246,8 @@ async function endAll(ends: readonly (() => void | Promise<void>)[]): Promise<vo
 async function furnish(client: HttpKubeClient, order: Order): Promise<ResourceType<BenchModel>> {
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: benchNamespace } });
   await createServiceAccount(client);
-  // Install the definitions of the Gateway API. When they are missing, the operator asks for them every minute, so the
-  // counts would depend on the duration of a run.
+  // Install the definitions of the Gateway API. Without them, the operator looks for them every minute, so the counts
+  // would depend on the duration of a run.
   for (const name of ['gateways', 'httproutes']) {
     const { metadata, ...rest } = definitionIn('local', 'gateway', 'definitions', `${name}.yaml`);
     await client.create(definitions, { ...rest, metadata: { ...metadata, annotations: approved } });
@@ -274,8 +276,8 @@ function definitionIn(...path: readonly string[]): Definition {
 }
 
 /**
- * Creates the default service account, because admission refuses pods without one. Local mode's API server creates it
- * by itself. Beside kube-apiserver, a controller would create it, but the bench does not run that controller.
+ * Creates the default service account, because admission refuses pods without one. Local mode's API server creates the
+ * account by itself. On a real cluster a controller creates it, but the bench runs kube-apiserver without controllers.
  */
 async function createServiceAccount(client: HttpKubeClient): Promise<void> {
   const metadata = { name: 'default', namespace: benchNamespace };
@@ -316,8 +318,8 @@ async function commandOf({
   if (foreign !== undefined) return foreign;
   const listen = `127.0.0.1:${await freePort()}`;
   const program = join(repository, 'operator', 'main.ts');
-  // Use a shorter settling time than the calm time. Otherwise, the deletions after a change would be counted in the
-  // next scenario.
+  // Let the operator delete the objects of a replaced revision after one second. The default is ten seconds, which is
+  // longer than `calmMs`: the deletions after a change would then be counted in the next scenario.
   const settle = ['--settle', '1s'];
   const flags = ['--no-leader-election', '--listen', listen, '--log-level', 'warn', ...settle, ...operatorArgs];
   return { argv: [process.execPath, program, ...flags], readyUrl: `http://${listen}/readyz` };

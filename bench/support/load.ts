@@ -1,7 +1,7 @@
 /**
  * Puts load on a server and measures its answers.
  * Owns: closed-loop clients and a prober. A client sends its next request when the previous answer has arrived. The
- * prober requests the health at a fixed interval, even while an answer is outstanding.
+ * prober requests /v2/health/live at a fixed interval, even while an earlier probe has no answer yet.
  */
 import { Agent, request as send } from 'node:http';
 

@@ -1,7 +1,8 @@
 /**
  * Changes one OnnxModel: reads it, decides, and writes. When another client wrote in between, it starts again.
  *
- * Owns: the guarantee that the written model is the one that was read: the patch tests its resourceVersion.
+ * Owns: the retries. A patch of `decide` must test the resourceVersion of the model; otherwise it could overwrite a
+ * change of another client.
  * Limits: after `tries` conflicts the last conflict is thrown. `settled` limits the wait for the status.
  * Throws: the errors of the client; INTENT_REFUSED from `decide`.
  */
@@ -21,7 +22,7 @@ import { standingOf, type RolloutStanding } from './standing.ts';
 
 const tries = 6;
 const backoff = { baseMs: 50, maxMs: 2_000 };
-/** How long to wait until the status meets the condition of `settled`. */
+/** Default of `settled.withinMs`. */
 const settledWithinMs = 5_000;
 
 /** A patch of the model. `decide` returns undefined when the model needs no change. */
@@ -33,8 +34,8 @@ export type ChangeDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /**
-   * A condition of the status to wait for, before the decision. After `withinMs` (absent: 5 s) the decision uses the
-   * status as it is. Absent: the decision does not use the status.
+   * The condition of the status to wait for, before the decision. After `withinMs` (default: 5 s), the decision uses
+   * the latest status. If `settled` is absent, the decision does not wait.
    */
   readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };

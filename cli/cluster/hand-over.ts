@@ -14,7 +14,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /**
  * The field manager that applies this model's manifest. A manager that used a server-side apply is preferred, then the
  * owner of kubectl's annotation, then any other writer of the spec. When several managers have the same preference, the
- * one with the latest write is used. Undefined when only this command wrote the spec.
+ * one with the latest write is used. Undefined when no other manager applies the manifest.
  */
 export function applierOf(metadata: Pick<ObjectMeta, 'managedFields'>): ManagedFieldsEntry | undefined {
   const others = (metadata.managedFields ?? []).filter((entry) => !isMine(entry) && isWriter(entry));

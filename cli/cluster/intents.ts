@@ -63,8 +63,9 @@ export const promote: Intent = (model, { revision }) => {
 };
 
 /**
- * When the operator has already handled a promotion of this revision, it ignores the same value. The field is then
- * removed, so that it can be written again.
+ * Handles a promotion that was already requested. The operator ignores a value that it has already handled, so such a
+ * value is removed first, and is written again after the operator has observed the removal. Undefined when the
+ * promotion can be written.
  */
 function askedBefore(model: OnnxModel, target: string, wasRefused: boolean): Move | undefined {
   const isThere = model.spec.rollout?.promoteRevision === target;

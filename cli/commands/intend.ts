@@ -39,7 +39,7 @@ type Verb = {
   readonly text: string;
   /** How the user names a revision: with --revision or as the second argument. Absent: the user cannot name one. */
   readonly revision?: 'flag' | 'argument';
-  /** The condition of the status to wait for, before the decision. Absent: the decision uses only the spec. */
+  /** The condition of the status to wait for, before the decision. Absent: the command does not wait. */
   readonly settled?: NonNullable<ChangeDeps['settled']>;
   /** True: the command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;

@@ -121,8 +121,8 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
 }
 
 /**
- * The revision of the current spec: the revision in the history with equal fields, or else the revision in the status.
- * Undefined when the status is for an older generation.
+ * The revision of the current spec: the revision in the history with equal fields. If the history does not have it, the
+ * candidate or else the stable revision, if the status is for the current generation; otherwise undefined.
  */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);
@@ -139,7 +139,7 @@ function backTo(
   if (changes.length === 0) return { lines: [`the spec already equals the spec of ${target.revision}`] };
   const { resourceVersion } = model.metadata;
   // Uses `replace`, not `test`. When the version is outdated, the API server answers a `replace` with a conflict, which
-  // is retried. It would answer a `test` with an invalid patch.
+  // is retried. It reports a failed `test` as an invalid patch, which is not retried.
   const guard: JsonPatchOperation = { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion };
   return {
     lines: [

@@ -49,7 +49,7 @@ export const waitHelpLines = `  --wait              after the write, wait as the
 
 export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
 
-/** What --wait asks for. @returns undefined without --wait */
+/** The plan for --wait and --timeout. @returns undefined without --wait */
 export function waitPlanOf({
   wait: asked,
   timeout,

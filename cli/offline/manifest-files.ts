@@ -3,7 +3,7 @@
  *
  * Owns: which files of a folder are read. YAML is read as version 1.1, as Kubernetes does; for example, `On` is a
  * boolean.
- * Limits: 10,000 files of 4 MiB; 100 aliases in a document.
+ * Limits: 4 MiB for a file, 10,000 files in a folder, 100 aliases in a document. Standard input has no limit.
  * Throws: FILE_UNREADABLE, BAD_CONFIG. A document that is not YAML does not throw: it has a `problem`.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';

@@ -87,7 +87,7 @@ function nameOf(model: Fields): string {
 
 type Reader<T> = (value: unknown, at: string) => T;
 
-/** The readers of gates that consist of one object with strings (operator/analysis/gate-kinds). */
+/** The readers of gates whose value is one object of strings (operator/analysis/gate-kinds). */
 const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntries(
   Object.entries(gateParts).flatMap(([name, { fields }]) =>
     fields === undefined ? [] : [[name, (value: unknown, at: string) => texts(value, at, fields)] as const],

@@ -115,7 +115,7 @@ function allGatesOff({
   gates = {},
 }: RolloutSpec): readonly OperatorFinding[] {
   const isAsked = strategy !== 'Immediate' && steps.some((step) => 'analyze' in step && step.analyze !== undefined);
-  // An absent gate has its default. An empty object turns the gate off.
+  // An absent latency or errors gate has its default, and an empty one is off. An absent quality gate is off.
   const { latency, errors, quality } = gates;
   const isOff = isEmpty(latency) && isEmpty(errors) && quality === undefined;
   return isAsked && isOff

@@ -3,7 +3,7 @@
  * of the gates at one time of the trace.
  *
  * Owns: the counts per block, the times of the looks, and the first decision, which is final. A trace is one window
- * with one pod for each revision. Stable's requests in the half hour before the window are its noise history.
+ * with one pod for each revision. Stable's requests in the half hour before the window are the noise history.
  * Limits: a window of 24 hours, so memory does not grow with the number of requests.
  */
 import { present } from '../../api/present.ts';

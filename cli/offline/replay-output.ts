@@ -15,7 +15,10 @@ export type Output = {
   readonly tail: (outcome: RecordedOutcome) => string;
 };
 
-/** One JSON document: `{"model", "plan", "verdicts": [...], "outcome"}`, with one verdict on each line. */
+/**
+ * One JSON document: `{"model", "require", "maxDuration", "plan", "verdicts": [...], "outcome"}`, with one verdict on
+ * each line.
+ */
 export function jsonOutput(): Output {
   let first = true;
   return {

@@ -2,7 +2,7 @@
  * Reads a recorded canary as a stream: JSON lines, sorted by time. A request is `{"t", "revision", "latencyMs", "ok",
  * "agree"?}`; a pair is `{"t", "ratio", "source"}`. Other fields are ignored, so that log lines can be used.
  *
- * Limits: 4 KiB for a line; only the current line is kept in memory.
+ * Limits: 4 KiB for a line; only one chunk of the stream and its entries are kept in memory.
  * Throws: FILE_UNREADABLE; BAD_CONFIG with the number of the line.
  */
 import { createReadStream } from 'node:fs';
@@ -36,7 +36,7 @@ export type TraceEntry = TraceRequest | TracePair;
 const lineLimitBytes = 4096;
 const newline = 10;
 
-/** @param path a file, or "-" for standard input. @returns requests in batches, in the trace's order */
+/** @param path a file, or "-" for standard input. @returns entries in batches, in the trace's order */
 export async function* readTrace(
   path: string,
   input: Readable = path === '-' ? process.stdin : createReadStream(path),

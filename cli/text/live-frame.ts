@@ -45,7 +45,7 @@ export class LiveFrame {
   }
 }
 
-/** Cuts a line to its visible width: colour codes do not count. */
+/** Cuts a line with colour codes to at most `width` visible columns. The codes themselves are kept. */
 function cutPainted(line: string, width: number): string {
   let seen = 0;
   let kept = '';

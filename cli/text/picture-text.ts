@@ -16,8 +16,8 @@ import { table, wrapped } from './text-table.ts';
 
 const historyShown = 5;
 /**
- * The number of last words that are shown. They are the last lines of the output, because a program usually writes
- * there why it ended.
+ * The maximum number of lines that are shown of a pod's last words. The last lines are shown, because a program usually
+ * writes there why it ended.
  */
 const lastWordsShown = 8;
 

@@ -1,7 +1,8 @@
 /**
  * The text of `status` and `watch` for a rollout: steps, traffic, gates, latencies.
  *
- * Empty parts are left out; lines are not wider than `width`. Pure: width and time are parameters.
+ * Empty parts are left out. The layout depends on `width`; some lines may still be wider. Pure: width and time are
+ * parameters.
  */
 import type { RevisionStatus } from '../../api/onnxmodel.ts';
 import { ago } from './ago.ts';
@@ -119,7 +120,7 @@ function pairedLine({ paired }: GatePicture): readonly string[] {
 }
 
 const gateHeads = ['GATE', 'ESTIMATE', 'BOUNDS', 'LIMIT', 'REQUESTS', ''];
-/** The number of columns that are left of the scale. */
+/** The number of columns to the left of the scale. */
 const before = 4;
 
 type GateLayout = {
@@ -207,8 +208,8 @@ function gateScale(gate: GatePicture, width: number): string {
 }
 
 /**
- * A gate's estimate, bounds, limit and verdict in one line: "p95 +52% (+21% .. +90%, limit +15%), 1,180 / 11,020
- * requests".
+ * A gate's estimate, bounds, limit, counts and verdict in one line: "p95 +52% (+21% .. +90%, limit +15%), 1,180 /
+ * 11,020 requests: Fail".
  */
 export function evidenceText(gate: GatePicture): string {
   const [name = '', estimate = '', bounds = '', limit = '', requests = ''] = gateCells(gate);

@@ -1,7 +1,7 @@
 /**
  * The terminal that a command writes to.
  *
- * Owns: the styles and their colours. Text is not coloured without a terminal or when NO_COLOR is set.
+ * Owns: the styles and their colours. Text is coloured only on a terminal, and only if NO_COLOR is empty or not set.
  */
 
 export type Style = 'good' | 'bad' | 'open' | 'strong' | 'faint';

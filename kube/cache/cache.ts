@@ -32,7 +32,7 @@ export interface Lister<T extends KubeObject> {
 
 export type CacheOptions<T> = {
   readonly indexes?: Readonly<Record<string, IndexBy<T>>>;
-  /** Deep-freezes stored objects, so that a reader that writes to an object gets an error at that place. */
+  /** Deep-freezes stored objects, so that an assignment to one of them throws a TypeError. */
   readonly freeze?: boolean;
   /** Called when a handler or an index function threw. */
   readonly onFault?: (where: string, error: unknown) => void;
@@ -85,7 +85,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     return () => this.#handlers.delete(handler);
   }
 
-  /** An object was added or changed. */
+  /** Stores an object that was added or changed. */
   put(object: T): void {
     const key = keyOf(object.metadata);
     const before = this.#objects.get(key);
@@ -103,7 +103,7 @@ export class Cache<T extends KubeObject> implements Lister<T> {
     this.#tellAll({ kind: 'added', now: object });
   }
 
-  /** An object was deleted. */
+  /** Removes an object that was deleted or is not wanted any more. */
   remove(object: T): void {
     const key = keyOf(object.metadata);
     const before = this.#objects.get(key);

@@ -1,7 +1,8 @@
 /**
  * Watches a type that the cluster may not have, such as the types of the Gateway API.
- * Owns: checking once a minute whether the type is served and readable, and watching the type while it is served. In a
- * cluster without the type, the operator sends one small request per minute and stays ready.
+ * Owns: checking whether the type is served and readable, and then watching the type. While the type is missing or
+ * forbidden, the check is repeated once a minute. In a cluster without the type, the operator therefore sends one small
+ * request per minute and stays ready.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
  */
 import { messageOf } from '../../api/errors.ts';
@@ -31,7 +32,7 @@ export class OptionalWatch<T extends KubeObject> {
   readonly #onPresence: () => void;
   readonly #asked = Promise.withResolvers<void>();
   #presence: TypePresence = 'Unknown';
-  /** Ends the watch when the server no longer serves the type. */
+  /** Ends the watch when the type is no longer served or no longer readable. */
   #round = new AbortController();
 
   /** @param onPresence called when the presence of the type changes */
@@ -54,10 +55,7 @@ export class OptionalWatch<T extends KubeObject> {
     return this.#reflector.cache;
   }
 
-  /**
-   * True once the operator knows whether the type is served. If the type is served, all its objects must also have been
-   * read.
-   */
+  /** True once the presence of the type is known and, if the type is served, all its objects were read. */
   get synced(): boolean {
     return this.#presence === 'Served' ? this.#reflector.synced : this.#presence !== 'Unknown';
   }

@@ -2,7 +2,7 @@
  * Keeps a cache equal to the API server's objects of one type: lists once, then watches until it is stopped.
  * Owns: the resourceVersion to watch from, and the meaning of each way a watch can end. A reflector retries for ever.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
- * Rule: a list always reads storage, not the server's cache, because the cache may be old, and a new leader that starts
+ * Rule: a list always reads storage, not the server's cache. The server's cache may be old: a new leader that starts
  * from an older state could undo the work of the last leader. Lists occur only at the start and when the
  * resourceVersion is lost.
  */
@@ -252,8 +252,8 @@ export class Reflector<T extends KubeObject> {
       off();
       offStop();
     }
-    // Some clients end the iteration without an error when it is aborted. Throw here, so that a silent watch always
-    // counts as a failure.
+    // Some clients end the iteration without an error when the signal is aborted. Throw here, so that a silent watch
+    // always counts as a failure.
     if (end.signal.aborted) throw end.signal.reason;
   }
 

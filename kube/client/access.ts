@@ -74,7 +74,7 @@ function loadInto(config: KubeConfig, { kubeconfig, context }: AccessSource, whe
   return config;
 }
 
-/** @throws AppError BAD_CONFIG when the context has no cluster, or when client-node invented a default cluster */
+/** @throws AppError BAD_CONFIG when the context's cluster is missing, or when there is no configuration */
 function clusterOf(config: KubeConfig, where: string): Cluster {
   const cluster = config.getCurrentCluster();
   if (cluster === null)
@@ -82,7 +82,7 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
       where,
       problem: `context '${config.getCurrentContext()}' refers to a cluster that the file does not contain`,
     });
-  // client-node invents a context of this name when it does not find a configuration.
+  // client-node makes a default context of this name when it does not find a configuration.
   if (config.getCurrentContext() === 'loaded-context') {
     throw new AppError('BAD_CONFIG', {
       where,
@@ -95,14 +95,14 @@ function clusterOf(config: KubeConfig, where: string): Cluster {
 }
 
 /**
- * client-node sends requests without credentials when the file does not contain the user of the context. A context that
- * does not name a user is anonymous on purpose.
+ * Refuses a context whose user the file does not contain: client-node would send requests without credentials. A
+ * context that does not name a user is anonymous on purpose.
  *
  * @throws AppError BAD_CONFIG
  */
 function refuseMissingUser(config: KubeConfig, where: string): void {
   const context = config.getCurrentContext();
-  // The type always has a user, but a file may leave it out.
+  // client-node's type requires `user`, but a file may omit it.
   const user: string | undefined = config.getContextObject(context)?.user;
   if (user === undefined || user === '' || config.getUser(user) !== null) return;
   throw new AppError('BAD_CONFIG', {
@@ -166,8 +166,8 @@ class RereadCredentials {
 
 /**
  * Returns the newly loaded kubeconfig.
- * @throws Error when the file names another server now: its current context changed, and the credentials of that
- * context are not for our server
+ * @throws Error when the server has changed, for example with the current context: the new credentials are not for our
+ * server
  */
 function sameServer(before: Loaded, now: Loaded): Loaded {
   if (now.server !== before.server)
@@ -177,7 +177,7 @@ function sameServer(before: Loaded, now: Loaded): Loaded {
 
 /**
  * Access to a server that needs no credentials, or only the given headers. For local mode and tests.
- * @param tls for example `ca`, the certificate to trust when the server has a certificate of its own
+ * @param tls for example `ca` for a server with a self-signed certificate
  */
 export function openAccess(
   server: string,

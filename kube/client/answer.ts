@@ -1,8 +1,7 @@
 /**
  * Reads what the API server sends: JSON answers, errors, and the lines of a watch.
  * Owns: the shapes of `Status` and of a watch event, and their validation.
- * Limits: the functions never hold more of an answer than the given bound. A longer answer is an error, and its
- * connection is closed.
+ * Limits: an answer that is longer than the given bound is an error, and its connection is closed.
  */
 import type { Readable } from 'node:stream';
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -12,7 +11,7 @@ import { statusError, statusOf } from './kube-error.ts';
 
 /** A Status is a few hundred bytes; a proxy's error page may have any size. */
 const refusalLimitBytes = 64 * 1024;
-/** The longest wait that a server may ask for, in milliseconds. */
+/** Upper bound of the wait that a server asks for, in milliseconds. A longer wait is shortened to it. */
 const maxAfterMs = 300_000;
 
 export async function readJson(body: Readable, limitBytes: number, request: string): Promise<unknown> {
@@ -36,7 +35,7 @@ type Refused = {
   readonly body: Readable;
 };
 
-/** Converts an error answer of the server to an AppError. Reads the body of the answer, which may not be a Status. */
+/** Converts an error answer of the server to an AppError. Reads the answer's body, which is not always a Status. */
 export async function readStatus(answer: Refused, request: string): Promise<AppError<'KUBE_STATUS'>> {
   const text = (await readText(answer.body, refusalLimitBytes)) ?? '';
   const error = statusFrom(
@@ -77,8 +76,8 @@ export function afterMsOf(error: unknown): number | undefined {
 }
 
 /**
- * The non-empty lines of a body, each at most `limitBytes` long. When the caller leaves its loop early, the connection
- * is closed.
+ * The non-empty lines of a body. A line that exceeds `limitBytes` by more than one chunk is an error. When the caller
+ * leaves its loop early, the connection is closed.
  */
 export async function* readLines(body: Readable, limitBytes: number, request: string): AsyncGenerator<string> {
   let pieces: Buffer[] = [];

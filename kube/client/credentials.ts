@@ -6,7 +6,7 @@
 
 export type AccessSource = {
   /**
-   * Path of the kubeconfig file. If absent, the first that exists is used: $KUBECONFIG, ~/.kube/config, or the pod's
+   * Path of the kubeconfig file. If absent: $KUBECONFIG if it is set, else ~/.kube/config if it exists, else the pod's
    * service account.
    */
   readonly kubeconfig?: string;

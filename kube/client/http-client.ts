@@ -33,7 +33,10 @@ import { Transport, type ApiCall } from './transport.ts';
 const objectLimitBytes = 8 * 2 ** 20;
 const pageLimitBytes = 128 * 2 ** 20;
 const listDeadlineMs = 60_000;
-/** Kinds with a field that the API server keeps as the text that it received (goJson). */
+/**
+ * Kinds with a field that the API server stores byte for byte. The client writes objects of these kinds as Go does
+ * (goJson).
+ */
 const keepsText: ReadonlySet<string> = new Set(['ControllerRevision']);
 
 export type JsonPatchOperation = {

@@ -1,9 +1,9 @@
 /**
  * The port to a Kubernetes API: the calls that the operator needs.
  * Owns: the types. kube/client/http-client.ts implements the port over HTTP, and tests implement it in memory.
- * Rule: every call takes a signal and has a deadline of its own. A call fails with an AppError: KUBE_STATUS (the server
- * answered with an error; see kube-error.ts), KUBE_UNREACHABLE or KUBE_ANSWER_UNUSABLE. When the caller aborts, the
- * call fails with the signal's reason.
+ * Rule: every call takes a signal, and every call except `watch` has a deadline of its own. A call fails with an
+ * AppError: KUBE_STATUS (the server answered with an error; see kube-error.ts), KUBE_UNREACHABLE or
+ * KUBE_ANSWER_UNUSABLE. When the caller aborts, the call fails with the signal's reason.
  */
 import type { KubeObject, ObjectMeta, ObjectName } from '../../api/kube-object.ts';
 import type { ResourceType } from './resource-type.ts';
@@ -154,6 +154,6 @@ export type DeleteOptions = CallOptions & {
   /** Delete only the object with this uid (409 otherwise). */
   readonly uid?: string;
   readonly resourceVersion?: string;
-  /** Background is the default for every type that the operator owns; Foreground waits for dependents. */
+  /** Default: Background. With Foreground, the object stays until its dependents are deleted. */
   readonly propagation?: 'Background' | 'Foreground' | 'Orphan';
 };

@@ -101,8 +101,8 @@ export function isNamespaceTerminating(error: unknown): boolean {
 }
 
 /**
- * The server does not have the requested resourceVersion yet: it restarted, or another replica answered. The reason is
- * Timeout (504); older servers have this reason in the message only.
+ * The server does not have the requested resourceVersion yet: it restarted, or another replica answered. The answer is
+ * a Timeout (504). The function tests the message, because older servers give the cause only in the message.
  */
 export function isTooLargeVersion(error: unknown): boolean {
   const status = statusOf(error);

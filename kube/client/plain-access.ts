@@ -22,7 +22,7 @@ export type PlainAccess = {
   readonly read: () => Promise<Omit<Credentials, 'proxy'>>;
 };
 
-/** The process's environment, and the folder where the service account of its pod is mounted. */
+/** The process's environment, the user's home folder, and the folder where the pod's service account is mounted. */
 export type Surroundings = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;

@@ -43,8 +43,8 @@ export class RateLimiter {
     const now = this.#clock.monotonic();
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#refilledAt) / 1000) * perSecond) - 1;
     this.#refilledAt = now;
-    // If the bucket is empty, the key has taken a token of the future, and the count of tokens is negative. Example:
-    // with -3 tokens at 10 per second the wait is 300 ms.
+    // The count of tokens may become negative; the key then waits until its token is added. Example: with -3 tokens at
+    // 10 per second the wait is 300 ms.
     const shared = this.#tokens >= 0 ? 0 : (-this.#tokens / perSecond) * 1000;
     return Math.max(own, shared);
   }

@@ -15,8 +15,8 @@ export type ThrottleLimits = {
   /** Requests that may be sent at once after a time without requests, 1 or more. */
   readonly burst: number;
   /**
-   * Longest pause that the server can ask for, in milliseconds. Default: 60,000. With 0 the client does not pause,
-   * because its requests are worth more than the order of the others: a leader that does not renew its Lease ends.
+   * Longest pause, in milliseconds; a longer pause that the server asks for is shortened. Default: 60,000. 0: the
+   * client never pauses. The client of the Leases uses 0, because a leader that cannot renew its Lease must stop.
    */
   readonly maxPauseMs?: number;
 };
@@ -24,7 +24,7 @@ export type ThrottleLimits = {
 /** The client does not limit itself. The server's Priority and Fairness decides. */
 export const noThrottle: ThrottleLimits = { qps: 0, burst: 1 };
 
-/** For the client of the Leases: neither a rate nor pauses. */
+/** For the client of the Leases: no rate limit and no pauses. */
 export const withoutPauses: ThrottleLimits = { ...noThrottle, maxPauseMs: 0 };
 
 const maxPauseMs = 60_000;
@@ -89,8 +89,8 @@ export class Throttle {
   }
 
   /**
-   * The wait until the pause ends, or until the slow start allows a request. When the wait is 0, the request takes a
-   * place of the slow start.
+   * The wait until the pause ends, or until the slow start allows a request. If the wait is 0 during the slow start,
+   * the request takes the slot, and the next request waits `slowMs`.
    */
   #pauseWaitMs(): number {
     const now = this.#clock.monotonic();
@@ -102,8 +102,9 @@ export class Throttle {
   }
 
   /**
-   * Takes a token and returns the wait for it. When the bucket is empty, the request takes a token of the future.
-   * Example: at 10 tokens per second and a count of -3 after taking, the wait is 300 ms.
+   * Takes a token and returns the wait for it. The count of tokens may become negative. Example: at 10 tokens per
+   * second and a count of -3 after taking, the wait is 300 ms.
+   * @throws AppError KUBE_STATUS 429, without taking a token, when the wait would be longer than `mostMs`
    */
   #tokenWaitMs(mostMs: number): number {
     const { qps, burst } = this.#limits;

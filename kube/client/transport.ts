@@ -1,8 +1,8 @@
 /**
  * HTTP to the API server: pooled connections, one deadline per request, bounded answers.
- * Owns: two connection pools, replacing dead connections, retries of safe requests, and the rest_client_* metrics.
- * Requests share at most 16 connections, each kept for a minute; every watch has its own connection. When the server
- * asks one request to wait, all requests wait (throttle.ts).
+ * Owns: two connection pools, replacing dead connections, retries, and the rest_client_* metrics. Requests share at
+ * most 16 connections, which are kept for a minute without requests; every watch has its own connection. When the
+ * server is busy and asks one request to wait, all requests wait (throttle.ts).
  * Limits: an answer has at most `limitBytes`, an error answer at most 64 KiB.
  * Why: only HTTP/1.1 is used, because undici's HTTP/2 does not notice a dead connection, and with HTTP/2 all watches
  * would share one connection.
@@ -96,10 +96,10 @@ export class Transport {
   /**
    * Sends one request and returns its JSON answer.
    *
-   * The request is sent again within the deadline in three cases. First, the server asks for a later retry (429, or 5xx
-   * with Retry-After). Second, the answer is a 401: the request is sent once more, with fresh credentials. Third, the
-   * connection of a GET broke or gave no answer in half of the time: the GET is sent once more, because an idle
-   * connection from the pool may have been dead.
+   * The request is sent at most five times within the deadline. It is sent again in three cases. First, the server
+   * answers 429 or 5xx with a Retry-After of at most 10 s. Second, the answer is a 401: the request is sent once more,
+   * with fresh credentials. Third, the connection of a GET broke or gave no answer in half of the time: the GET is sent
+   * once more, because an idle connection from the pool may have been dead.
    */
   async request(call: ApiCall): Promise<unknown> {
     const deadline = startDeadline(this.#deps.clock, this.#deadlineMs(call), call.signal);
@@ -228,7 +228,7 @@ export class Transport {
     };
   }
 
-  /** Makes new pools when the TLS material has changed. Requests in progress finish on the old pools. */
+  /** Makes new pools when the TLS material or the proxy has changed. Requests in progress finish on the old pools. */
   #poolsFor(credentials: Credentials): Pools {
     // Credentials are usually the same object as before. Compare the content only of a new object.
     if (this.#pools?.credentials === credentials) return this.#pools;

@@ -80,7 +80,7 @@ export class LeaseSighting {
     this.#changedAt = sentAt;
   }
 
-  /** True when the Lease has no holder, or was not renewed within the time that its holder promised. */
+  /** True when the Lease has no holder, or the holder has not renewed it for the duration in the Lease. */
   isFree(): boolean {
     if (this.#lease === undefined || this.holder === '') return true;
     const seconds = this.#lease.spec?.leaseDurationSeconds;

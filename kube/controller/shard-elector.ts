@@ -2,10 +2,10 @@
  * Leader election for operators that share the models: one Lease for each shard, and a record (also a Lease) that says
  * how many shards there are.
  * Owns: the names of the Leases, and the change of the number of shards without two leaders of one model.
- * Rule: every write goes before every read. A process takes its shard's Lease, then reads the record: it leads only if
- * the record has its own number of shards, and every Lease of the earlier numbers is free. A process with another
- * number of shards changes the record first, then reads the Leases. So when two processes do this at the same time, at
- * least one sees the write of the other, and waits.
+ * Rule: a process writes first; only what it reads after its write decides whether it leads. A process takes its
+ * shard's Lease, then reads the record: it leads only if the record has its own number of shards, and every Lease of
+ * the earlier numbers is free. A process with another number of shards changes the record before it takes its Lease.
+ * When two processes do this at the same time, at least one sees the write of the other, and waits.
  * Limits: the record is never deleted. A person who deletes it must stop every operator first.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -27,7 +27,7 @@ export type ShardElectorDeps = LeaderDeps & { readonly shard: Shard };
 export class ShardElector {
   readonly #deps: ShardElectorDeps;
   readonly #elector: LeaderElector;
-  /** The Leases of other shards, by name, since this process first saw them. */
+  /** The Leases of other numbers of shards, as this process has seen them, by the Lease's name. */
   readonly #seen = new Map<string, LeaseSighting>();
   readonly #retryMs: number;
   #told = '';
@@ -88,8 +88,9 @@ export class ShardElector {
   }
 
   /**
-   * Called while this process holds its Lease. Checks whether operators with a different number of shards can still
-   * lead.
+   * Called while this process holds its Lease.
+   * @returns 'ours' when this process may lead, 'other' when the record has a different number of shards, undefined
+   * while a Lease of an earlier number is held
    */
   async #confirm(call: CallOptions): Promise<'ours' | 'other' | undefined> {
     const record = await this.#readRecord(call);

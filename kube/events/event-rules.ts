@@ -1,9 +1,9 @@
 /**
  * Decides which occurrences become Events. The rules prevent a crash loop from filling the cluster's storage.
- * Owns: three rules. Series: a repetition within six minutes only increases a count, which is written once a minute at
- * most. Similarity: after ten different notes for one reason within ten minutes, further notes become one series. Token
- * bucket of each object: 25 writes, then one in five minutes, for occurrences without `keep`. Occurrences with `keep`
- * are exempt from the bucket.
+ * Owns: three rules. Series: a repetition within six minutes only increases the count of an Event. A count of 2 is
+ * written at once, a higher count once a minute at most. Similarity: after ten different notes for one reason within
+ * ten minutes, further notes become one series. Token bucket: each object has 25 writes, then one in five minutes.
+ * Warnings and occurrences with `keep` are exempt from the bucket.
  * Limits: remembers at most 4,096 series, 4,096 reasons and 4,096 buckets; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -32,7 +32,7 @@ const similarMs = 10 * 60_000;
 const maxSimilar = 10;
 const burst = 25;
 const refillMs = 300_000;
-/** The count of a series is written at most once in this time. */
+/** A count of 3 or more is written only if the last write of the series is older than this. */
 const rewriteMs = 60_000;
 const maxRemembered = 4096;
 

@@ -1,9 +1,9 @@
 /**
- * Reports what happened to users, as Events on their objects. `say` never throws and never waits.
- * Owns: writing new Events and counts one after the other in the background; event-rules.ts decides which.
- * Limits: at most 1,000 occurrences wait. When the server is slow or unavailable, occurrences without `keep` are
- * dropped first, then the newest ones. Dropped occurrences are counted. `close` writes waiting Events for at most the
- * given time.
+ * Reports occurrences to users, as Events on the objects concerned. `say` never throws and never waits.
+ * Owns: writing new Events and counts one after the other in the background. event-rules.ts decides what is written.
+ * Limits: at most 1,000 occurrences wait; a further occurrence is dropped. If the further occurrence is a Warning or
+ * has `keep`, the oldest waiting Normal occurrence without `keep` is dropped instead. Dropped occurrences are counted.
+ * `close` writes waiting Events for at most the given time.
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { kindOf } from '../../api/errors.ts';

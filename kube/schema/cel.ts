@@ -1,8 +1,8 @@
 /**
  * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
- * Owns: converting JSON to CEL values by the schema, and when a rule is skipped. Rules: a rule that uses `oldSelf` runs
- * only when an old value exists. When an update does not change a value, the rules of this value are skipped, and so is
- * its other validation.
+ * Owns: converting JSON to CEL values by the schema, and when a rule is skipped. Without `optionalOldSelf`, a rule that
+ * uses `oldSelf` runs only when an old value exists. When an update does not change a value, the rules and the other
+ * validation of this value are skipped.
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { messageOf } from '../../api/errors.ts';
@@ -179,7 +179,10 @@ function firstLine(error: unknown): string {
   return messageOf(error).split('\n')[0] ?? '';
 }
 
-/** JSON as CEL sees it: integers of the schema become int, and date-times and durations CEL's own types. */
+/**
+ * JSON as CEL values: an integer becomes an int unless the schema's type is number, and a date-time becomes a
+ * timestamp.
+ */
 export function celValue(value: unknown, schema: OpenApiSchema): unknown {
   if (typeof value === 'number') return isInteger(value, schema) ? BigInt(value) : value;
   if (typeof value === 'string') return schema.format === 'date-time' ? new Date(value) : value;

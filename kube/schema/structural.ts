@@ -2,8 +2,8 @@
  * Checks that the schema of a definition is structural, as Kubernetes requires.
  * Pure. In a structural schema, every node has a type. Logic (allOf …) only restricts values. A list of type map has
  * keys, and every key is a property of its items. A list or map that contains a node with rules has a maximum size.
- * Limits: the real server estimates a rule's worst-case cost; this file refuses an unbounded list or map above a rule.
- * This is stricter, so a definition that passes here also passes on the real server.
+ * Limits: the real server estimates a rule's worst-case cost. This file does not: it refuses every rule below an
+ * unbounded list or map, and does not limit the cost of other rules.
  */
 import { isRecord } from '../../api/record.ts';
 import type { OpenApiSchema } from './schema.ts';

@@ -109,7 +109,7 @@ function listProblems(value: readonly unknown[], schema: OpenApiSchema, path: st
   );
 }
 
-/** The items of the old list, by their keys. Empty for an atomic list, whose items have no keys. */
+/** The items of the old list, by their keys. Undefined for an atomic list, whose items have no keys. */
 function correlated(old: unknown, schema: OpenApiSchema): Map<string, unknown> | undefined {
   if (!Array.isArray(old) || listTypeOf(schema) === 'atomic') return undefined;
   return new Map(old.map((item) => [stepOfItem(item, schema), item as unknown]));
@@ -165,7 +165,7 @@ function notExactlyOne(count: number): string[] {
     : [`must validate one and only one schema (oneOf). Found ${count === 0 ? 'none' : count} valid`];
 }
 
-/** Duplicate items of sets and map lists anywhere in a value; the schema's own checks do not find them. */
+/** Duplicate items of sets and map lists anywhere in a value. `validateValue` does not find them. */
 export function duplicatesIn(value: unknown, schema: OpenApiSchema, path: string): Cause[] {
   if (isRecord(value)) {
     return Object.entries(value).flatMap(([field, item]) =>

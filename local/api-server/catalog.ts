@@ -7,7 +7,7 @@ import { groupVersionOf, type Resource } from './resource.ts';
 
 export class Catalog {
   readonly #byPath = new Map<string, Resource>();
-  /** Increases with each change. Discovery and OpenAPI documents are cached until it increases. */
+  /** Increases with each change. OpenAPI documents are cached until it increases. */
   generation = 0;
 
   constructor(resources: readonly Resource[]) {

@@ -165,7 +165,7 @@ function finalizersFor(old: StoredObject, propagation: Propagation | undefined):
   }
 }
 
-/** The grace period of a pod in seconds. It is 0 for a pod that never ran or has ended. */
+/** The grace period of a pod in seconds. It is 0 for a pod without a node and for a pod that has ended. */
 function podGrace(pod: StoredObject, asked: number | undefined): number {
   const phase = stringAt(pod, 'status', 'phase');
   if (stringAt(pod, 'spec', 'nodeName') === undefined || phase === 'Succeeded' || phase === 'Failed') return 0;

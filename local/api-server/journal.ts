@@ -1,7 +1,8 @@
 /**
  * Keeps the store on disk: a snapshot, and a journal with a line for every write since the snapshot.
- * Owns: the two files of the data folder. A write is in the kernel before it is answered, so it survives a SIGKILL. It
- * is on the disk within a second, so a power cut loses at most the writes of the last second.
+ * Owns: the two files of the data folder. A change is written to the journal before the request is answered, so it
+ * survives a SIGKILL. The journal is synced (fsync) within a second, so a power cut loses at most the changes of the
+ * last second.
  * Limits: at every start, and when the journal exceeds 32 MiB, the journal is merged into a new snapshot.
  * Ends: `close` merges the journal and syncs the snapshot to disk.
  */

@@ -1,8 +1,8 @@
 /**
  * Reads the protobuf bodies that Go clients send for built-in types: `kubectl create`, `kubectl auth`, Helm's releases.
- * Owns: a small wire reader, and the conversion of the values to JSON. The field numbers are in builtin/messages.json
- * (see scripts/kube-protobuf). The envelope is `k8s\\0`, then runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2:
- * raw}.
+ * Owns: a reader of the wire format, and the conversion of the values to JSON. The field numbers are in
+ * builtin/messages.json (see scripts/kube-protobuf). The envelope is `k8s\0`, then runtime.Unknown{1: TypeMeta{1:
+ * apiVersion, 2: kind}, 2: raw}.
  * Limits: a type without a table is refused with 415 and the advice to use kubectl apply. Answers are never protobuf.
  */
 import { readFileSync } from 'node:fs';
@@ -13,8 +13,8 @@ import { toMicroTime } from './times.ts';
 
 /**
  * The fields of a message: field number → `name:type`. The type is a scalar or a message. A leading `*` means a list,
- * and `%` means a map with string keys. A trailing `?` means that zero is not omitted. When a field has no name, the
- * fields of its message become fields of the parent in JSON.
+ * and `%` means a map with string keys. A trailing `?` means that a value of zero is kept. When a field has no name,
+ * the fields of its message become fields of the parent in JSON.
  */
 type Table = Readonly<Record<string, string>>;
 
@@ -22,7 +22,7 @@ const messages = JSON.parse(readFileSync(new URL('./builtin/messages.json', impo
   Record<string, Table>
 >;
 
-/** The messages of the envelope, and messages that become scalars in JSON. */
+/** The messages of the envelope, and messages with a special form in JSON. A time, for example, becomes a string. */
 const wrapped = {
   envelope: { 1: 'typeMeta:typeMeta', 2: 'raw:raw' },
   typeMeta: { 1: 'apiVersion:string', 2: 'kind:string' },

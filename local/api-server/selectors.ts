@@ -1,7 +1,5 @@
 /**
- * Label and field selectors, as `kubectl -l` and `--field-selector` send them.
- *
- * Pure.
+ * Label and field selectors, as `kubectl -l` and `--field-selector` send them. Pure.
  */
 import type { StoredObject } from '../objects.ts';
 import { labelValueProblem, qualifiedNameProblem } from '../../kube/schema/metadata.ts';

@@ -1,11 +1,11 @@
 /**
- * Stores every object of every resource, and the latest events.
- * All resources share one revision counter.
+ * Stores every object of every resource, and the latest events. All resources share one revision counter.
  * Owns: the revision, which objects have as their resourceVersion; the tables; and for each table a ring of its last
  * events.
  * Rule: a write is one synchronous step without validation. Objects are frozen. Handlers run in a microtask after the
  * write, in the order of writes.
- * Limits: a table remembers `ringSize` events. A watcher that asks for older events gets `expired`.
+ * Limits: a table remembers at least its last `ringSize` events. A watcher that asks for forgotten events gets
+ * `expired`.
  */
 import { freeze, type JsonRecord } from '../../lib/json.ts';
 import type { StoredObject } from '../objects.ts';
@@ -31,7 +31,10 @@ type Watcher = { readonly table: string | undefined; readonly since: number; rea
 
 const defaultRingSize = 2_000;
 
-/** The key of an object within its table. Lists are sorted by this key: first by namespace, then by name. */
+/**
+ * The key of an object within its table. Lists are sorted by this text, as on the real server: `a-b/x` comes before
+ * `a/x`.
+ */
 export function storeKeyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
@@ -135,7 +138,7 @@ export class Store {
     return (this.#rings.get(table) ?? []).filter((change) => change.revision > revision);
   }
 
-  /** Starts the history of a table at the current revision: before it, the resource did not exist. */
+  /** Starts the history of a table at the current revision. The resource did not exist before this revision. */
   begin(table: string): void {
     this.#floors.set(table, this.#revision);
   }

@@ -32,8 +32,8 @@ export type StoreWriteOptions = {
   readonly dryRun?: boolean;
   readonly subresource?: Subresource;
   /**
-   * True: the resourceVersion is required and must match, even where the API accepts an update without a
-   * resourceVersion.
+   * Whether an update must have a resourceVersion. True: it must. False: it need not, for example a patch. Absent: it
+   * must for Leases and custom resources. A resourceVersion that is present must always match.
    */
   readonly strictVersion?: boolean | undefined;
   /** True: the object already has the managedFields that an apply computed, and they are stored without a change. */

@@ -67,7 +67,7 @@ export function covers(pattern: string, hostname: string): boolean {
   return pattern.startsWith('*.') && hostname.endsWith(pattern.slice(1)) && hostname.length > pattern.length - 1;
 }
 
-/** Whether every backend of the route exists, as a condition. */
+/** Whether every backend reference of the route is valid, as a condition. */
 export function resolveRefs(
   route: StoredHttpRoute,
   serviceOf: (namespace: string, name: string) => StoredService | undefined,

@@ -2,7 +2,7 @@
  * Local mode's gateway controller: serves the Gateways of its classes and writes their statuses.
  * Owns: a snapshot of classes, Gateways, routes and Services, which is small and is rebuilt after each change; the
  * Service that provides a Gateway's address; and every status of the Gateway API.
- * Rule: a route is only reported as accepted at a generation when requests are already routed by that generation.
+ * Rule: the status of a route shows a generation only after the rules of this generation are in use.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -121,7 +121,9 @@ export class GatewayController {
     return new Set(mine.map(({ metadata }) => metadata.name));
   }
 
-  /** The address of a Gateway. A Service without pods provides it. */
+  /**
+   * The address of a Gateway: the ClusterIP of a Service without pods. This function creates and updates the Service.
+   */
   #addressOf({ metadata: { name, namespace = '', uid }, spec }: StoredGateway): string {
     const ports = [...new Set(spec.listeners.map(({ port }) => port))].map((port) => ({
       name: `http-${port}`,

@@ -1,7 +1,8 @@
 /**
  * The open ports of Gateways: one HTTP server for each address and port, and its current rules.
  * Owns: opening and closing these servers. Owns also three answers that the Gateway API requires: 404 when no rule
- * matches, 500 when the rule has no usable backend, and 503 when no backend is ready.
+ * matches, 500 when the chosen backend is invalid or the rule has no backend, and 503 when the backend has no ready
+ * pod.
  * Ends: `close` ends every server and connection.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

@@ -9,7 +9,7 @@ import type { BackendRef, PathMatch } from './resources.ts';
 
 /** One rule of one route on one listener. */
 export type RouteEntry = {
-  /** The hosts of the route; undefined: every host. */
+  /** The hosts for which the listener accepts the route; undefined: every host. */
   readonly hostnames: readonly string[] | undefined;
   readonly paths: readonly PathMatch[];
   readonly backends: readonly WeightedBackend[];
@@ -21,8 +21,8 @@ export type RouteEntry = {
 };
 
 /**
- * A backend of a rule. `usable` is false when its Service does not exist; a request for which this backend is chosen
- * gets 500.
+ * A backend of a rule. `usable` is false when its reference is invalid, for example because the Service does not exist.
+ * A request for which this backend is chosen gets 500.
  */
 export type WeightedBackend = Pick<BackendRef, 'name' | 'port' | 'weight'> & {
   readonly namespace: string;

@@ -15,7 +15,7 @@ export const gatewayClassesPath = { apiVersion, plural: 'gatewayclasses' } as co
 export const gatewaysPath = { apiVersion, plural: 'gateways' } as const satisfies ResourcePath;
 export const httpRoutesPath = { apiVersion, plural: 'httproutes' } as const satisfies ResourcePath;
 
-/** The name of this controller. */
+/** The `spec.controllerName` of the GatewayClasses that local mode serves. */
 export const controllerName = 'onnx-operator.dev/local-gateway';
 /** The GatewayClass that always exists. */
 export const className = 'local';

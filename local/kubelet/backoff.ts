@@ -1,5 +1,5 @@
 /**
- * When a container that ended may start again, and when a missing image is looked up again.
+ * Computes when a container that ended may start again.
  * Owns: the kubelet's wait, which doubles. The first restart is immediate. Later restarts come 10 s, 20 s … 5 min after
  * the end of the previous run. The wait is reset when a run lasted more than twice the longest wait (10 min).
  * Pure: times are passed in as milliseconds since the epoch.

@@ -46,7 +46,7 @@ const namePattern = /^onnx-local-(\d+)-\d+$/;
 /**
  * @param own the text of /proc/self/cgroup
  * @param root where the control groups are mounted
- * @param name the name of the folder to make in our own group (`groupName`)
+ * @param name the name of the folder for the groups of this local mode (`groupName`)
  * @returns undefined where a memory group cannot be made
  */
 export function openCgroups(own: string, root: string, name: string): Cgroups | undefined {
@@ -56,8 +56,8 @@ export function openCgroups(own: string, root: string, name: string): Cgroups | 
 function openVersion2(own: string, root: string, name: string): Cgroups | undefined {
   const path = ownPath(own, '');
   if (path === undefined || !existsSync(join(root, 'cgroup.controllers'))) return undefined;
-  // In version 2, a group with processes, such as our own group, cannot delegate controllers. The parent of our own
-  // group can, if the parent was delegated to this user.
+  // In version 2, a group that contains processes cannot have child groups with controllers. The group of local mode
+  // contains local mode itself, so try its parent, too. The parent works when it was delegated to this user.
   for (const parent of new Set([join(root, path), dirname(join(root, path))])) {
     const base = join(parent, name);
     if (!parent.startsWith(root) || !tryMake(base)) continue;
@@ -154,8 +154,8 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   const path = ownPath(own, controller);
   if (path === undefined) return undefined;
   const limitFile = controller === 'memory' ? 'memory.limit_in_bytes' : 'cpu.cfs_quota_us';
-  // In a container, /proc/self/cgroup contains the path on the host, but our own group is mounted at `root`. Try both
-  // paths.
+  // In a container, /proc/self/cgroup contains the path on the host, but the group of this process is mounted at
+  // `root`. Try both paths.
   for (const parent of [join(root, controller, path), join(root, controller)]) {
     const base = join(parent, name);
     if (!existsSync(parent) || !tryMake(base)) continue;
@@ -199,7 +199,7 @@ function quota(cpu: number): number {
 }
 
 /**
- * The path of our own group in the hierarchy of a controller.
+ * The path of the group of this process in the hierarchy of a controller.
  * @param own the text of /proc/self/cgroup
  * @param controller '' for version 2, whose only hierarchy has no controller names
  */
@@ -234,7 +234,7 @@ function tryWrite(file: string, text: string): void {
     // Write only into an existing file: the kernel creates the files of a group.
     writeFileSync(file, text, { flag: 'r+' });
   } catch {
-    // The controller is not available, so its limit is not enforced. A condition of the node shows this.
+    // The controller is not available, so its limit is not enforced.
   }
 }
 
@@ -242,6 +242,6 @@ function tryRemove(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // A process in the group has not ended yet. The group may stay, because an empty group does no harm.
+    // A process in the group has not ended yet, or the group does not exist. A group that stays does no harm.
   }
 }

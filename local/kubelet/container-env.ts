@@ -1,8 +1,8 @@
 /**
  * Computes the environment and the expanded command line of a container.
  * Owns: the downward API (fieldRef, resourceFieldRef), keys of ConfigMaps, and `$(NAME)` in values and args.
- * Pure: the facts about the pod and the node are passed in. When a value cannot be resolved, the result says so and no
- * error is thrown: the container then waits with CreateContainerConfigError.
+ * Pure: the facts about the pod and the node are passed in. A value that cannot be resolved does not throw: the result
+ * contains a `problem`, and the container waits with CreateContainerConfigError.
  */
 import { parseQuantity } from '../../api/quantities.ts';
 import type { Container, EnvVar, StoredPod } from './pod.ts';

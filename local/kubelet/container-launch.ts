@@ -1,7 +1,7 @@
 /**
  * Computes how to start a container: command, environment, folders, limits.
- * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and which of image, machine
- * and pod sets a variable of the environment.
+ * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and the precedence of
+ * environment variables: the pod's value wins over the image's value, which wins over the machine's value.
  * Why: containers have no mount namespace, so mount paths are rewritten (rewrite-paths.ts). If a volume is mounted at
  * /tmp, the variable `TMPDIR` names its folder.
  */
@@ -61,8 +61,8 @@ export function prepareLaunch(deps: KubeletDeps, pod: StoredPod, container: Cont
     ...mounts,
     { mountPath: container.terminationMessagePath ?? defaultTerminationLog, hostPath: terminationLog },
   ]);
-  // Rewrite only the words of the pod, not the words of the image. The image's program may be below a path at which the
-  // pod mounts a volume, such as /tmp.
+  // Rewrite paths in the pod's command and args, but not in the program or the image's entrypoint. The program may be
+  // below a path at which the pod mounts a volume, such as /tmp.
   const [program, ...words] = expand(container.command);
   const line = commandLine(
     image,

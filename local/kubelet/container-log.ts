@@ -2,8 +2,8 @@
  * The output of one container run, stored on disk up to a size limit, and readable while it grows.
  * Owns: the file format (lines of the container runtime interface), rotation, and following. Writes are synchronous, so
  * a reader is only notified when the line is in the file.
- * Limits: the last two files of 5 MiB each; a line over 16 KiB is written in parts. A reader that is slower than the
- * container misses the oldest lines. Lines that cannot be written because the disk is full are lost.
+ * Limits: the last two files of 5 MiB each. An unfinished line is written in parts of 16 KiB. A reader that is slower
+ * than the container misses the oldest lines. Lines that cannot be written because the disk is full are lost.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -133,8 +133,8 @@ export class ContainerLog {
   }
 
   /**
-   * Resolves once the log has lines that the reader has not read, including lines that were written while it processed
-   * a batch.
+   * Resolves once the log has lines that the reader has not read, including lines that were written while the reader
+   * processed a batch. Resolves also when the run ends or the signal is aborted.
    */
   #changed(signal: AbortSignal, seenBytes: number): Promise<void> {
     if (this.#ended || this.#bytes !== seenBytes || signal.aborted) return Promise.resolve();

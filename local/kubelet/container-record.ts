@@ -1,7 +1,7 @@
 /**
  * The kubelet's record of one container: the current run, the previous run, and the results of its probes.
- * Owns: the states of a container. pod-plan.ts uses the states to decide, pod-status.ts prints them, and pod-worker.ts
- * changes them.
+ * Owns: the states of a container. pod-plan.ts uses the states to decide, pod-status.ts prints them, and
+ * container-runner.ts changes them.
  */
 import { toApiTime } from '../../api/conditions.ts';
 import type { BackoffEntry } from './backoff.ts';
@@ -10,7 +10,10 @@ import type { StoredContainerStatus, TerminatedState } from './pod.ts';
 export type ContainerPhase =
   /** The container has not been started since the pod was started on this node. */
   | { readonly kind: 'new' }
-  /** The container's image or configuration is missing. The start is tried again at `retryAtMs`. */
+  /**
+   * The container could not be started, for example because its image is missing. The start is tried again at
+   * `retryAtMs`.
+   */
   | { readonly kind: 'blocked'; readonly reason: string; readonly message: string; readonly retryAtMs: number }
   | { readonly kind: 'running'; readonly startedMs: number; readonly containerId: string }
   | { readonly kind: 'exited'; readonly end: TerminatedState; readonly endedMs: number };
@@ -37,11 +40,11 @@ export const newRecord: ContainerRecord = {
 };
 
 /**
- * The record of a container after the kubelet was restarted. The container starts again. Its run before the restart
- * counts as ended, with an unknown exit code.
+ * The record of a container after the kubelet was restarted. The container starts again, unless it has ended and
+ * `runsAgain` is false. A run that was interrupted counts as ended, with exit code 255 (unknown).
  *
  * @param status the container's status before the restart
- * @param runsAgain false when the container has ended and the pod's restart policy does not restart it
+ * @param runsAgain false when the pod's restart policy does not restart a container that has ended
  * @param nowMs milliseconds since the epoch
  */
 export function recordAfterReboot(

@@ -148,7 +148,7 @@ export class ContainerRunner {
     this.#exited({ exitCode: 128, signal: undefined, reason: 'StartError' }, { message: problem });
   }
 
-  /** The fields of the record about previous runs, at the start of another run. */
+  /** The fields that describe the previous runs, for the record of the next run. */
   #nextRun(): Pick<ContainerRecord, 'restarts' | 'last' | 'backoff'> {
     const { phase, last, backoff } = this.record;
     const restarts = restartsAtStart(this.record);

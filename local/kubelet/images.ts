@@ -7,14 +7,14 @@
 import { createHash } from 'node:crypto';
 
 export type Image = {
-  /** The program and its first arguments; `command[0]` is an absolute path. */
+  /** The program and its first arguments; `entrypoint[0]` is an absolute path. */
   readonly entrypoint: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 };
 
 export type ImageTable = ReadonlyMap<string, Image>;
 
-/** A shell, which every image has. Other programs of this machine cannot be used. */
+/** A shell, which every image has. A pod may use it as its command, but no other program of this machine. */
 const shell = '/bin/sh';
 
 /** @returns the name of the image as in the table: with `:latest` when the name has neither tag nor digest */

@@ -1,4 +1,4 @@
-/** The dependencies of the kubelet's parts. All pods of the node share them. kubelet.ts creates them. */
+/** The dependencies of the kubelet's parts. All pods of the node share them. control-plane.ts creates them. */
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -26,7 +26,7 @@ export type KubeletDeps = {
   readonly capacity: Capacity;
   readonly dataDir: string;
   /**
-   * The environment that every container starts with. It tells how this machine reaches the network (proxy,
+   * The environment that every container starts with. It contains the machine's settings for the network (proxies,
    * certificates, npm).
    */
   readonly machineEnv: Readonly<Record<string, string>>;

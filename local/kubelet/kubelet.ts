@@ -1,8 +1,8 @@
 /**
  * Runs the pods of this node as child processes.
  * Owns: one worker for each pod that is assigned to the node, and the logs that the API server serves.
- * Rule: a start continues from the API's objects. It starts pods again that ran before, as after a reboot of the node,
- * and removes folders of pods that no longer exist.
+ * Rule: a new kubelet continues from the API's objects. It restarts the pods that ran before, as after a reboot of the
+ * node, and removes the folders of pods that no longer exist.
  * Ends: `close` ends every container and every process that the kubelet started.
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
@@ -67,7 +67,7 @@ export class Kubelet implements LogSource {
     if (pod.spec.nodeName === nodeName) {
       this.#workers.set(uid, new PodWorker(pod, this.#deps, () => this.#workers.delete(uid)));
     } else if (pod.spec.nodeName === undefined && deletionTimestamp !== undefined) {
-      // Remove a deleted pod that is not assigned to a node: no kubelet removes it.
+      // Remove a deleted pod without a node here, because it has no worker that would remove it.
       setImmediate(() => this.#deps.objects.delete({ ...podsPath, namespace, name }, { graceSeconds: 0 }));
     }
   }

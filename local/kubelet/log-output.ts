@@ -37,7 +37,10 @@ export async function* readLog(
   }
 }
 
-/** The last `limit` characters of a run's output. They are the termination message when the container wrote no file. */
+/**
+ * The end of a run's output: at most 80 lines and `limit` characters. It is the termination message when the container
+ * wrote no file.
+ */
 export async function lastWordsOfLog(log: ContainerLog, limit: number): Promise<string> {
   let text = '';
   for await (const bytes of readLog(log, {

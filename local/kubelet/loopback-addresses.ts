@@ -12,7 +12,7 @@ const markPort = 10_249;
 
 export type AddressRange = { readonly first: string; readonly size: number };
 
-/** 127.64.0.1 and the following 65,000 addresses. */
+/** 65,000 addresses, beginning with 127.64.0.1. */
 export const podRange: AddressRange = { first: '127.64.0.1', size: 65_000 };
 
 export class LoopbackAddresses {

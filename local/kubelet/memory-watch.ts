@@ -63,7 +63,7 @@ export class MemoryWatch {
   }
 }
 
-/** @returns for each process group, its members among the visible processes */
+/** @returns for each process group, the processes in /proc that are its members */
 function groupMembers(): ReadonlyMap<number, readonly number[]> {
   const groups = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {

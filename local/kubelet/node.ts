@@ -23,7 +23,7 @@ export type NodeFacts = {
   readonly cgroupVersion: 1 | 2 | undefined;
 };
 
-/** Creates the Node, or updates an existing Node. */
+/** Creates the Node if it does not exist, and writes its status. */
 export function writeNode(objects: Objects, clock: Clock, facts: NodeFacts): void {
   const wanted = nodeObject(facts, toApiTime(clock.now()));
   const stored = objects.get({ ...nodesPath, name: nodeName }) ?? objects.create(nodesPath, wanted);

@@ -12,7 +12,7 @@ export type Records = ReadonlyMap<string, ContainerRecord>;
 
 export type PodPlan = {
   readonly start: readonly Container[];
-  /** The next time at which the plan changes without an event; undefined when it does not. */
+  /** The next time at which the plan changes without an event; undefined when only an event can change the plan. */
   readonly recheckAtMs: number | undefined;
 };
 
@@ -45,7 +45,8 @@ function mayFollow(container: Container, record: ContainerRecord | undefined): b
 }
 
 /**
- * Whether a main container has started. After that, a sidecar that ends no longer keeps other containers from starting.
+ * Whether the kubelet has tried to start a main container. From then on, a sidecar that ends does not keep other
+ * containers from starting.
  */
 function hasBegun(spec: PodSpec, records: Records): boolean {
   return spec.containers.some((container) => (records.get(container.name)?.phase.kind ?? 'new') !== 'new');

@@ -186,8 +186,8 @@ function settle(
 }
 
 /**
- * Guaranteed: every container has limits for cpu and memory, and equal requests. BestEffort: no container has limits or
- * requests. Burstable: any other pod.
+ * Guaranteed: every container has limits for cpu and memory, and its requests are equal or absent. BestEffort: no
+ * container has limits or requests for cpu or memory. Burstable: any other pod.
  */
 export function qosOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all = [...(spec.initContainers ?? []), ...spec.containers].map((container) => container.resources ?? {});

@@ -93,8 +93,8 @@ export class PodWorker {
 
   #firstRecord(container: Container): ContainerRecord {
     const { status, spec } = this.#pod;
-    // Only a pod with an address has run before and has a record to restore. (The status of a new pod contains waiting
-    // containers.)
+    // Without an address, the pod has never run on this node, so there is no run to restore. Its status may already
+    // list containers that wait.
     if (status?.podIP === undefined) return newRecord;
     const before = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(
       (one) => one.name === container.name,

@@ -8,8 +8,8 @@ import type { Probe } from './pod.ts';
 export type ProbeKind = 'startup' | 'readiness' | 'liveness';
 
 /**
- * The state after the latest results. For a liveness probe, `passing` is true until the probe fails. For other probes,
- * `passing` is false until the probe passes.
+ * The state after the latest results. `passing` is true at first for a liveness probe, and false at first for other
+ * probes. It changes when a threshold is reached.
  */
 export type ProbeState = { readonly passing: boolean; readonly successes: number; readonly failures: number };
 

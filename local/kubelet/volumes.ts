@@ -2,8 +2,7 @@
  * Creates the folders for a pod's volumes.
  * Owns: the folder of each volume, and updating a ConfigMap atomically. An update replaces a symbolic link, so a reader
  * never sees half of an update.
- * Limits: only ConfigMap, emptyDir and persistentVolumeClaim. The files of a ConfigMap have at most 1 MiB together, as
- * in the API. Read-only mounts are not enforced.
+ * Limits: only ConfigMap, emptyDir and persistentVolumeClaim. Read-only mounts are not enforced.
  */
 import {
   lstatSync,
@@ -30,7 +29,8 @@ export type VolumeDeps = { readonly objects: Objects; readonly folders: ClaimFol
  * Creates every volume of the pod, or updates its ConfigMaps.
  *
  * @param podDir the pod's own folder
- * @throws AppError VOLUME_MISSING when a required ConfigMap does not exist
+ * @throws AppError VOLUME_MISSING when a required ConfigMap or key does not exist, or when the kind of volume is not
+ * supported
  */
 export function setUpVolumes(deps: VolumeDeps, pod: StoredPod, podDir: string): void {
   for (const volume of pod.spec.volumes ?? []) {
@@ -142,7 +142,10 @@ function sameFiles(dir: string, files: ReadonlyMap<string, string | Buffer>): bo
   );
 }
 
-/** A path below the folder. A path that leads out of the folder is an error; the API refuses such a path, too. */
+/**
+ * A path below the folder. A real API server refuses a path that leads out of its volume.
+ * @throws AppError VOLUME_MISSING when the path leads out of the folder
+ */
 function inside(folder: string, path: string): string {
   const joined = join(folder, path);
   if (joined !== folder && !joined.startsWith(`${folder}/`))

@@ -21,7 +21,7 @@ export type WorkloadControllerDeps = {
   readonly watches: readonly { readonly type: ResourcePath; readonly keys: (object: StoredObject) => readonly Key[] }[];
   /**
    * Brings the objects of one key into their wanted state (one pass). @returns milliseconds until the next pass;
-   * undefined when only a change needs another pass
+   * undefined when no pass is needed before the next change
    */
   readonly sync: (key: Key) => number | undefined;
 };

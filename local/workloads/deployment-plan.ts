@@ -50,7 +50,7 @@ export function planDeployment(seen: DeploymentSeen): readonly DeploymentStep[] 
   return steps.length > 0 ? steps : forgetOldest(seen, current, old);
 }
 
-/** A paused Deployment is still scaled, but gets no new ReplicaSet. */
+/** A paused Deployment gets no new ReplicaSet. It is scaled only when at most one of its ReplicaSets has replicas. */
 function planPaused(
   seen: DeploymentSeen,
   current: SetSeen | undefined,
@@ -113,7 +113,7 @@ function take(sets: readonly SetSeen[], count: number, takeable: (set: SetSeen) 
   });
 }
 
-/** When no other step is needed, deletes empty sets beyond the history limit, oldest first. */
+/** When the rollout is complete, deletes empty sets beyond the history limit, oldest first. */
 function forgetOldest(
   seen: DeploymentSeen,
   current: SetSeen | undefined,

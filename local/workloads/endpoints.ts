@@ -1,8 +1,9 @@
 /**
  * The endpoints controller: the pods of each Service, and whether each pod accepts new connections.
- * Owns: the EndpointSlices of a Service with a selector, and its older Endpoints object. There is one slice for each
- * set of port numbers, because a named target port may differ between pods. `planSlices` is pure.
- * Rule: a terminating pod is never ready, but still serves while its readiness probe passes.
+ * Owns: the EndpointSlices of a Service with a selector, and its object of the older Endpoints API. There is one slice
+ * for each set of port numbers, because a named target port may differ between pods. `planSlices` is pure.
+ * Rule: a terminating pod is not ready, unless the Service has publishNotReadyAddresses. It still serves while its
+ * readiness probe passes.
  */
 import { isFinished, isPodReady, portNumber, type StoredPod } from '../kubelet/pod.ts';
 import type { StoredObject, NewObject, Objects, ResourcePath } from '../objects.ts';

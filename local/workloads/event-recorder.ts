@@ -1,8 +1,8 @@
 /**
  * Records what happened to objects as Events, for `kubectl describe` and `kubectl get events`.
  * Owns: names and counts of Events. A repeated Event increases `count` instead of adding an object.
- * Limits: keeps the last 1000 Events and deletes older ones. Recording never throws, because an Event is only
- * information.
+ * Limits: each recorder keeps its last 1000 Events and deletes older ones. Recording never throws, because an Event is
+ * only information.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { StoredObject, Objects } from '../objects.ts';

@@ -1,7 +1,8 @@
 /**
  * The ReplicaSet controller: keeps the desired number of pods, and counts them.
  * Owns: which pod is deleted first when the ReplicaSet has too many pods, the ready and available counts, and the
- * condition ReplicaFailure. `planReplicas` and `describeReplicaSet` are pure; the rest reads and writes.
+ * condition ReplicaFailure. `planReplicas` and `describeReplicaSet` are pure; the other functions read and write
+ * objects.
  */
 import { controllerOf } from '../../api/kube-object.ts';
 import { messageOf } from '../../api/errors.ts';

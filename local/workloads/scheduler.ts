@@ -38,8 +38,7 @@ export function planPlacement(pod: StoredPod, facts: PlacementFacts): string | u
     return unschedulable("1 node(s) didn't match Pod's node affinity/selector", notHelpful);
   }
   const asked: Amounts = { pods: 1, ...podRequests(pod) };
-  // Ignore a tiny excess. Above 2^40 bytes, a sum of floats may differ in its last digit, which does not matter for
-  // memory requests.
+  // Ignore rounding errors of CPU requests: as floats, 0.1 + 0.2 is greater than 0.3.
   const short = Object.keys(asked).filter(
     (name) => (facts.used[name] ?? 0) + (asked[name] ?? 0) > (facts.allocatable[name] ?? 0) + 1e-9,
   );
@@ -56,8 +55,8 @@ function unschedulable(why: string, preemption: string): string {
 }
 
 /**
- * For each resource, the larger of two amounts: the sum of the requests of the main containers, and the largest request
- * of an init container. The requests of sidecars are added to both amounts.
+ * For each resource, the larger of two amounts. The first is the sum of the requests of the main containers and all
+ * sidecars. The second is the largest request of an init container together with the sidecars that start before it.
  */
 export function podRequests(pod: StoredPod): Amounts {
   const total: Record<string, number> = {};

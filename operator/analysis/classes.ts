@@ -3,7 +3,8 @@
  * requests together stay the same.
  *
  * Owns: which classes have enough requests to be judged, the worst class, and the gate that judges each class.
- * Why: a class with 3 % of the requests that is three times slower does not change the p95 of all requests.
+ * Why: a class with 3 % of the requests may become three times slower. If its requests were among the slowest before,
+ * the p95 of all requests hardly changes.
  * Pure.
  */
 import { groupRequests } from './constants.ts';

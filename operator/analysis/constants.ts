@@ -20,7 +20,10 @@ export const tuning = {
   assumedNoise: 0.07,
   /** Weight of `assumedNoise`: it counts as much as this many measured minutes. */
   assumedMinutes: 3,
-  /** The number of minutes at which the margin for noise between minutes is tightest (noise.ts, minuteMargin). */
+  /**
+   * The constant ρ, in minutes, of the margin for noise between minutes (noise.ts, minuteMargin). Relative to 1/√T, the
+   * margin is smallest at T = 10 ρ to 16 ρ minutes, for α from 0.05 to 0.0025.
+   */
   marginMinutes: 0.35,
   /**
    * Measured variances are multiplied by this factor, because noise does not change exactly at the boundaries of minute
@@ -63,8 +66,8 @@ export const tuning = {
    */
   ebbing: 0.5,
   /**
-   * The latest half of a window can show that a slowdown lasts only if it has so many requests that this number of them
-   * is expected above the quantile: 60 requests at p95, 300 at p99.
+   * To check whether a slowdown lasts, the latest half of a window needs enough requests: this number of them must be
+   * expected above the quantile. The half needs at least 60 requests at p95, 300 at p99.
    */
   lastingTailRequests: 3,
   /**
@@ -73,8 +76,9 @@ export const tuning = {
    */
   trendRequests: 40,
   /**
-   * In a young window (confidences, warmBlocks) without a measured warm-up trend, the candidate is assumed to get
-   * faster: the estimated slope is made steeper by this many standard errors.
+   * When no warm-up trend was found, the candidate may still get faster: the estimated slope is made steeper by this
+   * many standard errors. The slope is extrapolated until the window has `warmBlocks` blocks (confidences), or to the
+   * end of an older window.
    */
   unseenTrendDeviations: 1.9,
   /** A warm-up trend that was measured is assumed to continue for this many blocks (three minutes). */
@@ -85,7 +89,7 @@ export const tuning = {
   stallBlocks: 2,
   /** A gate stays undecided while either revision has fewer requests than this. */
   hardMinRequests: 20,
-  /** A step does not end before this many blocks are known. */
+  /** A step is not done before this many blocks are known and complete. A Fail may end it earlier. */
   minBlocks: 3,
   /** The requests of each revision that a NoFail step needs after the default of minRequests was lowered. */
   fewestRequests: 3,
@@ -148,11 +152,11 @@ export const tuning = {
  * - passAlpha: the chance of a Pass although the quantity exceeds the bound that the Pass claims.
  * - noFailBlocks: the minimum length of a NoFail step.
  * - failBlocks: the age of a window, in blocks, before which a latency gate does not fail.
- * - warmBlocks: the age of a window, in blocks, until which an unseen warm-up may continue.
+ * - warmBlocks: the age of a window, in blocks, until which a warm-up may continue although no trend shows it.
  * - earlyBlocks: the number of blocks after which a NoFail step no longer waits for its early promise.
  * - relaxes: whether a Pass may show a weaker bound than the gate's limit later in the step (plan.ts, toShow).
- * - stages: the shares of the step's time after which that bound becomes weaker. The last stage is for default gates
- *   only (plan.ts, lastToShow).
+ * - stages: the shares of the step's time after which the bound for a Pass becomes weaker. The last stage is for
+ *   default gates only (plan.ts, lastToShow).
  */
 // prettier-ignore
 export const confidences = {

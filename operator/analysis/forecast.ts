@@ -39,9 +39,8 @@ type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
  * The range includes the forecast for the current estimate, because the other two do not always enclose it: a lower
  * estimate may pass soon and a higher one may fail soon, while the estimate between them takes longer than both or
  * never gets a verdict.
- * @param needed the forecast of an estimate that is moved by the given difference
- * @param least the number of requests that are missing whatever the estimate is; the forecast of an undecided gate is
- * at least 1
+ * @param needed the forecast after `shift` is added to the estimate; null if no number of requests is enough
+ * @param least the forecast is at least this number of requests, whatever the estimate is, and at least 1
  */
 export function forecastAround(
   needed: (shift: number) => number | null,

@@ -1,8 +1,7 @@
 /**
- * A model's noise before a window begins.
+ * Selects the blocks from which a model's noise is learnt before a window begins.
  *
- * Owns: the choice of the blocks from which noise is learnt: for each pod of stable, its blocks in the half hour before
- * the window.
+ * Owns: the selection. For each pod of stable, these are its blocks in the half hour before the window.
  * Why: known noise makes a verdict possible minutes sooner. Using the noise spends no α, because it does not depend on
  * the difference between the revisions.
  * Pure.

@@ -146,8 +146,8 @@ function earlyStepWaits(
   const { least, most } = noFailBlocks(plan, maxBlocks, alone);
   if (known < least) return 'Time';
   if (gates.some(({ early }) => early === 'Blind')) return 'Blind';
-  // True if, at the present rate of requests, the step would not get the requests for its promise in time. The default
-  // of minRequests is then lowered, too.
+  // True if the step would not get `promiseRequests` in time at the present rate. The step then does not wait for its
+  // early promise, and the default of minRequests is lowered.
   const isTooSlow = (requests * within(tuning.promiseBlocks, maxBlocks)) / known < tuning.promiseRequests;
   const isOver = known >= most || isTooSlow;
   const givesWay = plan.isMinRequestsWritten === false && isOver;

@@ -1,9 +1,9 @@
 /**
  * Computes the estimate and the bounds of a quantile in a window, and compares the bounds with a limit.
  *
- * Owns: the frame of a question (noise, minutes, pods), the lower bound L = D - √(w_L² + m²), the upper bound U =
- * D + √(w_U² + m²), and the forecast of both. D is the estimate, w the sampling width, m the margin for minutes and
- * pods. Method: exact sampling widths (quantile-evidence.ts) and the minute margin (noise.ts), added in quadrature.
+ * Owns: the frame of a question (noise, minutes, pods), the bounds, and the forecast of both bounds.
+ * Method: lower bound L = D - √(w_L² + m²), upper bound U = D + √(w_U² + m²). D is the estimate, w the exact sampling
+ * width (quantile-evidence.ts), m the margin for minutes (noise.ts) and pods (pod-spread.ts).
  * Pure: the same blocks give the same bounds.
  */
 import { tuning } from './constants.ts';
@@ -50,9 +50,12 @@ export type LatencyQuestion = {
   readonly last?: Last;
   /** The bound that a NoFail step tries to show before it ends (`Decided.early`), in the unit of the limit. */
   readonly early: number;
-  /** True: the gate may not fail yet, because a cold candidate is slow in its first minutes. */
+  /**
+   * True: the gate must not fail yet, because a cold candidate is slow. The window is too young, or the candidate has
+   * fewer requests than the gate's `failsFrom`.
+   */
   readonly isTooEarlyToFail: boolean;
-  /** Age of a window, in blocks, until which an unseen warm-up may continue (warming.ts). */
+  /** Age of a window, in blocks, until which a warm-up may continue although no trend shows it (warming.ts). */
   readonly warmBlocks: number;
   /** The number of blocks of the window that are known. */
   readonly known: number;

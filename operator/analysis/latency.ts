@@ -49,10 +49,7 @@ type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly 
  * absent if the bounds alone give no verdict.
  */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
-/**
- * One question and its answers. Each answer is computed only when it is asked for, so that a look without numbers is
- * cheap.
- */
+/** Judges one latency question. Only `numbers` computes the numbers, so that a look without numbers is cheap. */
 export class LatencyJudgement {
   readonly #frame: LatencyFrame;
   #decided: Settled | undefined;
@@ -136,7 +133,7 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Latency
 
 /**
  * The forecast of a Fail that only waits for the end of the warm-up. At the earliest, the gate fails in the next block.
- * At the latest, it fails in the block in which an unseen warm-up must be over.
+ * At the latest, it fails when the window is older than `warmBlocks`.
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
@@ -176,8 +173,8 @@ function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled
 }
 
 /**
- * While the candidate may be warming up, the gate does not fail and a NoFail step does not end. If a single stall is
- * the cause of the Fail, the reason is OneWindow, so that a person can check.
+ * The candidate may be warming up: the gate does not fail, and `Blind` delays the end of a NoFail step. If stalls alone
+ * caused the Fail, the reason is OneWindow without `Blind`, so that a person can check.
  */
 function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
@@ -187,7 +184,7 @@ function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
 }
 
 /**
- * Fails the gate if the Fail also holds under a larger noise and without stalls.
+ * Fails the gate if the slowdown lasts (lastsTo), and the Fail also holds under a larger noise and without stalls.
  * @param frame the part of the window in which the candidate is warm
  */
 function confirmed(frame: LatencyFrame): Decided {
@@ -206,7 +203,7 @@ function confirmed(frame: LatencyFrame): Decided {
  *
  * Why: some requests are slow only once, such as the first request of each kind, for which the pod compiles code. These
  * requests stay among the slowest requests of the window for a long time. The check can only remove Fails.
- * @returns undefined while the latest half has too few requests, or while the number of slow requests still decreases
+ * @returns undefined while the latest half has too few requests, or while the share of slow requests still decreases
  */
 function lastsTo(frame: LatencyFrame): boolean | undefined {
   const { question, test } = frame;
@@ -241,9 +238,10 @@ function isEbbing(frame: LatencyFrame, latest: LatencyCounts): boolean {
 }
 
 /**
- * The part of the window after the candidate's warm-up, if the candidate exceeds the limit there even when the limit is
- * raised by the speed that the candidate may still gain (warming.ts). Undefined during the warm-up, and if the
- * candidate does not exceed the raised limit.
+ * The part of the window after the candidate's warm-up.
+ *
+ * @returns undefined during the warm-up, and while the part has too few requests. Also undefined if the estimate in the
+ * part, minus `stillToGain` (warming.ts), does not exceed the limit: the candidate may still get fast enough.
  */
 function settledPart(frame: LatencyFrame): LatencyFrame | undefined {
   const { question } = frame;

@@ -2,8 +2,8 @@
  * A ledger of the known blocks of every pod. It takes reports and returns cells for the judge.
  *
  * Owns: the rule that for one pod, boot and block the count with the largest seq is kept. The order, repetition, loss
- * and delay of reports do not matter while the sidecar's ring still holds the block. A block that leaves the ring
- * before it was read is lost.
+ * and delay of reports do not matter while the sidecar still stores the block. The sidecar stores the latest blocks
+ * only; a block that it drops before the operator reads it is lost.
  * Pure: a ledger is plain data that survives JSON; `fold` returns a new one. `forgetBefore` bounds its size.
  */
 import { countsAgainstRevision } from '../../api/outcomes.ts';

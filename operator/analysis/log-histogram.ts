@@ -107,8 +107,8 @@ export function tailOf(histogram: LatencyCounts): Tail {
 }
 
 /**
- * ln(ms) of the latency that a fraction `exceeding` of the requests exceeds. Inside a bucket it is interpolated
- * log-linearly.
+ * ln(ms) of the latency that a fraction `exceeding` of the requests exceeds. Interpolates linearly in ln(ms) inside a
+ * bucket.
  *
  * @param exceeding 0..1: 0.05 asks for p95
  * @returns -Infinity for an empty histogram

@@ -59,7 +59,7 @@ export function lookAt(plan: GatePlan, evidence: Evidence, require: 'NoFail' | '
   return { decided, step: stepVerdict(plan, evidence, decided, require) };
 }
 
-/** Every gate's verdict of the same look, with its numbers. */
+/** Every gate's verdict with its numbers. The verdicts equal those of `lookAt` for the same evidence. */
 export function numbersAt(plan: GatePlan, evidence: Evidence): readonly GateResult[] {
   return judge(plan, evidence);
 }

@@ -35,7 +35,7 @@ export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: num
   const { minutes, weightedVariance, doubtedVariance } = learnPods(pods, p);
   const spread = spreadOf(pods, p, minutes > 0 ? weightedVariance / minutes : 0);
   // For a high quantile few minutes have enough requests. A cause that slows one request in a hundred often slows other
-  // requests too, so the noise of the usual quantile is a lower bound for a higher quantile.
+  // requests too. For a Pass, the noise of a higher quantile is therefore at least the noise of `usualQuantile`.
   const usual = p > usualQuantile ? learnPods(pods, usualQuantile) : noHistory;
   const least = (minutes * doubtedVarianceOf(usual)) / Math.max(1, usual.minutes);
   return {
@@ -46,7 +46,7 @@ export function learnHistory(pods: readonly (readonly LatencyCounts[])[], p: num
   };
 }
 
-/** The noise of a higher quantile is at least the noise of this quantile. */
+/** For a Pass, the noise of a higher quantile is at least the noise of this quantile. */
 const usualQuantile = 0.95;
 
 function learnPods(pods: readonly (readonly LatencyCounts[])[], p: number): Required<Omit<NoiseHistory, 'pods'>> {

@@ -19,7 +19,7 @@ export type NoiseHistory = {
    */
   readonly weightedVariance: number;
   /**
-   * `weightedVariance` raised for a Pass, which allows for noise that half an hour is too short to show. If absent,
+   * `weightedVariance` raised for a Pass, because half an hour is too short to show lasting noise. If absent,
    * `weightedVariance` is multiplied by passDoubt.
    */
   readonly doubtedVariance?: number;
@@ -86,8 +86,8 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
  * The variance between minutes of the compared difference, from minute groups with enough requests of both revisions.
  *
  * Method of moments: the weighted variance of the groups' differences minus the part that sampling explains. The result
- * is shrunk towards the assumed variance, less so the more minutes are known (empirical Bayes). A candidate that is
- * noisier than history raises the variance at once.
+ * is shrunk towards the assumed variance (empirical Bayes). The shrinkage decreases with the number of known minutes. A
+ * candidate that is noisier than history raises the variance at once.
  */
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
@@ -160,9 +160,9 @@ export function ordinaryShare(residuals: readonly number[], sampling: number): n
 /**
  * The variance for a Fail: the measured variance, which is raised while few minutes were measured.
  *
- * A variance from ν minutes is itself uncertain by about its size times √(2/ν), so it is multiplied by 1 + doubt/ν. In
- * the first five minutes of a window, few minutes can be compared, so the variance is at least the variance between
- * blocks, by the method of moments. Both rules only widen the bounds.
+ * A variance from ν minutes is itself uncertain by about its size times √(2/ν), so it is multiplied by 1 + noiseDoubt/ν
+ * (ν includes assumedMinutes). In the first five minutes of a window, few minutes can be compared. The variance is then
+ * at least the variance between blocks, by the method of moments. Both rules only widen the bounds.
  */
 export function doubtedVariance(
   compared: Compared,

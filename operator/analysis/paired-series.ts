@@ -17,8 +17,8 @@ import type { LatencySeries } from './series.ts';
 const lnGrowth = Math.log(ratioBuckets.growth);
 
 /**
- * The scale of ratios. `fromReport` multiplies a report's base by 1,000, from seconds to milliseconds; the scale
- * contains the same factor, so that the factor cancels (lnRatioOffset).
+ * The scale of ratios. `fromReport` multiplies every report's base by 1,000 (seconds to milliseconds), although a ratio
+ * has no unit. The values of this scale are therefore ln(1000) too large; subtract `lnRatioOffset`.
  */
 export const ratioScale: Scale = {
   lnLow: Math.log(ratioBuckets.base) + Math.log(1000) - lnGrowth,

@@ -1,5 +1,5 @@
 /**
- * The message about the pairs of a gate, for the status and for a replay.
+ * The message about the pairs of a gate, for the status and for `kubectl-onnx replay`.
  *
  * Pure.
  */

@@ -187,8 +187,8 @@ function frameOf(question: PairedQuestion, series: LatencySeries): Frame {
 }
 
 /**
- * The margin is computed as for live requests, except that only the number of stable's pods is used: a pair does not
- * name the pod of stable that answered.
+ * The square of the margin for lasting differences between pods (pod-spread.ts). A pair does not name the pod of stable
+ * that answered, so the number of stable's pods is known, but not the times of each pod.
  */
 function podMarginOf({ question, series, variance, minutes }: Omit<Frame, 'podMargin'>, said: Said): number {
   const { alpha, passAlpha, stablePods, nodes, podDeviations, history } = question;

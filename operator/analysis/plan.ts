@@ -27,7 +27,7 @@ export type StepSpec = {
 
 export type GatePlan = {
   readonly gates: readonly TrafficGate[];
-  /** The α of each gate in each analyze step: α / (gates × steps). */
+  /** The α of each gate in each analyze or shadow step: α / (gates × steps). */
   readonly alphaPerGate: number;
   /** If absent, Standard is used. */
   readonly confidence?: Confidence;
@@ -38,7 +38,7 @@ export type GatePlan = {
   /** The requests that each revision needs before a step may end. This delays a Pass, never a Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
-  /** True for a candidate without traffic: minRequests then counts its answers that are compared with stable's. */
+  /** True for a candidate without traffic: minRequests then counts pairs or compared answers, whichever are more. */
   readonly isShadow?: true;
 };
 
@@ -69,9 +69,9 @@ const defaultGates = [
  * The plan of a rollout.
  *
  * If the spec has no latency gates, p95 may rise by 15 % and p99 by 30 %. If it has no error gates, the error rate may
- * rise by one percentage point. Agreement is judged only if the spec asks for it, because it needs samples. α is split
- * over gates and analyze steps (Bonferroni): the chance of any wrong Fail in the whole rollout is at most α for
- * independent requests, even if the gates are correlated.
+ * rise by one percentage point. Agreement is judged only if the spec has a quality gate, because it needs samples. α is
+ * split over the gates and over the analyze and shadow steps (Bonferroni). The chance of any wrong Fail in the whole
+ * rollout is at most α for independent requests, even if the gates are correlated.
  */
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): GatePlan {
   const at = 'spec.rollout.gates';

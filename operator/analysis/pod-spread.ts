@@ -12,10 +12,10 @@ import type { LatencySeries, Nodes } from './series.ts';
 /**
  * The square of the margin for lasting differences between pods of one revision.
  *
- * One-way analysis of variance of the pods' ln(quantile). When a revision has only one pod, the variance between its
- * pods cannot be measured. It is then estimated from other pods, including stable's pods in the half hour before the
- * window, and shrunk towards the usual difference between virtual machines of one kind (constants.ts,
- * assumedPodSpread). No margin is needed if both revisions run on the same nodes.
+ * One-way analysis of variance of the pods' ln(quantile). When a compared revision has only one pod, the variance
+ * between its pods cannot be measured. The margin is then 0 if both revisions run on the same nodes. Otherwise the
+ * variance is estimated from other pods, including stable's pods in the half hour before the window, and shrunk towards
+ * the usual difference between virtual machines of one kind (constants.ts, assumedPodSpread).
  */
 export function podMargin(compared: Compared, p: number, known: PodMarginOf): number {
   const { candidate, stable } = compared;

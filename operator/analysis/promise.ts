@@ -43,8 +43,8 @@ export type Outlook = {
 export type GatePromise = {
   readonly gate: TrafficGate;
   /**
-   * The upper bound that is shown for an identical revision when the step ends, in the gate's unit. Null if the step
-   * shows no bound.
+   * The upper bound that the step shows at its end for a candidate that behaves like stable, in the gate's unit.
+   * Null if the step shows no bound.
    */
   readonly shows: number | null;
   /**
@@ -57,8 +57,9 @@ export type GatePromise = {
 export type StepPromise = {
   readonly requestsPerMinute: number;
   /**
-   * Minutes until the step ends for an identical revision. `usual`: when the revision looks as good as it is;
-   * `unlucky`: when it looks worse by chance. A value is null if the step does not end within its time.
+   * Minutes until the step ends for a candidate that behaves like stable. `usual`: the estimates equal the true values.
+   * `unlucky`: by chance, the estimates are 0.67 standard errors too high (unluckyIn). A value is null if the step does
+   * not end within its time.
    */
   readonly minutes: readonly [usual: number | null, unlucky: number | null];
   /** The time in which the increase `finds` is found, in minutes. */
@@ -87,7 +88,7 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
     asked.share >= 1
   )
     return undefined;
-  // A gate on answers has no promise: the past does not show how many answers will be compared and will disagree.
+  // The quality gate has no promise: the past does not show how many answers will be compared and will disagree.
   const gates = asked.plan.gates.filter((gate) => isCompared(gate) || kindOfGate(gate).isForOne);
   const outlook = { ...asked, plan: { ...asked.plan, gates } };
   const world = imaginedIn(past, outlook);
@@ -130,8 +131,8 @@ type Worse = {
 type Search = { readonly from?: number; readonly unluckyBy?: (blocks: number) => Worse };
 
 /**
- * The number of blocks after which the step ends. Only numbers at distances of one minute are tried. Undefined if the
- * step does not end within `maxBlocks`.
+ * The number of blocks after which the step is done. Only whole minutes are tried. Undefined if the step is not done
+ * within `maxBlocks`.
  */
 function endOf(
   world: World,

@@ -1,8 +1,8 @@
 /**
- * Builds the question that each gate asks about a window.
+ * Builds the question of each gate about a window: the input of its judgement.
  *
- * Owns: which counts each gate uses, its α, and the bound that it must show by now. A gate that compares latency with
- * stable's uses live requests and pairs of service times.
+ * Owns: which counts each gate uses, its α, and the bound that a Pass must show at this time of the step. A gate that
+ * compares latency with stable's uses live requests and pairs of service times.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -47,8 +47,8 @@ function eachClass(gate: ComparedLatencyGate, facts: WindowFacts): EachClass {
 }
 
 /**
- * The α of a gate, and the bound that the gate must show by now. From the window's first pair on, a gate that compares
- * latency with stable's uses one half of its α for live requests and one half for pairs.
+ * The α of a gate, and the bound that a Pass must show at this time of the step. From the window's first pair on, a
+ * gate that compares latency with stable's uses one half of its α for live requests and one half for pairs.
  */
 function askedOf(gate: TrafficGate, { plan, span, paired, cells }: WindowFacts) {
   const { failBlocks, warmBlocks, passAlpha: whole } = gateTimingOf(plan);

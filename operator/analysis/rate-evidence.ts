@@ -4,8 +4,8 @@
  * Source: beta-binomial mixture: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts are divided by a design
  * effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
  * Why: tempering by z in (0, 1] can only remove rejections, so the guarantee for independent requests stays. For fixed
- * counts and q, z → R is the log of a mean of exponentials in z. It is therefore convex and 0 at z = 0, so R(z) <= z
- * R(1).
+ * counts and q, the evidence R(z) is the log of a mean of exponentials in z (rateEvidence). R is therefore convex with
+ * R(0) = 0, so R(z) <= z R(1).
  * Pure: functions of counts by block.
  */
 import { tuning } from './constants.ts';
@@ -136,9 +136,9 @@ const almostThere = 20;
 /**
  * Evidence against "the candidate's rate is stable's rate plus δ", where δ is `increase`: E(δ) = min over q of
  * R_c(q + δ) + R_s(q). This is the ln of the product of the two martingales at the pair of rates that fits best (a
- * profile over the nuisance rate q). The minimum keeps the level. It lies between f_s and f_c - δ, where f_s and f_c
- * are the observed rates. The search, by golden section, stays where q and q + δ are both possible rates, because
- * elsewhere the sum is not unimodal.
+ * profile over the nuisance rate q). Taking the minimum does not increase the error probability. The q of the minimum
+ * lies between f_s and f_c - δ, where f_s and f_c are the observed rates. The golden-section search stays where q and
+ * q + δ are both possible rates, because elsewhere the sum is not unimodal.
  * @param enough the search may stop once it knows whether the minimum is below this
  */
 export function increaseEvidence({ candidate, stable }: RatePair, increase: number, enough = -Infinity): number {

@@ -71,7 +71,7 @@ type Settled = {
   };
 };
 
-/** One question and its answers. Each answer is computed only when it is asked for. */
+/** Judges one question about a rate. Only `numbers` computes the numbers. */
 export class RateJudgement {
   readonly #frame: Frame;
   #settled: Settled | undefined;

@@ -18,7 +18,7 @@ export type StallCounts = {
   readonly known: number;
 };
 
-/** @returns positions to leave out, and the number of windows they form */
+/** @returns positions to leave out; `windows` is the number of ranges of 40 s that were left out */
 export function worstBlocks({ events, trials, known }: StallCounts): {
   readonly removed: ReadonlySet<number>;
   readonly windows: number;
@@ -45,8 +45,8 @@ function positionsOf(at: number, length: number): number[] {
 }
 
 /**
- * The first position of the window of 40 s with the most events. If several windows have the same number of events, it
- * is the earliest of them.
+ * The first position of the range of 40 s with the most events. If several ranges have equally many events, the
+ * earliest range is taken.
  */
 function worstWindow(events: readonly number[]): number {
   let best = 0;
@@ -62,8 +62,8 @@ function worstWindow(events: readonly number[]): number {
 }
 
 /**
- * Whether a window has at least three times the events expected from the rate of the other blocks, and at least three
- * standard deviations more (Poisson).
+ * Whether a range of 40 s has at least three times the events expected from the rate of the other blocks, and at least
+ * three standard deviations more (Poisson).
  */
 function isOutlier(
   left: { readonly events: readonly number[]; readonly trials: readonly number[] },

@@ -52,9 +52,9 @@ export type GateNumbers = {
   /** The limit: the gate fails when the lower bound is above it. */
   readonly limit: number;
   /**
-   * The gate passes when the upper bound is at most this value. The Pass then shows this value: it is evidence that the
-   * candidate is not worse. The value is the limit, or larger when the traffic cannot show the limit. It is Infinity
-   * when a Pass claims nothing.
+   * The gate passes when the upper bound is at most this value. A Pass is evidence that the candidate is not worse than
+   * this value. The value is the limit, or larger when the traffic cannot show the limit. It is Infinity when a Pass
+   * claims nothing.
    */
   readonly toShow: number;
   /**
@@ -99,8 +99,8 @@ export type LatencyEvidence = {
   readonly windowsRemoved: number;
   /**
    * The deciding bound (lower for a Fail, upper for a Pass) without the windows that were left out, in the gate's unit.
-   * It is computed with the evidence that a verdict needs at first; without the windows, a Fail needs less evidence
-   * (constants.ts, stallEvidence). Absent when no window was left out.
+   * It uses the full evidence ln(1/α), although a Fail needs less evidence without these windows (constants.ts,
+   * stallEvidence). Absent when no window was left out.
    */
   readonly boundWithoutStalls?: number;
 };

@@ -12,8 +12,8 @@ import { lostForMs } from '../rollout/decisions.ts';
 import { candidateOf, stableOf, type Checks, type Millis, type Revision } from '../rollout/state.ts';
 
 /**
- * The result of the checks while the candidate is held. Reports are not used then: pods of an earlier attempt may
- * exist, and their reports are about the golden set of that attempt.
+ * The result of the checks while the golden set of this attempt is not available. Reports are not used: pods of an
+ * earlier attempt may exist, and they report on the golden set of the earlier attempt.
  */
 const setAwaited: Checks = {
   verdict: 'Waiting',

@@ -68,7 +68,7 @@ export function knownOf(scene: Scene): Known {
   };
 }
 
-/** Noise of stable in the half hour before the original start of the window, even if blocks were dropped later. */
+/** Noise of stable in the half hour before `window`, also when the first block that counts (`from`) is later. */
 export function historyOf({ ledger, stable, window, noise = new NoiseMemory() }: Scene): NonNullable<Known['history']> {
   return noise.of(ledger, stable, window);
 }

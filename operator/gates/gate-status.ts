@@ -1,8 +1,8 @@
 /**
  * Formats the gates' verdicts and numbers for the status.
  *
- * Owns: `rollout.gates`, `alpha`, `judgedAt` and `promise`, and the gates of a history line. When they are refreshed is
- * decided in gatekeeper.ts. The last values stay until the next rollout begins.
+ * Owns: `rollout.gates`, `alpha`, `judgedAt` and `promise`, and the gates of a history line. gatekeeper.ts decides when
+ * they are refreshed. The last values stay until the phase is Stable or a new rollout begins.
  * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';

@@ -45,7 +45,7 @@ export type Shown = {
 };
 export type Judged = { readonly reading: GateReading; readonly shown?: Shown };
 
-/** What a pass can do with the gates. */
+/** The gatekeeper's interface for a pass of the reconciler. */
 export interface Gates {
   /** @returns undefined when the model has no candidate to judge */
   judge(key: string, seen: Observed, now: Millis): Judged | undefined;
@@ -57,7 +57,7 @@ export interface Gates {
 export type GatekeeperDeps = {
   /** When the pod last reported; before its first report, when it was first watched (ReportPuller.heardAtMs). */
   readonly heardAtMs: (uid: string) => Millis | undefined;
-  /** Requests again all blocks that the sidecars of a model's pods hold. */
+  /** Pulls the reports of a model's pods again, with all blocks that their sidecars store. */
   readonly hearAnew: (key: string) => void;
   readonly logger: Logger;
 };
@@ -321,8 +321,9 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
 /**
- * Evaluates the window again after a change, but not before 0.1 ms for each block of the ledger have passed, because an
- * evaluation costs microseconds for each block.
+ * Evaluates the window again after the ledger changed, at most once in 0.1 ms for each block of the ledger, because an
+ * evaluation costs microseconds for each block. Example: a ledger of 10,000 blocks is evaluated at most once a second.
+ * After any other change (identityOf), the window is evaluated at once.
  */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {
   const { ledger, look: last } = followed;
@@ -340,8 +341,7 @@ function cellsOf({ ledger }: ModelLedger): number {
 
 /** Predicts once for each step. Later reports do not change the prediction. */
 function foreseen(followed: Followed, asked: WindowAsked, scene: Scene, { phase }: Judging): string | undefined {
-  // Do not predict for a pause: it ends by an event, or after the gates stayed undecided, so a duration cannot be
-  // predicted.
+  // Do not predict for a pause: an event, a timer or a verdict may end it.
   if (phase === 'Paused') return undefined;
   const of = JSON.stringify([asked, scene.maxBlocks, scene.weight]);
   if (followed.promise?.of !== of) followed.promise = { of, ...present({ text: foreseeStep(asked, scene) }) };

@@ -99,7 +99,7 @@ function countsRow({ counts, first, last }: LatencyCounts): readonly [number, st
   return [first, Array.from(counts.subarray(first, last + 1), (count) => (count === 0 ? '' : String(count))).join(',')];
 }
 
-/** @returns undefined for text that this version did not write */
+/** @returns undefined for text that is not in this format */
 export function unpackLedger(text: string): KeptLedger | undefined {
   try {
     const parsed: unknown = JSON.parse(

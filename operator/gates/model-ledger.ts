@@ -2,9 +2,9 @@
  * Holds the ledger of the two revisions of one model's rollout in memory, and decides when to store it.
  *
  * Owns: the ledger and its version. While the version stays the same, an evaluation of the ledger gives the same
- * result. The ledger is stored at the start of a window, when a pod with unstored blocks goes away, and otherwise every
- * 5 min; sidecars hold the blocks of 30 min. It is not stored when no rollout is in progress. Blocks that are dropped
- * from the stored text are dropped in memory too, so that a restart does not change a verdict.
+ * result. During a rollout, the ledger is stored at the start of a window, when a pod with unstored blocks goes away,
+ * and otherwise every 5 min; sidecars store the blocks of 30 min. Blocks that are dropped from the stored text are
+ * dropped in memory too, so that a restart does not change a verdict.
  */
 import type { Report } from '../../api/report.ts';
 import { emptyLedger, fold, forgetBefore, type Ledger } from '../analysis/ledger.ts';
@@ -34,7 +34,7 @@ export class ModelLedger {
   #forgotten: Block = 0;
   #written: Written | undefined;
   #keptVersion = -1;
-  /** Boots of sidecars that have ended and whose last blocks are stored. */
+  /** Keys of ended boots. All their blocks are stored. */
   #closed: ReadonlySet<string> = new Set();
 
   /** @param stored the ledger that an earlier process stored */
@@ -101,9 +101,9 @@ export class ModelLedger {
   }
 
   /**
-   * The age is the age of the stored copy, so frequent restarts of the operator do not change how often the ledger is
-   * stored. At the start of a window the ledger is stored at once, because the sidecars soon drop the blocks before the
-   * window.
+   * `ageMs` is the age of the stored copy, so frequent restarts of the operator do not change how often the ledger is
+   * stored. At the start of a window only `keepAgainMs` delays a write, because the sidecars soon drop the blocks
+   * before the window.
    */
   #isDue({ window, present, now }: Keeping): boolean {
     if (this.#written === undefined) return true;

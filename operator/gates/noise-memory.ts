@@ -1,8 +1,8 @@
 /**
  * Remembers the noise of stable before a window, so that a look does not learn it again from half an hour of blocks.
  *
- * Owns: when the noise is learnt again: when one of these blocks was added, replaced or dropped. In-memory only;
- *       another process learns the same from the same blocks.
+ * Owns: when the noise is learnt again. It is learnt again after a block of this half hour was added, replaced or
+ * dropped. In-memory only; another process learns the same from the same blocks.
  */
 import { historyBlocks, noiseOf } from '../analysis/history.ts';
 import type { Ledger } from '../analysis/ledger.ts';

@@ -33,8 +33,8 @@ export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: numb
 }
 
 /**
- * Requests per minute of both revisions together, from ten minutes before the window until `until`. Only complete
- * blocks count. The result is 0 when there are no reports.
+ * Successful requests per minute of both revisions together, from ten minutes before the window until `until`. Block
+ * `until` does not count, because it is not complete. The result is 0 when there are no reports.
  */
 export function requestsPerMinute(
   ledger: Ledger,

@@ -2,7 +2,8 @@
  * Evaluates a rollout's window and returns a reading for the decision and a sentence for the status.
  *
  * Owns: which gates apply, the reason of a failed gate, and the choice of the sentence. Usually all gates apply. When
- * the candidate has all the traffic, or stable is over its limits, only absolute limits apply.
+ * the candidate has all the traffic, or stable is over its limits, only absolute limits apply. In a shadow step, only
+ * gates that can judge without traffic apply.
  * Pure: the result depends on the counts only, not on restarts, on the order of reports or on the number of looks.
  */
 import { present } from '../../api/present.ts';
@@ -115,9 +116,9 @@ type Speaking = Pick<Finding, 'decided' | 'step' | 'absolute'> & {
 };
 
 /**
- * The index of the gate that the sentence describes: the first failed gate. If stable is over its own limits, only
- * failures of absolute limits count. If no gate has failed, it is the first undecided gate, but only in a step that
- * requires Pass.
+ * The index of the gate that the sentence describes: the first failed gate. If stable is over its limits and an
+ * absolute limit failed, it is the first failed absolute limit. If no gate has failed, it is the first undecided gate,
+ * but only in a step that requires Pass.
  */
 function speakerOf(plan: GatePlan, { decided, step, absolute, isSick, require }: Speaking): number | undefined {
   const first = (wanted: (one: Decided, at: number) => boolean): number | undefined => {

@@ -40,7 +40,7 @@ export function written({ unit, stableRequests }: Pick<GateResult, 'unit' | 'sta
 /** Rounds to two significant digits below 10, and to an integer from 10 on. */
 function rounded(value: number): string {
   const text = Math.abs(value) < 10 ? String(Number(value.toPrecision(2))) : String(Math.round(value));
-  // Print 0 for a value that is 0 when it is rounded to two decimals.
+  // Print values that round to 0.00 as 0.
   return Math.abs(value) < 0.005 ? '0' : text;
 }
 
@@ -204,7 +204,7 @@ export type StepWords = {
   readonly minRequests: number;
   readonly requests: Both<number>;
   readonly alone: boolean;
-  /** Describes the pairs of service times; absent when no pairs were requested. */
+  /** Describes the pairs of service times; absent when there are no pairs, or no gate uses them. */
   readonly pairs?: string;
   /** True: the candidate has no traffic. */
   readonly shadow?: true;

@@ -9,7 +9,7 @@ import type { GoldenConfig } from '../../api/runtime-config.ts';
 /** Tolerance for rounding: scores are sums of float32 numbers. */
 const slack = 1e-9;
 
-/** A result without a score passes. Its answers could not be compared, but all their numbers were finite. */
+/** A result without a score passes: no answers were compared, and every number in the answers was finite. */
 export function isGood({ score }: Pick<GoldenResult, 'score'>, { min, max }: GoldenConfig): boolean {
   return score === null || ((min === undefined || score >= min - slack) && (max === undefined || score <= max + slack));
 }
@@ -56,9 +56,7 @@ function isWorstCase({ metric }: GoldenConfig): boolean {
   return goldenMetrics[metric].over === 'WorstCase';
 }
 
-/**
- * With generated inputs, an intended change of the answers looks like a broken model, so the message says what to do.
- */
+/** Advice for generated inputs: with them, an intended change of the answers looks like a broken model. */
 function hint({ source }: GoldenConfig): string {
   return source.kind === 'Generated'
     ? "; the inputs were generated and compared with stable's answers: if the new answers are intended, set " +
@@ -67,8 +65,8 @@ function hint({ source }: GoldenConfig): string {
 }
 
 /**
- * A score with four digits. If the rounded score would equal the limit although the score does not, the score has six
- * digits, or all its digits if six are not enough.
+ * Formats a score with four significant digits. If the score differs from the limit but would look equal to it, six
+ * digits are used, or all digits if six are not enough.
  */
 function shownScore(score: number, limit: number): string {
   if (score >= Number.MAX_VALUE) return 'too large to compute';

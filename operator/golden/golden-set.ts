@@ -170,7 +170,7 @@ async function pick(
   }
 }
 
-/** A golden set can only be in the volume claim of the model, because a pod does not mount any other claim. */
+/** A golden set with a pvc:// URI must be in the model's volume claim, because a pod mounts no other claim. */
 function freezeUri(
   gate: Gate,
   { uri, digest }: { readonly uri: string; readonly digest: string },
@@ -191,7 +191,7 @@ function freezeUri(
   return frozen({ ...limitOf(gate), source: { kind: 'Uri', uri, digest } }, attempt);
 }
 
-/** The values are not checked again, because the CRD accepts only numbers, and only the limit that fits the metric. */
+/** The values need no check: the CRD accepts only numbers, and only the limit (min or max) that the metric uses. */
 function limitOf({ metric, min, max }: Gate): Pick<GoldenConfig, 'metric' | 'min' | 'max'> {
   return {
     metric,
@@ -217,11 +217,12 @@ type Picked =
   | { readonly kind: 'problem'; readonly reason: 'GoldenSetMissing' | 'GoldenSetInvalid'; readonly problem: string };
 
 /**
- * The maximum size of a set in a ConfigMap. It leaves space for the config file in the revision's ConfigMap of 1 MiB.
+ * The maximum size of a set in a ConfigMap, as text or base64. Kubernetes limits a ConfigMap to 1 MiB, and the
+ * revision's ConfigMap also contains the config file.
  */
 export const goldenLimitBytes = 900 * 1024;
 
-/** If a ConfigMap has several keys, the first of these keys that it has is used. */
+/** The keys to look for in a ConfigMap with several keys. The first key that exists is used. */
 const usualKeys: readonly string[] = ['golden.jsonl', 'golden.bin'];
 
 export function pickGoldenFile({

@@ -32,7 +32,7 @@ export type Applied = {
   readonly error?: unknown;
   /** Milliseconds until a refused write is tried again. If absent, the back-off of the work queue applies. */
   readonly retryMs?: number;
-  /** Differences of children that the operator leaves in place, one sentence each. */
+  /** Fields of children that differ from the manifests and stay as they are, one sentence each. */
   readonly told?: readonly string[];
 };
 
@@ -110,9 +110,9 @@ class Course {
   }
 
   /**
-   * True for a manifest that must wait. Either its revision has a refused manifest, or the stored ControllerRevision of
-   * its revision was not read yet: a Deployment that is made from a different template would restart the pods of the
-   * revision.
+   * True for a manifest that must wait, because a refused manifest delays it, or because the stored ControllerRevision
+   * of its revision was not read yet. In the second case, the Deployment could get another template than the stored
+   * one, which would restart the pods.
    */
   isHeldUp(manifest: Manifest): boolean {
     return (
@@ -249,8 +249,8 @@ function isDue(
 }
 
 /**
- * True for manifests of the refused revision, and for objects that direct traffic, if the refused revision should get
- * traffic.
+ * Whether a refused manifest delays this manifest. It delays all manifests of its own revision. It delays objects that
+ * direct traffic only if its revision should get traffic. A refused manifest without a revision delays all manifests.
  */
 function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
   const revision = manifest.metadata.labels[labels.revision];

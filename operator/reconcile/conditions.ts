@@ -28,9 +28,9 @@ export type Facts = {
   /** The record of the revision that the conditions describe: the candidate while one exists, otherwise stable. */
   readonly record: RevisionRecord | undefined;
   readonly reports: readonly Report[];
-  /** An object that could not be written in the previous pass. */
+  /** The trouble of an object that could not be written in the previous pass. */
   readonly failure?: Trouble;
-  /** Differences of children that the operator leaves in place, one sentence each. */
+  /** Fields of children that differ from the manifests and stay as they are, one sentence each. */
   readonly told?: readonly string[];
 };
 
@@ -203,8 +203,8 @@ function provenBy(record: RevisionRecord | undefined): readonly string[] {
 }
 
 /**
- * The condition RouteReady. It is True when every revision receives its decided share, and the route reports the
- * decided weights.
+ * The condition RouteReady. It is True when the observed shares match the decision. With router Service, every share of
+ * the candidate above 0 matches its weight (rollout/sharing.ts, isNear).
  */
 function routeReady({ decision, seen, plan }: Facts): Claim<Reason> {
   const { shares, reason, problem } = seen.traffic ?? {};
@@ -233,7 +233,8 @@ function isAsDecided(
 }
 
 /**
- * Reports containers, variables, volumes, ports and files of other writers, because they can explain a pod's behaviour.
+ * Reports fields of children that other writers, the API server or a webhook have set, because these fields can explain
+ * the behaviour of a pod.
  */
 function childrenModified({ told = [] }: Facts): Claim<Reason> | undefined {
   if (told.length === 0) return undefined;

@@ -1,5 +1,6 @@
 /**
- * Decides whether a live object already matches its manifest, so that a quiet cluster sees no writes.
+ * Decides whether a live object already matches its manifest, so that the operator writes nothing while nothing
+ * changes.
  *
  * Owns: the comparison by the API's structure (reconcile/shape.ts): atomic maps and lists must be equal, items of other
  * lists are matched by their keys, and quantities are compared by value. The applied hash, an annotation, reveals
@@ -81,8 +82,8 @@ const omittedWhenZero: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * True for null and for an empty text, list or map. The server drops these values, so they count as equal to an absent
- * field.
+ * True for null, for an empty text, list or map, and for false or 0 in a field of `omittedWhenZero`. The server drops
+ * these values, so they count as equal to an absent field.
  */
 function isNothing(value: unknown, field: string): boolean {
   if (Array.isArray(value)) return value.length === 0;

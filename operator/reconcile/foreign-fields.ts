@@ -28,15 +28,15 @@ export type ForeignFields = {
   /** Foreign fields that stay. */
   readonly kept: readonly ForeignField[];
   /**
-   * Our atomic fields, such as a selector or a list of rules, that another manager owns, too. This manager may have
-   * changed any part of them.
+   * Our atomic fields, such as a selector or a list of rules, that another manager owns as well. The other manager may
+   * have changed any part of these fields.
    */
   readonly shared: readonly ForeignField[];
 };
 type Found = { readonly [kind in keyof ForeignFields]: ForeignField[] };
 
 /**
- * Parts of an object in which foreign fields are not looked for: metadata has its own rules, and controllers write the
+ * Parts of an object that are not searched for foreign fields. Foreign metadata stays, and controllers write the
  * status.
  */
 const passedOver: ReadonlySet<string> = new Set(['f:metadata', 'f:status', 'f:apiVersion', 'f:kind']);
@@ -217,8 +217,8 @@ export function repairPatch(wanted: Manifest, live: KubeObject, takeOut: readonl
 }
 
 /**
- * The merge patch that gives our fields their values and removes `takeOut`. The API server refuses it (409) when the
- * object has changed since `live`: the patch would not restore a field that it does not contain.
+ * The merge patch that gives our fields their values and removes `takeOut`. The patch contains only the differences
+ * from `live`. Therefore the API server refuses it (409) when the object has changed since `live` was read.
  */
 export function updatePatch(wanted: Manifest, live: KubeObject, takeOut: readonly ForeignField[]): JsonRecord {
   const { metadata: target, ...fields } = repairPatch(wanted, live, takeOut) as { readonly metadata: JsonRecord };
@@ -267,7 +267,7 @@ function merged(live: unknown, mine: unknown, field: string): unknown {
   const found = (item: unknown, among: readonly unknown[]): unknown =>
     among.find((one) => itemKey(one, keys) === itemKey(item, keys));
   // If no item is missing, the live order stays: another order of containers would restart pods. Otherwise the list
-  // gets the order of the manifest again, so that a repaired template is the one that the pods were made from.
+  // gets the order of the manifest again, so that the repaired template is equal to the template of the running pods.
   if (mine.every((item) => found(item, live) !== undefined))
     return live.map((item: unknown) => {
       const ours = found(item, mine);
@@ -291,7 +291,7 @@ function mergePatch(from: JsonRecord, to: JsonRecord): JsonRecord {
   return patch;
 }
 
-/** For example `spec.template.spec.containers[log-agent] (kubectl-edit)`. */
+/** The path and the manager of a field, for example `spec.template.spec.containers[log-agent] (kubectl-edit)`. */
 export function foreignText({ path, manager }: ForeignField): string {
   const place = path.reduce<string>(
     (text, step) =>

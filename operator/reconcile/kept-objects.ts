@@ -1,10 +1,10 @@
 /**
  * Decides which parts of each kind of object the operator's caches keep.
  *
- * Owns: the choice of the parts. An object that other controllers write keeps only the fields in kube/kinds.ts. A child
- * keeps almost everything, because any field may differ from the manifest; only the operator's own managedFields, and
- * parts of the status that the operator does not read, are dropped. Equal parts of objects are shared, and a part that
- * did not change stays the same object.
+ * Owns: the choice of the parts. A pod or a Gateway keeps only the fields in kube/kinds.ts. A child keeps almost
+ * everything, because any field may differ from the manifest. A child loses only the operator's own managedFields, the
+ * annotation of kubectl, and parts of the status that the operator does not read. Equal parts of objects are shared,
+ * and a part that did not change stays the same object.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';
@@ -133,7 +133,10 @@ export class KeptObjects {
     return isRecord(kept.data) ? { ...kept, data: unchanged(this.#workload(kept.data), before?.data) } : kept;
   };
 
-  /** Shares the parts of a value that has a pod template, and its other parts. */
+  /**
+   * A copy of a Deployment's spec or of a ControllerRevision's data that shares equal parts with other objects. A value
+   * without a pod template is returned unchanged.
+   */
   #workload<T extends object>(value: T): T {
     const { template, ...rest } = value as JsonRecord;
     const shared = this.#parts.shareFields(rest);

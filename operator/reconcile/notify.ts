@@ -140,7 +140,7 @@ function tasksOf(next: RolloutState & { readonly candidate: Revision }, seen: Se
   return { ...samples, ...(shadow === undefined ? {} : { sample: shadow, pairs: 'Shadow' }), ...present({ probes }) };
 }
 
-/** The source under which replays count pairs of service times; undefined when replays do not measure service times. */
+/** `Replay` if replays of samples also measure service times; undefined if spec.rollout.probes.mode is Off. */
 function replaysGive({
   model: {
     spec: { rollout = {} },

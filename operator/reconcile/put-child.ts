@@ -80,7 +80,7 @@ export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObj
     return { ...noted(deps, manifest, { wanted, answer, writes }), isNews: known === undefined };
   } catch (error) {
     if (known === undefined || !isNotFound(error)) throw error;
-    // The object was deleted since: create it again.
+    // The object has been deleted: create it again.
     deps.recent.forget(identityOf(manifest));
     return putChild(deps, manifest, undefined);
   }
@@ -127,9 +127,9 @@ async function createdOrFound(
 }
 
 /**
- * If this process wrote the object last and only values differ, one patch is enough. Otherwise one of our fields may
- * have to be removed, by a server-side apply. Before such an apply, our Update entries in managedFields are converted
- * to Apply entries.
+ * One patch is enough if only values differ from the last manifest that this process wrote to the object. Otherwise a
+ * server-side apply is needed, because one of our fields may have to be removed. Before the apply, our Update entries
+ * in managedFields are converted to Apply entries.
  */
 async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promise<Written> {
   const { client, call, recent } = deps;
@@ -152,7 +152,7 @@ async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promi
 
 /**
  * @returns the object after the conversion, and the number of writes
- * @throws AppError KUBE_STATUS 409 when another object has the name now; the next pass finds out whose object it is
+ * @throws AppError KUBE_STATUS 409 when another object has the name now; the next pass checks the owner of this object
  */
 async function convert(
   deps: PutDeps,

@@ -91,15 +91,18 @@ export class RecentWrites {
     this.#refusals.delete(identity);
   }
 
-  /** The next write must remove fields of ours that the object may have: `shape` is undefined until its answer. */
+  /**
+   * Call it before a server-side apply: `shape` returns undefined until the apply was answered. If the answer is lost,
+   * the next write is therefore a server-side apply again, which can remove our fields.
+   */
   forgetShape(identity: string): void {
     const known = this.#converged.get(identity);
     if (known !== undefined) this.#converged.set(identity, { ...known, shape: undefined });
   }
 
   /**
-   * The shape of the manifest that this process last wrote to the object with this uid; undefined when this process did
-   * not write the object.
+   * The shape of the manifest that this process last wrote to the object with this uid. Undefined when this process did
+   * not write the object, or when the answer to its last apply is not known.
    */
   shape(identity: string, uid: string | undefined): string | undefined {
     const known = this.#converged.get(identity);

@@ -106,7 +106,10 @@ export class Reconciler {
   readonly #recent = new Map<string, RecentWrites>();
   readonly #traffic = new Map<string, TrafficMemory>();
   readonly #stamps = new Map<string, Stamps>();
-  /** Differences of each model's children that the operator leaves in place; the next pass reports them. */
+  /**
+   * For each model, the fields of children that differ from the manifests and stay as they are. The next pass reports
+   * them.
+   */
   readonly #told = new Map<string, readonly string[]>();
   readonly #frozen = new Map<string, FrozenMemory>();
   /** How often in succession the server refused the status of each model as invalid. */
@@ -231,9 +234,9 @@ export class Reconciler {
   }
 
   /**
-   * @returns milliseconds until the next pass, if the cluster needs time for a change, or if a write must be tried
-   * again because it was refused as invalid or its name is taken (RecentWrites, refusedMs). The result is 0 after the
-   * first refusal, so that the next pass reports the refusal in the status.
+   * @returns milliseconds until the next pass; undefined if no pass has to be scheduled. A write that was refused as
+   * invalid, or because its name is taken, is tried again after a back-off (RecentWrites, refusedMs). The result is 0
+   * when the status does not show a new refusal or a new difference of a child yet.
    * @throws all other errors; the work queue retries them with back-off
    */
   async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
@@ -290,8 +293,8 @@ export class Reconciler {
   }
 
   /**
-   * The stamps of the model's last pass. The stamps of a model at rest are not kept, because its next pass may be far
-   * away.
+   * The stamps of the model's last pass. To save memory, the stamps of a model at rest are not kept: its next pass may
+   * be hours later.
    */
   #stampsOf(key: string, { next }: Decision): Stamps {
     const stamps = this.#stamps.get(key) ?? new Stamps();
@@ -347,8 +350,8 @@ function recordsToMake({ held, records }: Seen): Seen['records'] {
 }
 
 /**
- * The manifests of ControllerRevisions without an owner whose revisions do not run. Applying them restores the owner;
- * otherwise, the garbage collector would never delete them.
+ * Manifests for ControllerRevisions that have no owner and belong to revisions that do not run. Applying these
+ * manifests restores the owner; without an owner, the garbage collector would never delete the ControllerRevisions.
  */
 function orphanedRecords({ model, children, records }: Seen, { run }: Decision): readonly Manifest[] {
   const orphans = children.filter(

@@ -3,7 +3,8 @@
  *
  * Owns: the onnx_operator_* series and their labels (docs/metrics.md). An outcome is counted only when a status write
  * recorded it, so that a repeated pass does not count it twice.
- * Limits: five gauges per model and one per gate. All except one are removed when the rollout ends.
+ * Limits: five gauges per model and one per gate. When the rollout ends, all gauges except onnx_operator_silent_pods
+ * are removed.
  */
 import {
   counter,

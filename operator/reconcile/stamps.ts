@@ -1,10 +1,10 @@
 /**
- * Remembers the stamped manifests of a model's last pass, and which live objects already match their manifests. A pass
- * that changes nothing therefore does not hash or compare manifests.
+ * Remembers the stamped manifests (drift.ts, stamped) of a model's last pass, and which live objects already match
+ * their manifests. A pass that changes nothing therefore does not hash manifests or compare them with live objects.
  *
  * Owns: when a result may be used again: a stamp is used again for an equal manifest, and a comparison is used again
- *       for the same manifest and the same live object. An object of a cache is never changed: a change in the cluster
- *       gives a new object.
+ * for the same manifest and the same live object. Cached objects are never modified: a change in the cluster gives a
+ * new object.
  * Limits: the manifests of one pass. In-memory only.
  */
 import type { KubeObject } from '../../api/kube-object.ts';

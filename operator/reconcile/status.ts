@@ -1,8 +1,8 @@
 /**
  * Computes the status after a pass from the decision and the observed facts.
  *
- * Owns: every field of `status`; no other code writes it. Values change in coarse steps only, so that an unchanged
- * status is an equal object and the caller can skip the write.
+ * Owns: every field of `status`; no other code writes it. Values are rounded, so that a small change gives an equal
+ * status and the caller can skip the write.
  * Pure.
  */
 import { claimConditions, type Condition } from '../../api/conditions.ts';
@@ -34,7 +34,7 @@ export type ModelStatusInputs = {
   readonly reports: Reports;
   readonly settings: Settings;
   readonly failure?: Trouble;
-  /** Differences of children that the operator leaves in place, one sentence each. */
+  /** Fields of children that differ from the manifests and stay as they are, one sentence each. */
   readonly told?: readonly string[];
   /** The verdicts of the gates, refreshed at a limited rate. */
   readonly shown?: Shown;

@@ -77,7 +77,8 @@ export function memoryPeakStep(report: Report): number | undefined {
 }
 
 /**
- * One text of all fields that the status shows or a decision waits for. Two reports with equal texts change nothing.
+ * A text of all fields that the status shows or a decision waits for. If two reports in a row have the same text, the
+ * second report needs a pass only when it has new blocks during a rollout.
  */
 export function shownOf(report: Report): string {
   return JSON.stringify([

@@ -277,7 +277,7 @@ export class ReportPuller {
     // If the pull failed and the pod restarted during the pull, the failure belongs to the previous boot, so pull
     // again.
     const isPast = pulled.kind === 'nothing' && entry.restarts !== restarts;
-    // The pod may have been removed, or replaced by a pod with the same uid, during the pull.
+    // The pod may have been removed during the pull, or removed and added again as a new entry.
     if (this.#entries.get(entry.uid) === entry) this.#keep(entry, pulled);
     if (stale) delete entry.heard;
     if (isPast) entry.misses = 0;

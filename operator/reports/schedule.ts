@@ -9,8 +9,8 @@
 import { DueHeap } from '../../lib/due-heap.ts';
 
 /**
- * heard: the last pull of the pod succeeded. new: the pod was not pulled since its start or restart. silent: the last
- * pull failed.
+ * heard: the last pull of the pod succeeded. silent: the last pull failed. new: the pod was just added, or a silent pod
+ * restarted, became ready or changed its address, and has not been pulled since.
  */
 export type PullLane = 'heard' | 'new' | 'silent';
 

@@ -128,7 +128,7 @@ function common(record: RevisionRecord): Readonly<Record<string, unknown>> {
       runAsNonRoot: true,
       capabilities: { drop: ['ALL'] },
     },
-    // A container that writes no termination message gets its last log lines as the message.
+    // A container that fails without a termination message gets its last log lines as the message.
     terminationMessagePath: paths.terminationLog,
     terminationMessagePolicy: 'FallbackToLogsOnError',
     env: environment(record),
@@ -151,8 +151,8 @@ function environment(record: RevisionRecord): readonly object[] {
 }
 
 /**
- * CPU and devices as the spec sets them. Memory has the same request and limit, so that the pod is not evicted for
- * memory.
+ * The resources that the spec sets. spec.memory.limit is both the request and the limit of memory. A pod that stays
+ * within its memory request is among the last to be evicted.
  */
 function runtimeResources({ spec }: RevisionRecord): Readonly<Record<string, unknown>> {
   const memory = spec.memory.limit === undefined ? {} : { memory: spec.memory.limit };

@@ -36,13 +36,19 @@ export type RevisionRecord = {
   readonly template?: PodTemplateManifest;
   /** The result of `prepare`, set after the first pod has reported it. */
   readonly resolved?: Resolved;
-  /** The golden set that pods run before traffic; absent in revisions of earlier operators. */
+  /**
+   * The golden set that pods run before traffic. Absent if the revision needs no golden set, or if an earlier operator
+   * made the revision.
+   */
   readonly golden?: FrozenGolden;
   /** The token that a request to the revision's sidecars needs if it names peers or reads samples (api/access.ts). */
   readonly token?: string;
 };
 
-/** The golden gate at the start of the revision's rollout, with the bytes of its set. */
+/**
+ * A copy of the golden gate and of the bytes of its set, made for one attempt of a rollout
+ * (operator/golden/golden-set.ts).
+ */
 export type FrozenGolden = {
   readonly config: GoldenConfig;
   /** The attempt of the rollout for which the set was frozen. */

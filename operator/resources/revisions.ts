@@ -50,7 +50,7 @@ type Data = {
   readonly template?: PodTemplateManifest;
 };
 
-/** @returns undefined when `controllerRevision` did not make the object */
+/** @returns undefined when the object does not have the format that `controllerRevision` writes */
 export function readControllerRevision(object: {
   readonly metadata: Partial<ObjectMeta>;
   readonly revision?: unknown;
@@ -118,8 +118,7 @@ function briefly(resolved: Resolved): Resolved {
 
 /**
  * The golden set in a revision's ConfigMap.
- * @returns undefined when the ConfigMap was written by an earlier operator, or when the revision does not need a golden
- * set
+ * @returns undefined when the ConfigMap has no golden set, or when the file of the set is missing
  */
 export function readFrozenGolden({
   metadata,
@@ -141,8 +140,8 @@ export function readFrozenGolden({
 }
 
 /**
- * The file's content is not validated, because the operator wrote it. The caller compares the digest to detect manual
- * changes.
+ * The config file's content is not validated, because the operator wrote it. operator/golden/golden-set.ts compares the
+ * id of the set to detect manual changes.
  */
 function goldenIn(text: string | undefined): GoldenConfig | undefined {
   try {

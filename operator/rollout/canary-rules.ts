@@ -275,7 +275,7 @@ function knownWords(state: StateIn<'Analyzing'>, seen: Observation, now: Millis)
   const { problem } = seen.traffic ?? {};
   return [
     noRequests(state.candidate, reading, now - state.since) ?? reading?.message ?? 'waiting for reports',
-    // Name a missing Gateway in the message, because it explains why no request arrives.
+    // Name the problem of the traffic, such as a missing Gateway: it can explain why no request arrives.
     ...(problem === undefined ? [] : [`traffic problem: ${problem}`]),
     ...(reading?.promise === undefined ? [] : [`forecast: ${reading.promise}`]),
   ];

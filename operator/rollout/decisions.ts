@@ -1,8 +1,8 @@
 /**
- * Builds decisions: the next phase and its reason.
+ * Builds the decisions that several files of rules share: the next phase, the traffic, the pods and the reason.
  *
- * Owns: every transition into a phase, and which revisions skip checks and gates. Traffic and pods are computed in
- * serving.ts.
+ * Owns: how a candidate is aborted, given up or made stable, which steps it has, and which revisions skip checks and
+ * gates. serving.ts computes the traffic and most numbers of pods.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -36,8 +36,8 @@ export type Why = { readonly reason: DecisionReason; readonly message: string };
 export const lostForMs = 30_000;
 
 /**
- * The steps of a return to a proven revision are three weights without gates. A requested promotion moves all traffic
- * at once.
+ * The steps of a candidate that is exempt from judgement (proven or pinned) are three weights without gates. After a
+ * requested promotion there are no steps: all the traffic moves at once.
  */
 export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | 'plan'>): readonly Step[] {
   if (plan.promoteRevision === candidate) return [];

@@ -4,8 +4,8 @@
  * Owns: which intents are spent. `promoteRevision` and `resumeStep` are meant for one moment but stay in the spec until
  * a client removes them. An old intent must not promote a revision that comes back later. Rule: an intent is spent once
  * its revision is stable or is not the target. `promoteRevision` is also spent when its revision is given up while the
- * intent is in the spec. `resumeStep`, however, stays valid for a retry. A user renews an intent by removing it or by
- * naming another revision.
+ * intent is in the spec. `resumeStep`, however, stays valid for a retry. To repeat a spent intent, a user removes it
+ * and sets it again.
  * Pure.
  */
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';

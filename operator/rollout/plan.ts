@@ -2,8 +2,7 @@
  * Parses `spec.rollout` and `spec.replicas` into numbers.
  *
  * Owns: the meaning of these fields: strategy, steps and the defaults of absent fields.
- * Pure: the CRD accepts only valid text. A value that is invalid in a way that the CRD cannot check throws AppError
- * FIELD_INVALID with the field's path.
+ * Pure. Throws: AppError FIELD_INVALID with the field's path, for an invalid value that the CRD cannot reject.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { AppError } from '../../api/errors.ts';

@@ -88,14 +88,14 @@ export function settleWhenRouted(state: StateIn<'Promoting'>, at: At): Decision 
   return drain({ phase: 'Settling', stable: state.stable, retiring: state.retiring, since: now }, at);
 }
 
-/** True when the entry Service selects the revision and a route sends all traffic to it. */
+/** True when the entry Service selects the revision and, with router HTTPRoute, the route sends all traffic to it. */
 function hasAll(stable: string, { seen, plan }: At): boolean {
   return seen.routed === stable && sharingOf(plan).hasAll(seen.traffic?.shares?.[stable]);
 }
 
 /**
- * A route is unsettled for a moment after every change. The route's own reason is reported only if the route is
- * unsettled for longer than `settleMs`.
+ * After every change, the shares of a route are unknown for a moment. The reason of the route is reported only if this
+ * takes longer than `settleMs`.
  */
 export function waitForRoute(state: StateIn<'Promoting'>, at: At): Decision {
   const { seen, plan, now } = at;

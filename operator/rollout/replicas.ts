@@ -117,8 +117,8 @@ export const comparableLn = 0.3;
 const worseThanAnyLess = 12;
 
 /**
- * The split while the weight moves from `reached` to `asked`. The candidate gets as many pods as the limit allows in
- * addition to the pods that stable still needs.
+ * The split while the weight moves from `reached` to `asked`. Stable keeps the pods that it still needs. The candidate
+ * gets the pods for `asked`, but only as many as the limit allows in addition to those of stable.
  */
 export function splitBetween(reached: number, asked: number, fleet: Fleet): Split {
   const { replicas, capacity } = fleet;

@@ -61,8 +61,8 @@ export function stayStable(state: StateIn<'Stable'>, at: At): Decision {
 }
 
 /**
- * The candidate keeps its pods until it has no traffic and its requests have had time to finish. No other rollout
- * begins before that.
+ * The candidate keeps its pods until it has no traffic and its requests have had time to finish. Before that, only
+ * `leaveStableBehind` begins another rollout.
  */
 export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;

@@ -1,8 +1,8 @@
 /**
  * Computes the traffic and the numbers of pods from a state and the observed cluster.
  *
- * Owns: `trafficFor`, the only function that assigns traffic. Therefore no rule can give traffic to a revision without
- * ready pods while another revision has ready pods.
+ * Owns: `trafficFor`, which shares the traffic between stable and a candidate. It never gives traffic to a revision
+ * without ready pods while the other revision has ready pods.
  * Pure.
  */
 import { ownValue } from '../../api/record.ts';
@@ -18,7 +18,10 @@ export function podsOf(seen: Observation, revision: Revision): RevisionPods {
   return ownValue(seen.pods, revision) ?? nothing;
 }
 
-/** Whether another client writes the weights. While it does, the operator does not move them. */
+/**
+ * Whether the rollout is paused because another client writes the weights. During this pause, the operator does not
+ * move the weights.
+ */
 export function isFought(state: CanaryState): boolean {
   return state.phase === 'Paused' && state.why === 'WeightConflict';
 }
@@ -33,8 +36,7 @@ export function isOffSteps(state: CanaryState): boolean {
 
 /**
  * During a rollout an autoscaler may add pods but not remove any: otherwise the verdicts would compare different loads.
- * If the plan has capacity for all pods of both revisions, there is also capacity for all pods of both with the higher
- * number of replicas.
+ * If the plan's surge covers all replicas, the surge is raised to the higher number of replicas, too.
  */
 export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
   const { replicas, capacity } = plan;
@@ -47,8 +49,8 @@ export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan
 }
 
 /**
- * The candidate's weight now, in percent. While the weight rises, it is what the ready pods can carry; while the
- * rollout is held, it is the weight that was reached.
+ * The candidate's weight now, in percent. While the weight moves, it is the weight that the ready pods can carry. While
+ * spec.rollout.paused holds the rollout, it is the weight that was reached.
  */
 export function weightNow(state: CanaryState, { seen, plan }: Pick<At, 'seen' | 'plan'>): number {
   if (state.phase !== 'Shifting') return state.weight;
@@ -76,8 +78,8 @@ export function withPods(revision: Revision, replicas: number, seen: Observation
 }
 
 /**
- * Traffic and pods while a candidate goes through its steps. Stable's pods follow the observed share, not the target,
- * because a route may take time to apply a weight.
+ * Traffic and pods while a candidate goes through its steps. The number of stable's pods follows the weight that the
+ * traffic has reached, not the target, because a route may take time to apply a weight.
  */
 export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): TrafficAndPods {
   const { stable, candidate } = state;

@@ -19,7 +19,10 @@ export type Sharing = {
   readonly isByWeight: boolean;
   /** Whether the traffic matches the weight. */
   readonly isTaken: (beside: Beside) => boolean;
-  /** Whether the share is close to the weight. The numbers of pods are not considered. */
+  /**
+   * Whether the share is close enough to the weight, whatever the numbers of pods are. ByPods accepts every share above
+   * 0.
+   */
   readonly isNear: (share: number, weight: number) => boolean;
   /** Whether the share is more than the weight that was reached. */
   readonly isAbove: (share: number, reached: number) => boolean;

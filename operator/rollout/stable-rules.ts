@@ -15,7 +15,8 @@ import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reach
 
 /**
  * While stable has no ready pod, the candidate carries the traffic, and the rollout waits for `lostForMs`. After that
- * the candidate continues if it is not judged or is within its absolute limits, because the candidate may be the fix.
+ * the candidate continues if it is not judged or is within its absolute limits, because the candidate may contain the
+ * repair.
  */
 export function carryForStable(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -86,10 +87,10 @@ function goOnAlone(state: CanaryState, because: string, at: At): Decision | unde
 }
 
 /**
- * Continues to the next pause step or, if there is none, to all the traffic.
+ * Continues to the next pause step or, if there is none, to 100 % of the traffic.
  *
  * @param candidate the words for the candidate in the message, with the reason why it may continue
- * @returns undefined when the rollout is already moving to that step or to all the traffic
+ * @returns undefined when the rollout is already moving to this pause step or to 100 %
  */
 function hurry(state: CanaryState, because: string, at: At, candidate: string = state.candidate): Decision | undefined {
   const steps = stepsOf(state.candidate, at);

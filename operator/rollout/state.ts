@@ -75,13 +75,13 @@ export type PauseReason = 'Step' | 'Undecided' | 'ReportsStale' | 'StableUnhealt
 
 /** The stored fields of each phase. A phase has only the fields that it needs. */
 export type Memory = {
-  /** No revision was ever served or tried. */
+  /** No rollout has begun, or the stored state was lost. */
   New: Record<never, never>;
   /** The candidate's pods start and are checked; stable serves, if there is one. */
   Preparing: Omit<Course, 'stable' | 'skipped' | 'shown'> & { readonly stable: Revision | null };
   /** The weight moves to `weight`. `set` is the last weight that the traffic has matched. */
   Shifting: Place & { readonly set: number };
-  /** Both revisions serve and are judged in the window that began with block `window`. */
+  /** The weight stays, and the gates judge the candidate in the window that began with block `window`. */
   Analyzing: Place & { readonly window: Block };
   /** The weight stays until the pause ends. `why` is the kind of the pause. */
   Paused: Place & { readonly window: Block; readonly why: PauseReason };
@@ -185,7 +185,10 @@ export type GateReading = {
   readonly probes?: number;
   /** When step is Done, what the gates have shown: "nothing worse than ... shown". */
   readonly shown?: string;
-  /** The promise of the step, made when it began. */
+  /**
+   * A forecast of the step, made when the step began: how long it takes and what it can show
+   * (operator/analysis/promise.ts).
+   */
   readonly promise?: string;
   /** When step is Fail, the kind of the first gate that failed. */
   readonly failed?: ReasonFrom<'gate'>;

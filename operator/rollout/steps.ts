@@ -54,7 +54,7 @@ export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown
 
 /**
  * Begins step `from`. If it is a weight step whose weight was already reached, it is skipped, and so are further weight
- * steps of this kind. After the last step, all the traffic goes to the candidate.
+ * steps of this kind. After the last step, the weight moves to 100 %. A candidate that already has 100 % is promoted.
  */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
   const steps = stepsOf(reached.candidate, at);
@@ -181,7 +181,7 @@ export function followPlan(state: CanaryState, at: At): Decision {
   return enterStep(reached, index, at, why);
 }
 
-/** Aborts the rollout of a candidate whose pods failed before or while it had traffic. */
+/** Aborts the rollout of a candidate that has no ready pod any more. */
 export function abortLost(state: CanaryState, at: At): Decision {
   const { trouble } = podsOf(at.seen, state.candidate);
   return abortRollout(

@@ -26,8 +26,8 @@ import type { Revision, RevisionPods, Trouble } from '../rollout/state.ts';
 import type { ApplyFailure, Before, Caches, Observed, Settings } from './seen.ts';
 
 /**
- * A cache returns the same object for a model or a ControllerRevision until it changes, so results are remembered by
- * object.
+ * The caches keep the same spec object and the same ControllerRevision object while they are unchanged, so results are
+ * memoised by object identity.
  */
 const revisionIn = memoised(revisionOf);
 const recordIn = memoised(readControllerRevision);
@@ -94,8 +94,9 @@ function selectedBy(entry: Service | undefined): Revision | null {
 }
 
 /**
- * False for a pod that is older than its revision's current Deployment: the pod belongs to a deleted Deployment, or to
- * a deleted model of the same name, and the garbage collector will delete it.
+ * True for a pod of its revision's current Deployment. Any other pod has no Deployment, or is older than its
+ * Deployment: it belongs to a deleted Deployment or to a deleted model of the same name. The garbage collector will
+ * delete it.
  */
 function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel): boolean {
   const own = deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === revisionLabel(pod));
@@ -107,8 +108,8 @@ function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel)
 }
 
 /**
- * True for a pod that was evicted or has completed. The operator ignores such a pod until the garbage collector deletes
- * it.
+ * True for a pod that failed, for example by eviction, or has completed. The pod does not count as present, but it can
+ * still have a trouble to report.
  */
 function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';

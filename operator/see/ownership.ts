@@ -3,7 +3,7 @@
  *
  * Owns: an object belongs to the model whose uid is in its owner references. An object without an owner is adopted if
  * it has the operator's labels and applied hash, for example after `kubectl delete --cascade=orphan`. The name of a
- * child determines its revision; its labels do not.
+ * child determines its revision; the revision label is used only if the name contains no revision.
  * Pure.
  */
 import { annotations, fieldManager, labels, revisionInName } from '../../api/names.ts';
@@ -36,9 +36,9 @@ export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
 }
 
 /**
- * True when the object has no owner and its applied hash shows that the operator created it, even if another writer
- * removed the labels (`kubectl replace` with a manifest without them). Call it only for an object with the exact name
- * of a child; caches select by label and do not contain such an object.
+ * True when the operator created the object and the object has no owner, even if another writer removed the labels
+ * (`kubectl replace` with a manifest without labels). Call it only for an object with the exact name of a child. Such
+ * an object comes from the API server: the caches select by label and do not contain it.
  */
 export function isStripped({ metadata }: KubeObject, model: string | undefined): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;

@@ -13,9 +13,12 @@ import { cut } from '../../api/text.ts';
 import type { ContainerStatus, Pod, Terminated } from '../../kube/kinds.ts';
 import type { Trouble } from '../rollout/state.ts';
 
-/** A container that exited this many times without an error code, and was never ready, is not expected to start. */
+/** A container that is not ready and has ended this many times without an error code is not expected to start. */
 const crashesThatAreFatal = 3;
-/** One OOM kill may be a coincidence. The second one shows that the memory limit is too low. */
+/**
+ * One OOM kill may be a coincidence. If the container has ended this many times, an OOM kill shows that its memory
+ * limit is too low.
+ */
 const oomKillsThatAreFatal = 2;
 const messageLimit = 1000;
 

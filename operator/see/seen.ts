@@ -35,7 +35,7 @@ export interface Caches {
   httpRoutes(key: string): readonly HttpRoute[];
   /** Any Gateway of the cluster; Gateways are not children of a model. */
   gateway(name: ObjectName): Gateway | undefined;
-  /** Whether the cluster has HTTPRoutes. */
+  /** Whether the API server serves the type HTTPRoute. */
   readonly gatewayApi: TypePresence;
 }
 
@@ -63,7 +63,7 @@ export type Observed = {
   readonly entry: Service | undefined;
   /** The URL for clients; undefined while it is unknown. */
   readonly url: string | undefined;
-  /** Whether the cluster has HTTPRoutes. */
+  /** Whether the API server serves the type HTTPRoute. */
   readonly gatewayApi: TypePresence;
   /** The live children, to compare with the wanted manifests. */
   readonly children: readonly KubeObject[];

@@ -30,8 +30,8 @@ export function readState(status: OnnxModelStatus | undefined): RolloutState {
 type Reader = (rollout: RolloutStatus, stable: string | null, candidate: string | null) => RolloutState | undefined;
 
 /**
- * For each phase, the function that reads its state. It returns undefined if the revisions or the step of the phase are
- * missing. The operator never writes a state without them.
+ * For each phase, the function that reads its state. The function returns undefined if the status does not contain the
+ * revisions or the step that the phase needs. The operator never writes such a status.
  */
 const readers: { readonly [P in Phase]: Reader } = {
   New: () => ({ phase: 'New' }),

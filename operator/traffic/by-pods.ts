@@ -2,8 +2,8 @@
  * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods determine the
  * shares.
  *
- * Owns: the selector of the entry Service, and the shares, which are counted from the ready pods that the live selector
- * and ports reach. operator/reconcile/serving-pods.ts sets the serving label of pods.
+ * Owns: the selector of the entry Service, and the shares. Shares are counted from the ready pods that the live
+ * selector and ports of the entry Service reach. operator/reconcile/serving-pods.ts sets the serving label of pods.
  * Pure.
  */
 import { labels, ports } from '../../api/names.ts';

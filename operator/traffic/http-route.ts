@@ -1,9 +1,9 @@
 /**
- * Router HTTPRoute: exact weights, by the Gateway API.
+ * Router HTTPRoute: the Gateway API shares the traffic by exact weights.
  *
- * Owns: the rule that the weights of a route count as shares once every parent has accepted the route at its current
- * generation and the backends of the route select ready pods. The entry Service selects stable, for clients that bypass
- * the gateway.
+ * Owns: when the weights of a route count as shares. Every parent must have accepted the current generation of the
+ * route. No other client may have changed a backend Service so that it reaches no pod. For clients that bypass the
+ * gateway, the entry Service selects the serving revision.
  * Limits: a gateway updates its proxies shortly after it accepts a route; the API does not report when.
  * Pure.
  */
@@ -56,8 +56,8 @@ function shares({ model, entry, route, gatewayApi, services, pods }: TrafficSour
 }
 
 /**
- * Looks at the Services of the backends with a weight above 0, and returns the problem of the first Service that does
- * not reach a pod because another client changed it.
+ * The problem of the first backend Service that does not reach a pod because another client changed the Service.
+ * Backends with weight 0 are ignored.
  */
 function backendProblem(
   route: HttpRoute,
@@ -154,7 +154,10 @@ function sharesOf(route: HttpRoute, model: string): Readonly<Record<Revision, nu
   return shares;
 }
 
-/** The first hostname of the route or listener that is not a wildcard, else the gateway's address. */
+/**
+ * The URL for clients. Its host is the first hostname of the route or listener that is not a wildcard, else the
+ * gateway's address.
+ */
 function routedUrl(model: OnnxModel, { gatewayOf }: AddressSources): string | undefined {
   const { parentRefs: [parent] = [], hostnames = [] } = model.spec.traffic ?? {};
   if (parent === undefined) return undefined;

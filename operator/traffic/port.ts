@@ -37,7 +37,7 @@ export type AddressSources = {
 
 /** All methods are pure. How shares, weights and numbers of pods are related is defined in rollout/sharing.ts. */
 export interface TrafficRouter {
-  /** The subject of messages, as in "the entry Service gives v1 75%, v2 25%". */
+  /** The subject of messages, as in "the entry Service sends 75% to v1, 25% to v2". */
   readonly subject: string;
   /** Kinds of children that only this router makes, in addition to the entry Service. */
   readonly kinds: readonly string[];

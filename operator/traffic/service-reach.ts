@@ -1,5 +1,6 @@
 /**
- * The pods that a Service sends requests to, by its live selector and ports, even if another client wrote them.
+ * The pods that a Service sends requests to. They are computed from the live selector and ports, even if another client
+ * wrote them.
  *
  * Pure. EndpointSlices would show the same pods a moment later, but the operator does not have the permission to read
  * them.
@@ -8,7 +9,7 @@ import { labels, ports } from '../../api/names.ts';
 import { isReady, type Pod, type Service } from '../../kube/kinds.ts';
 import type { Revision } from '../rollout/state.ts';
 
-/** Label keys that the operator selects by; the callers check their values. */
+/** Label keys that the operator uses in selectors. */
 const ownKeys: ReadonlySet<string> = new Set([labels.model, labels.revision, labels.serving]);
 
 /** Why requests to the Service's port cannot reach a runtime in any pod. Undefined if the ports lead to the runtime. */

@@ -21,7 +21,10 @@ export class TrafficMemory {
     return this.#revertsMs.length;
   }
 
-  /** For how many milliseconds `holds` has been true in every call for this `what`; 0 when `holds` is false. */
+  /**
+   * For how many milliseconds `holds` has been true without interruption in the calls with this `what`. 0 when `holds`
+   * is false.
+   */
   heldMs(what: string, holds: boolean, nowMs: number): number {
     if (!holds) {
       this.#since.delete(what);

@@ -3,9 +3,8 @@
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
  * Limits: at most `maxDepth` requests of a tier wait; the next request of that tier is refused at once with QUEUE_FULL.
- *         Requests are not buffered anywhere else between the socket and the engine. A run begins when its memory and
- *         the memory of the current runs together are within the limit (room.ts). A request that can never fit is
- *         refused with REQUEST_TOO_LARGE.
+ *         A run begins when its memory and the memory of the current runs together are within the limit (room.ts). A
+ *         request that can never fit is refused with REQUEST_TOO_LARGE.
  * Ends:   every submit settles exactly once: with a result, an AppError, or the reason of the caller's abort. A request
  *         that expires or is aborted before its run never reaches the engine.
  */
@@ -175,7 +174,8 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Number of queued requests of one tier. Each tier has its own `maxDepth`, so bulk requests do not displace others.
+   * Number of queued requests of one tier. `maxDepth` applies to each tier separately, so queued bulk requests do not
+   * cause the refusal of interactive requests.
    */
   #depthOf(tier: Tier): number {
     return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);

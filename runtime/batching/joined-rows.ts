@@ -4,7 +4,8 @@
  * Owns:   one tensor for each output, allocated for all rows when the first run is added. Each run's output is copied
  *         into that tensor and released, because a request of a few megabytes may be split into tens of thousands of
  *         runs.
- * Throws: REQUEST_INVALID when the shapes of runs differ, and the errors of `hold`.
+ * Throws: REQUEST_INVALID when the runs' outputs cannot be joined, because their shapes or types differ; the errors of
+ *         `hold`.
  */
 import { AppError } from '../../api/errors.ts';
 import {

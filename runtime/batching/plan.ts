@@ -1,14 +1,13 @@
 /**
  * Decides what the queue does next.
  *
- * Owns:  which requests run together, which are dropped, and when the queue should wait for more requests. It sees
- *        shapes, ages and limits, never tensors, timers or engines.
- * Pure:  time comes in as `nowMs`.
- * Read:  planBatch, top to bottom. It first drops requests whose deadline has passed. Then it looks at the groups, the
- *        one with the oldest request first, and runs the first group that is full or has waited long enough. Otherwise
- *        the queue waits. If no delay is configured, the group of the oldest request runs at once. Bulk requests run
+ * Owns:  which requests run together, which are dropped, and when the queue should wait for more requests.
+ * Order: planBatch first drops requests whose deadline has passed. Then it checks the groups, beginning with the group
+ *        of the oldest request. It runs the first group that is full or has waited long enough. With `maxDelayMs` 0,
+ *        this is always the group of the oldest request. If there is no such group, the queue waits. Bulk requests run
  *        while no interactive request waits, or when they are due (bulkPatienceMs). A bulk request never shares a run
  *        with an interactive request.
+ * Pure:  the caller passes the time as `nowMs`.
  */
 
 import type { Tier } from '../../api/tiers.ts';

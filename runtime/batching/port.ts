@@ -23,7 +23,10 @@ export type InferenceRequest = {
   readonly tier?: Tier;
   /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */
   readonly hold?: (bytes: number) => void;
-  /** Aborted when the client has disconnected. A queued request is dropped; a run cannot be stopped. */
+  /**
+   * Aborted when the result is not needed any more: the client disconnected, the deadline passed, or another part of
+   * the same request failed. A queued request is then dropped; a run cannot be stopped.
+   */
   readonly signal: AbortSignal;
 };
 
@@ -46,7 +49,7 @@ export interface Inference {
   readonly maxRows: number;
   /**
    * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,
-   *   MEMORY_FULL, DRAINING
+   *   NOT_READY, RUN_STUCK; the errors of `hold`; the abort reason of `signal`
    */
   submit(request: InferenceRequest): Promise<InferenceResult>;
 }

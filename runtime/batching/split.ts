@@ -2,9 +2,9 @@
  * Splits a request of many rows into several runs, and joins their outputs. Only for models with independent rows.
  *
  * Owns:   the number of rows of a run, which depends on maxBatchSize and memory. The first failed run ends the request
- *         and cancels its other runs.
- * Limits: at most four runs of one request are in the queue at a time, so that a large request leaves slots for other
- *         requests.
+ *         and cancels its runs that have not begun.
+ * Limits: at most four runs of one request are queued or in progress at a time, so that a large request leaves room for
+ *         other requests.
  */
 import { cutRows, rowsOf } from '../engine/rows.ts';
 import { elementCount, makeTensor, type NamedTensors } from '../engine/tensor.ts';

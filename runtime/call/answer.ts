@@ -34,7 +34,7 @@ export function isStream(body: Answer['body']): body is AsyncIterable<Uint8Array
   return Symbol.asyncIterator in body;
 }
 
-/** The client closed its connection before its answer. */
+/** The reason of a call that ended because the client closed its connection before the answer was complete. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
   constructor() {

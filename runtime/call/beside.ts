@@ -1,8 +1,8 @@
 /**
- * Headers that a sidecar and the runtime exchange on the port for sidecars. Sidecar requests must not delay users.
+ * The names of the headers that a sidecar and the runtime exchange on the port for sidecars.
  *
- * Owns: the headers' names. A request with `besideHeader` is refused with NOT_IDLE while user requests are queued or
- *       keep all workers busy.
+ * Owns: these names. A request with `besideHeader` must not delay user requests. It is refused with NOT_IDLE while a
+ *       request is queued, or while fewer than two workers are free (one, if only one worker is ready).
  */
 export const besideHeader = 'x-onnx-beside-users';
 /**

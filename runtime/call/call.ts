@@ -31,8 +31,8 @@ export interface Trace {
   /** @param elements size of the request, which decides its size class: tokens for text, otherwise input elements */
   decoded(elements: number): void;
   /**
-   * A handler that splits a request into several submits calls this once: `queueMs` is then the longest time in the
-   * queue, and `inferMs` is the remaining time until the last run ended.
+   * Called once for each request. For a request with several submits, `queueMs` is the longest time in the queue.
+   * `inferMs` is the time from the first submit to the end of the last run, minus `queueMs`.
    */
   inferred(result: Pick<InferenceResult, 'queueMs' | 'inferMs' | 'isShared'>): void;
   /** Counts output of a streamed answer. @param units amount of new output in the task's unit, such as tokens */

@@ -29,8 +29,8 @@ export type CallOutcome =
   | { readonly kind: 'Error'; readonly elements: number; readonly outcome: OutcomeKind };
 
 /**
- * Outcomes of valid requests that failed for lack of capacity or time. Requests whose client set a deadline that was
- * too short are included.
+ * Outcomes of valid requests that failed for lack of capacity or time. They include `clientDeadline` and `clientBody`,
+ * which the gates ignore as the client's fault (api/outcomes.ts).
  */
 const shedKinds: ReadonlySet<OutcomeKind> = new Set([
   'overloaded',

@@ -11,7 +11,7 @@ import type { ClientError, Trace } from './call.ts';
 /** The kind of a request. It is a metrics label, and isInference() uses it to decide whether the request is traffic. */
 export type RouteName = 'infer' | 'task' | 'health' | 'metadata' | 'other';
 
-/** A handler's view of its call. */
+/** The parts of a call that its handler may use. */
 export type Call = {
   /** Names in lower case; the values of a repeated header are joined by ", ". */
   readonly headers: Readonly<Record<string, string | undefined>>;
@@ -55,7 +55,7 @@ export type IncomingCall = {
    * Aborted by the transport, with ClientGone, when the client disconnects; aborted by the call at the call's deadline.
    */
   readonly ending: AbortController;
-  /** Whether the transport has noticed that the client disconnected. */
+  /** Whether the client's connection is closed. */
   readonly isGone: () => boolean;
 };
 

@@ -32,8 +32,8 @@ const calmMs = 1000;
 /** Milliseconds between two readings while memory is above `recycleShare`, because memory may then grow quickly. */
 const tenseMs = 200;
 /**
- * Milliseconds that a recycled worker needs to free its memory. Before that, it is unknown whether another worker must
- * be recycled.
+ * Minimum milliseconds between two recyclings. A recycled worker needs this long to free its memory. Until then, it is
+ * unknown whether another worker must be recycled.
  */
 const betweenRecyclesMs = 20_000;
 

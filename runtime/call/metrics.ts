@@ -93,7 +93,7 @@ export class RuntimeMetrics implements Observer {
     this.#gauges(registers);
   }
 
-  /** Sets the sources of the gauges; scrapes before this call contain no gauges. */
+  /** Sets the sources of the gauges; before this call, these gauges are 0. */
   readFrom(readings: Readings): void {
     this.#readings = readings;
   }

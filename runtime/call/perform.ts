@@ -22,7 +22,7 @@ import { WatchedStream } from './watched-stream.ts';
 export type CallDeps = {
   /** @throws AppError NOT_READY, MEMORY_FULL */
   readonly admit: () => void;
-  /** Whether the queue is empty and a worker is free. */
+  /** Whether the queue is empty and two workers are free (one, if only one worker is ready). */
   readonly isIdle: () => boolean;
   /** Milliseconds that a request of this tier, if it arrived now, is expected to wait in the queue. */
   readonly expectedWaitMs: (tier: Tier) => number;

@@ -1,9 +1,9 @@
 /**
  * The body of a streamed answer, as its transport iterates it.
  *
- * Owns:  the reports of the first chunk and of the stream's end. A stream ends when it is complete, when it fails, at
- *        the deadline, or when the client disconnects. The transport requests a chunk only when the socket has room, so
- *        that a slow client slows the source down (back-pressure).
+ * Owns:  the calls of `first` and `ended`. A stream ends when it is complete, when it fails, at the deadline, or when
+ *        the client disconnects. The transport requests a chunk only when the socket has room, so a slow client slows
+ *        the source down (back-pressure).
  * Ends:  `ended` is called exactly once. The source's return() is called unless the source ended by itself.
  */
 export type StreamWatch = {

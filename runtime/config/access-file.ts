@@ -2,7 +2,7 @@
  * The token of this pod's revision, from the mounted access file (api/access.ts).
  *
  * Owns: reading the file again when it may have changed, and comparing tokens in constant time. Without a readable
- *       file, as in the command `serve`, every request is refused and no request is sampled.
+ *       file, no token is accepted and no request is sampled.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -27,7 +27,7 @@ export interface Door {
   readonly token: string | undefined;
 }
 
-/** Refuses every request. */
+/** Accepts no token. The command `serve` uses it, because it has no access file. */
 export const closedDoor: Door = { isOpenTo: () => false, sampleRate: 0, token: undefined };
 
 export class AccessFile implements Door {

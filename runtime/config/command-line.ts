@@ -1,8 +1,8 @@
 /**
  * The runtime's settings from flags and environment. The revision's config is a file (api/runtime-config.ts).
  *
- * Owns: the commands, their flags, variables and help texts, and the messages about wrong flags and variables. No other
- *       part of the server reads process.argv or process.env.
+ * Owns: the commands, their flags, variables and help texts, and the messages about wrong flags and variables. The
+ *       sidecar reads its own variables (sidecar/config.ts).
  */
 import { statSync } from 'node:fs';
 import { isIP } from 'node:net';

@@ -29,8 +29,8 @@ export type MemoryShares = {
 const mib = 2 ** 20;
 const roomyBytes = 16 * 2 ** 30;
 /**
- * Above this share of the memory limit, requests are refused (call/memory-guard.ts). The rest is for memory that is not
- * counted.
+ * Above this share of the memory limit, requests are refused (call/memory-guard.ts). The other 7 % of the limit
+ * is a reserve for memory that MemoryShares does not count.
  */
 const usableShare = 0.93;
 /** Loading a model may use up to this share of the limit; above it, the kernel may kill the process. */

@@ -3,8 +3,8 @@
  *
  * Owns:   the choice of sizes, and reading the memory during a run. A run's memory cannot be computed from the graph: a
  *         request of a few hundred kilobytes may take gigabytes of intermediate results.
- * Limits: tries the next size only if its run is predicted to stay within `budgetBytes`, `budgetMs` and `patienceMs`;
- *         stops at the first size that the model refuses.
+ * Limits: tries a larger size only if its run is predicted to stay within `budgetBytes`, a third of `budgetMs`, and
+ *         the remaining `patienceMs`. Stops at the first size that the model refuses.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult } from './port.ts';
@@ -70,8 +70,8 @@ const noiseMs = 5;
 const linearPower = 1.2;
 
 /**
- * `ms` is the CPU time of the process during the run, or the elapsed time if that is less. The CPU time is longer than
- * the elapsed time if the process did other work meanwhile. `waitedMs` is the elapsed time.
+ * `waitedMs` is the elapsed time of the run. `ms` is the CPU time of the process during the run, but at most
+ * `waitedMs`: several threads, or other work of the process, can make the CPU time longer than the elapsed time.
  */
 type Cost = { readonly bytes: number; readonly ms: number; readonly waitedMs: number };
 type Measured = Cost & { readonly elements: number };

@@ -3,8 +3,8 @@
  *
  * Owns:  the workers' lifecycle: start, replacement after a failure in JavaScript, recycling to free memory, release on
  *        close. A worker runs one batch at a time. A crash in native code ends the process.
- * Ends:  close() waits for running batches. During a run, no worker is terminated and the process does not exit:
- *        terminating or exiting would abort the process.
+ * Ends:  close() waits for running batches. No worker is terminated during a run, because this would abort the
+ *        process. A process that must end during a run kills itself (native-work.ts).
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
@@ -223,7 +223,7 @@ export class WorkerPool implements Engine {
     });
     this.#deps.clock.after(waitMs, () => {
       if (this.#closing) return;
-      // When loading fails, the worker's exit event also leads to another call of #replace().
+      // Only log the error. After a failed load the worker exits, and its exit event leads to the next #replace().
       this.#load(seat).catch((error: unknown) =>
         this.#deps.logger.warn('engine worker could not load the model', { err: error }),
       );

@@ -1,8 +1,8 @@
 /**
- * The engine as the batcher sees it: slots that run batches, and that hold the state of sequences.
+ * The port through which the batcher uses the engine: slots that run batches, and that hold the state of sequences.
  *
- * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime. The fake for tests uses neither of them;
- *        test/conformance/engine runs the same tests against pool.ts and the fake.
+ * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime. Tests also use a fake implementation
+ *        without threads; test/conformance/engine runs the same tests against pool.ts and the fake.
  * Ends:  every run settles. If a part fails, the other parts of its batch still get their results.
  */
 import type { NamedTensors } from './tensor.ts';

@@ -50,7 +50,8 @@ function joinTensors(tensors: readonly Tensor[]): Tensor {
 }
 
 /**
- * Splits each output into one piece for each part. Pieces are views of one buffer; data is not copied.
+ * Splits each output into one piece for each part. The pieces of an output are views of its buffer; only strings are
+ * copied.
  * @returns undefined when an output's first dimension is not the sum of the rows, so that it cannot be split
  */
 export function splitRows(outputs: NamedTensors, rows: readonly number[]): readonly NamedTensors[] | undefined {
@@ -75,7 +76,7 @@ export function cutRows(tensor: Tensor, from: number, count: number): Tensor {
 }
 
 /**
- * Runs a batch's parts together; runs them one by one if that fails or the result cannot be split.
+ * Runs a batch's parts together. If the joint run fails, or its result cannot be split, runs the parts one by one.
  * @param now milliseconds of a monotonic clock
  */
 export async function runParts(

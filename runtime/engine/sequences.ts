@@ -2,15 +2,15 @@
  * The sequences of an engine, on the side of the caller: which sequences are open, in which slot, and how much state
  * each may keep.
  *
- * Owns:   the handles, the bytes that each reserves and holds, and the checks of open() and step(). The state itself is
- *         in the slot's worker (sequence-states.ts); this class never sees it.
+ * Owns:   the handles, the bytes that each sequence reserves and holds, and the checks of open() and step(). The
+ *         tensors of the state are in the slot's worker (sequence-states.ts).
  * Limits: the sum of `maxBytes` of the open sequences is at most `limitBytes`.
  */
 import { AppError } from '../../api/errors.ts';
 import type { SequenceNews, WorkerStep } from './messages.ts';
 import type { Sequence, Sequences, SequenceStep, StateUsage, StepResult } from './port.ts';
 
-/** What the sequences need from their engine. */
+/** The parts of the engine that SlotSequences uses. */
 export type SlotSequencesDeps = {
   /** The model's name, for error messages. */
   readonly model: string;

@@ -18,7 +18,7 @@ export type TensorSpec = {
   readonly dims?: readonly (number | string)[];
 };
 
-/** Omits outputs that are not tensors or whose type the binding cannot carry. */
+/** `outputs` does not contain outputs that are not tensors, or whose type the binding does not support. */
 export type Signature = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];

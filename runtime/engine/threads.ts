@@ -1,9 +1,9 @@
 /**
  * Chooses the numbers of workers and of threads per worker, and whether threads may spin.
  *
- * Owns:  the policy: workers x threads is at most the number of the pod's CPUs. With more threads than CPUs, throttling
- *        makes the slowest requests many times slower. The throughput profile starts one session of one thread for each
- *        CPU. The latency profile starts one session that uses all CPUs.
+ * Owns:  the policy: workers x threads is at most the number of the pod's CPUs, unless the spec sets more. With more
+ *        threads than CPUs, throttling makes the slowest requests many times slower. The throughput profile starts one
+ *        session of one thread for each CPU. The latency profile starts one session that uses all CPUs.
  * Pure:  the machine is given as numbers (runtime/config/cgroup.ts reads them).
  */
 import type { ExecutionConfig } from '../../api/runtime-config.ts';
@@ -47,10 +47,10 @@ const baseBytes = 100 * 2 ** 20;
 const usableShare = 0.85;
 
 /**
- * How many workers fit into memory, at least one.
+ * How many workers fit into memory, at least one; `maxWorkers` when one of the parameters is unknown.
  *
- * @param limitBytes the container's memory limit; if undefined, any number fits
- * @param workerBytes anonymous memory that a worker needs for loading and one run; if 0 (unknown), any number fits
+ * @param limitBytes the container's memory limit; undefined when there is no limit
+ * @param workerBytes anonymous memory that a worker needs for loading and one run; 0 when it is unknown
  */
 export function fittingWorkers(limitBytes: number | undefined, workerBytes: number): number {
   if (limitBytes === undefined || workerBytes <= 0) return maxWorkers;

@@ -48,7 +48,7 @@ export function trialInputs(inputs: readonly TensorSpec[], sample: TrialSample):
   );
 }
 
-/** An input of unknown rank gets one dimension. */
+/** An input of unknown rank gets two dimensions: `rows` and `fill`. */
 function dimsOf(input: TensorSpec, sample: TrialSample): number[] {
   return (input.dims ?? ['batch', '']).map((dim, axis) => sizeOf(dim, axis, sample));
 }

@@ -61,7 +61,7 @@ export function* lineRanges(
   if (from < bytes.length) yield { from, to: bytes.length, blank };
 }
 
-/** True if the range contains only white space. Stops at the first byte that is not white space. */
+/** True if the range contains only spaces and control characters (bytes up to 0x20). Stops at the first other byte. */
 function isBlank(chunk: Uint8Array, from: number, to: number): boolean {
   for (let index = from; index < to; index += 1) if ((chunk[index] ?? 0) > space) return false;
   return true;

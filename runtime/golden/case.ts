@@ -21,11 +21,14 @@ export type GoldenCase = {
   readonly question: Question;
   /** How to parse the answer's body. */
   readonly form: 'tensors' | 'embeddings';
-  /** The expected answer. If absent, stable's answer is expected. */
+  /** The expected answer. If absent, the answer is compared with stable's answer. */
   readonly expected?: NamedTensors;
 };
 
-/** Limits of one case: 4 MiB in the file; a million elements each for its request and its expected answer. */
+/**
+ * Limits of one case. `bytes` limits a line, or each of the two frames of a case in binary form. `tensors` limits the
+ * request and the expected answer separately.
+ */
 export const caseLimits = {
   bytes: 4 * 2 ** 20,
   tensors: { maxTensors: 256, maxRank: 16, maxElements: 2 ** 20 } satisfies DecodeLimits,
@@ -119,7 +122,7 @@ export function invalidCase(where: string, problem: string): AppError {
   return new AppError('GOLDEN_SET_INVALID', { where, problem });
 }
 
-/** Adds the place in the set to an error's message. */
+/** Runs `read`. Throws its AppError as GOLDEN_SET_INVALID, with the place in the set in the message. */
 export function within<T>(where: string, part: string | undefined, read: () => T): T {
   try {
     return read();

@@ -1,5 +1,5 @@
 /**
- * Parses the answer of `POST /v1/embeddings` into one tensor: `embedding`, [texts, dimensions].
+ * Parses the answer of `POST /v1/embeddings` into one tensor named `embedding` of shape [texts, dimensions].
  *
  * Pure.  Accepts lists of numbers and base64; orders the vectors by their `index`.
  */
@@ -8,7 +8,7 @@ import { isRecord } from '../../api/record.ts';
 import type { NamedTensors } from '../engine/tensor.ts';
 import { parseJson } from '../protocol/json.ts';
 
-/** @throws AppError REQUEST_INVALID when the body is not an embeddings answer */
+/** @throws AppError REQUEST_INVALID when the body is not an embeddings answer, REQUEST_TOO_LARGE */
 export function decodeEmbeddings(body: Uint8Array, maxElements: number): NamedTensors {
   return embeddingsOf(parseJson(body, { maxDepth: 4 }, 'the answer'), maxElements);
 }

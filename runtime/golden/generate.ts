@@ -1,8 +1,8 @@
 /**
  * Generates golden cases from a model's signature, for a model without a golden set.
  *
- * Owns:  the inputs. They do not measure a model's quality. Two forms of one model give the same answers to these
- *        inputs, unless one form is broken.
+ * Owns:  the inputs. They cannot measure a model's quality. They show whether two revisions of one model, such as FP32
+ *        and FP16, still give nearly the same answers.
  * Pure:  the same seed gives the same cases in every pod.
  */
 import type { Signature } from '../engine/signature.ts';
@@ -20,8 +20,9 @@ export const sizes = fills;
 export type MadeUp = { readonly seed: number; readonly count: number; readonly size: number };
 
 /**
- * Yields one case at a time, because a picture's inputs may take megabytes. Kernels for one row differ from kernels for
- * several rows, so the number of rows alternates between one and two, unless two rows are too large.
+ * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows
+ * alternates between one and two, because ONNX Runtime may use other kernels for several rows. If two rows are too
+ * large, the case has one row.
  * @returns all cases; an empty iteration when the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {
@@ -47,8 +48,8 @@ function inputsOf(
 }
 
 /**
- * Names of the outputs to compare: floating-point numbers only. A label is either equal or different, which does not
- * show how large an error is.
+ * Names of the outputs to compare: only those with floating-point numbers. Other outputs, such as labels, are equal or
+ * different, which does not show how large an error is.
  */
 export function comparable({ outputs }: Signature): readonly string[] {
   return outputs

@@ -77,9 +77,9 @@ function isFrames(bytes: Bytes): boolean {
 }
 
 /**
- * After the magic, each case has a frame for its request and one for its expected answer. A frame starts with two
- * little-endian u32: the length of its JSON, and the length of its JSON and binary data together. The JSON and the
- * binary data follow in this order. If both lengths are 0, the case has no expected answer.
+ * After `frameMagic`, each case has two frames: its request and its expected answer. A frame starts with two
+ * little-endian u32: the length of its JSON, and the length of its JSON and binary data together. The JSON follows,
+ * then the binary data. If both lengths of the second frame are 0, the case has no expected answer.
  */
 function framesOf(bytes: Bytes): readonly Part[] {
   const parts: Part[] = [];

@@ -1,5 +1,6 @@
 /**
- * Builds ONNX files from plain data, for tests and the examples' converter. Pure: the same model gives the same bytes.
+ * Builds ONNX files from plain data, for tests, benchmarks, the examples' converter and the probe model of `prepare`.
+ * Pure: the same model gives the same bytes.
  *
  * Owns: the plain form and its conversion to messages of onnx.proto. Graphs are not checked, because tests also need
  *       invalid graphs. Use: `await writeFile(path, encodeModel({ opset: 17, graph }))`.
@@ -106,7 +107,7 @@ export function weight(name: string, type: ElementType, dims: readonly number[],
   return { name, type, dims, data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) };
 }
 
-/** The model as a message, which may be edited further. */
+/** The model as a protobuf message. The caller may edit it before it is encoded. */
 export function modelProto(model: Model): ModelProto {
   const { producer } = model;
   return create(ModelProtoSchema, {

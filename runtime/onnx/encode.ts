@@ -1,8 +1,8 @@
 /**
  * Converts a ModelProto from and to the bytes of a file, without copying the raw data of weights.
  *
- * Limits: files below 2 GiB (protobuf). A decoded file may have 20 million fields, 20 million bytes of packed numbers,
- *         and 64 levels of messages. They are counted before objects are allocated.
+ * Limits: files below 2 GiB (protobuf). A decoded file has at most 20 million fields, 20 million bytes of packed
+ *         numbers, and 64 levels of nested messages. These limits are checked before objects are allocated.
  * Throws: WireError for bytes that are not a model, RangeError for a model that is too large for a file.
  */
 import { fromBinary, ScalarType, toBinary, type DescField, type DescMessage } from '@bufbuild/protobuf';
@@ -28,7 +28,7 @@ const copyBelowBytes = 4096;
  * Decodes a file. Unknown fields are kept and written again.
  *
  * @param bytes must not change until the model has been written, because raw data are views of these bytes
- * @param maxValues limit of fields, and of bytes in packed lists of numbers
+ * @param maxValues maximum number of fields; also the maximum number of bytes in packed lists of numbers
  */
 export function decodeModel(bytes: Uint8Array, maxValues = defaultMaxValues): ModelProto {
   if (bytes.length > maxMessageBytes) throw new WireError('a protobuf message must stay under 2 GiB');

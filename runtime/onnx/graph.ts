@@ -2,8 +2,8 @@
  * Reads a graph's nodes: operators, names, attributes, and the values of small constants.
  *
  * Owns:   the types, and reading them through a window (wire.ts). Skips the values of large weights.
- * Limits: the limits of read-model.ts, which must have read the same file before; the values of a constant are only
- *         read if it has at most 64 numbers.
+ * Limits: the caller must read the same file with read-model.ts first, because only that reader limits the number of
+ *         nodes and weights. The values of a constant are only read if it has at most 64 numbers.
  * Throws: WireError.
  */
 import { elementTypeOf } from './element-type.ts';
@@ -19,7 +19,7 @@ export type GraphAttribute = {
   readonly text?: string;
   readonly tensor?: GraphConstant;
   readonly graph?: GraphBody;
-  /** Only in a function: the name of the calling node's attribute whose value this attribute has. */
+  /** Only in the body of a function: this attribute has the value of the calling node's attribute with this name. */
   readonly refersTo?: string;
 };
 
@@ -50,7 +50,10 @@ export type GraphFile = {
 const nameBytes = 4096;
 const fewNumbers = 64;
 const maxDepth = 16;
-/** Lists with more numbers hold data, such as the trees of a random forest, and are skipped. */
+/**
+ * Lists with more numbers hold data, such as the trees of a random forest, and are not read in full. A packed list is
+ * skipped (packed integers: if it has more than this many bytes). An unpacked list is cut off after this many numbers.
+ */
 const manyNumbers = 1024;
 
 /** @throws WireError */

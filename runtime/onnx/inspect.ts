@@ -2,8 +2,8 @@
  * Inspects a model file without loading it: describes the model, or says why it cannot be served.
  *
  * Owns:   opening the file, recognising other file types, and checking the location of external data.
- * Limits: reads only the structure, through a window of 16 KiB. Weights are skipped, so that inspecting a model of any
- *         size takes milliseconds.
+ * Limits: reads only the structure, through a window of 16 KiB. Weights are skipped, so the time does not depend on
+ *         their size.
  * Throws: MODEL_INVALID with the reason; FILE_UNREADABLE when the file cannot be opened.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
@@ -19,13 +19,13 @@ import { WireError, WireReader, type RandomBytes } from './wire.ts';
 export type InspectOptions = {
   /** The file's name in error messages; default: its base name. */
   readonly name?: string;
-  /** External data may lie anywhere below this folder, also through links; default: the model's own folder. */
+  /** External data must be below this folder after links are resolved; default: the model's own folder. */
   readonly root?: string;
 };
 
 /**
- * Reads the file synchronously: only a few windows of it are read, from the page cache, and the caller has no other
- * work.
+ * Reads the file synchronously. Only the structure is read, usually from the page cache, and the callers have no other
+ * work to do meanwhile.
  */
 export function inspectModel(path: string, options: InspectOptions = {}): Promise<ModelInfo> {
   return new Promise((resolve) => resolve(inspectFile(path, options)));

@@ -1,8 +1,8 @@
 /**
  * What inspection finds out about a model without loading it.
  *
- * Owns: the type that the rest of the runtime uses for decisions, and the hash that shows whether two revisions accept
- *       the same requests. The type is plain data: it is stored as JSON next to the model.
+ * Owns: the type that the rest of the runtime uses for decisions, and the hash that shows whether two revisions have
+ *       the same inputs and outputs. The type is plain data: `prepare` stores it as JSON in prepared.json.
  * Pure.
  */
 import { createHash } from 'node:crypto';
@@ -34,7 +34,7 @@ export type ModelInfo = {
   readonly opsets: Readonly<Record<string, number>>;
   readonly producer: { readonly name: string; readonly version: string };
   readonly graphName: string;
-  /** metadata_props, without values longer than 64 KiB. */
+  /** The first 1024 entries of metadata_props, without entries longer than 64 KiB. */
   readonly metadata: Readonly<Record<string, string>>;
   /** The inputs that a request must send: all inputs of the graph except inputs that have a constant value. */
   readonly inputs: readonly TensorInfo[];

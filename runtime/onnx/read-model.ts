@@ -2,7 +2,7 @@
  * Reads an ONNX file's structure: everything except the values of its weights.
  *
  * Owns:   the meaning of the fields of onnx.proto. Describes the file; servable.ts decides whether it can be served.
- * Limits: names 4 KiB, metadata values 64 KiB (longer values are skipped), 4096 inputs and outputs, 64 dimensions,
+ * Limits: names 4 KiB, metadata entries 64 KiB (longer entries are skipped), 4096 inputs, 4096 outputs, 64 dimensions,
  *         subgraphs 16 deep, a million nodes and a million weights.
  * Throws: WireError with the problem.
  */
@@ -22,7 +22,7 @@ const limits = {
   weights: 1_000_000,
 } as const;
 
-/** `code` is the file's number of the element type. `type` is undefined if that number is unknown. */
+/** `code` is the code of the element type in the file; `type` is undefined for an unknown code. */
 export type RawTensor = {
   readonly name: string;
   readonly kind: 'tensor';
@@ -48,8 +48,8 @@ export type RawGraph = {
   /** Names of the inputs whose value is given by a weight. */
   constants: Set<string>;
   /**
-   * Files next to the model that hold weights: the number of bytes that each file must have, and whether all weights in
-   * it begin at multiples of 64 bytes.
+   * Files next to the model that hold weights, by path: the minimum size of the file in bytes, and whether all weights
+   * in the file begin at multiples of 64 bytes.
    */
   external: Map<string, { bytes: number; aligned: boolean }>;
   nodes: number;
@@ -115,8 +115,8 @@ function readMetadata(reader: WireReader, range: Range, metadata: Record<string,
 }
 
 /**
- * Reads the graph twice, first its inputs and outputs: in the file, a weight comes before the input whose value it
- * gives. This way, only the names of inputs are kept in memory, not the names of all weights.
+ * Reads the graph twice: first inputs and outputs, then nodes and weights. So the names of weights are kept only where
+ * an input has the same name, although the weights precede the inputs in the file.
  */
 function readGraph(reader: WireReader, range: Range): RawGraph {
   const graph: RawGraph = {
@@ -295,8 +295,8 @@ function addExternal(tensor: Tensor, bytes: number, external: RawGraph['external
 }
 
 /**
- * The offsets in ONNX Runtime's own entries for weights that are packed for a kernel. Such an entry is
- * `kernel+hash|offset;length;checksum…`.
+ * The file offsets of prepacked weights: weights in the layout of a kernel. ONNX Runtime adds an entry for each,
+ * with a key that begins with `prepacked` and the value `kernel+hash|offset;length;checksum…`.
  */
 function prepackedOffsets(external: Readonly<Record<string, string>>): number[] {
   return Object.entries(external)

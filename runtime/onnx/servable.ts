@@ -1,8 +1,9 @@
 /**
  * Decides whether a model can be served, before ONNX Runtime sees it.
  *
- * Owns: every reason to refuse a model: the model would crash the binding, has tensors that the binding cannot carry,
- *       or has no usable input or output. A reason completes "… is not a model this runtime can serve:".
+ * Owns: the reasons to refuse a file that could be read: a missing or unsupported version, an input or output that
+ *       would crash the binding or that the binding cannot carry, no tensor output. A reason completes the message "…
+ *       is not a model this runtime can serve:".
  * Pure.
  */
 import { isServable } from './element-type.ts';

@@ -16,8 +16,8 @@ type Wanted = Pick<RuntimeConfig['source'], 'variants' | 'graphPath'>;
 
 /**
  * @returns the graph's path inside the source
- * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING, which lists the source's
- *   files, when the source lacks the file
+ * @throws PRECISION_MISSING when the spec lists no file of that precision; SOURCE_MISSING when the source lacks the
+ *   file. Its message lists the source's .onnx files, or all files if there is no .onnx file.
  */
 export function chooseGraph(
   acquired: Pick<Acquired, 'uri' | 'folder' | 'files'>,
@@ -53,8 +53,8 @@ function pathOf(acquired: Pick<Acquired, 'folder' | 'files'>, precision: Precisi
 const floorBytes = 96 * 2 ** 20;
 
 /**
- * Refuses a model whose weights alone exceed the memory limit, before the kernel kills the container. A model that
- * passes may still be too large once loaded; the trial measures that.
+ * Refuses a model if its weights and an empty server (`floorBytes`) exceed the memory limit, before the kernel kills
+ * the container. A model that passes may still need too much memory when it is loaded: optimise/trial.ts measures this.
  *
  * @throws MODEL_TOO_LARGE
  */

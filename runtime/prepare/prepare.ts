@@ -1,8 +1,8 @@
 /**
- * Prepares a revision's model for serving: fetches, checks, inspects, tries and optimises it.
+ * Prepares a revision's model for serving: fetches, checks, inspects, runs and optimises it.
  *
  * Owns:  the order of these steps, and the manifest that results (prepared.ts). Only one `prepare` runs in a cache
- *        folder at a time. The steps that an earlier prepare completed are reused, even if it was killed later.
+ *        folder at a time. If a prepare is killed, the next one reuses the results of its completed steps.
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
@@ -44,7 +44,7 @@ export type PrepareDeps = {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** The fields below have defaults; tests and special callers set them. */
+  /** The fields below have defaults; tests set them. */
   readonly limits?: SourceLimits;
   /** Bytes that the cache may hold in addition to entries in use. */
   readonly maxCacheBytes?: number;
@@ -57,9 +57,7 @@ export type PrepareDeps = {
 };
 
 const defaultMaxCacheBytes = 16 * 2 ** 30;
-/**
- * Building the optimised form takes about a second; sharing weights of less than this size saves less time than that.
- */
+/** Building the optimised form takes about a second. With fewer bytes of weights, sharing them saves less time. */
 const defaultOptimiseFromBytes = 4 * 2 ** 20;
 
 export async function prepare(config: RuntimeConfig, deps: PrepareDeps): Promise<Prepared> {
@@ -211,8 +209,8 @@ function droppedOutputs(leftOut: string): readonly string[] {
 }
 
 /**
- * The digest of the served file, including its external weights. The folder's digest is not enough, because two files
- * of one folder are two models.
+ * The digest of the served model: its graph file and its external weights. The folder's digest is not enough, because a
+ * folder may contain several models.
  */
 function servedDigest({ files }: Acquired, graph: string, { externalFiles }: ModelInfo): string {
   const folder = posix.dirname(graph);

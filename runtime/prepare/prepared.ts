@@ -51,7 +51,7 @@ export type Prepared = {
   readonly tokenizerPath?: string;
   /** The files that were verified, sorted by path. */
   readonly files: readonly SourceFile[];
-  /** Messages for users about results that differ from what they may expect, with the reasons. */
+  /** Messages for users about unexpected results, with the reasons. */
   readonly notes: readonly string[];
 };
 

@@ -52,8 +52,7 @@ export async function runPrepare(deps: PrepareProgramDeps, stop: AbortSignal): P
       return exitCodes.unavailable;
     }
     logger.error('prepare failed', { err: error });
-    // Any error that is not an AppError is a bug, and its message may contain anything. Only the log gets that message,
-    // with the stack.
+    // An error that is not an AppError is a bug. The termination message has its text; the log also has its stack.
     await sayLast(deps, {
       kind: 'failed',
       code: error instanceof AppError ? error.code : 'INTERNAL',
@@ -82,7 +81,8 @@ async function work(deps: PrepareProgramDeps, signal: AbortSignal): Promise<Reso
 
 /**
  * @returns undefined when the operator does not know the digest yet
- * @throws BAD_CONFIG when the file exists but is not readable: without the digest, this pod could serve other bytes
+ * @throws FILE_UNREADABLE when the file exists but cannot be read, BAD_CONFIG when it does not contain the digest:
+ *   without the digest, this pod could serve other bytes
  */
 async function readResolved(path: string): Promise<Resolved | undefined> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * Sends one request to a runtime, of this pod or of another pod, as any client would.
+ * Sends one request to the runtime of this pod or of another pod.
  *
  * Owns:   the request, its deadline and the limit of the answer. Failures are returned as values; the caller decides
  *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double the
@@ -33,7 +33,7 @@ export type Answered =
     }
   /** A retry would have the same result: the request or the model is at fault. */
   | { readonly kind: 'refused'; readonly status: number; readonly why: string }
-  /** No process listens at the address, or the runtime has no capacity now: retry later. */
+  /** The runtime could not be reached, did not answer in time, or has no capacity now: retry later. */
   | { readonly kind: 'unavailable'; readonly why: string };
 
 export type RuntimeDoor = {

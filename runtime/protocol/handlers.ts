@@ -20,12 +20,12 @@ import type { Encoded } from './oip/codec-messages.ts';
 import type { Call, Handler, RouteName } from '../call/handler.ts';
 import type { Readiness } from '../call/readiness.ts';
 
-/** What the handlers need of the loaded model. */
+/** The parts of the loaded model that the handlers use. */
 export type ProtocolModel = {
   readonly signature: Signature;
   readonly inference: Inference;
   readonly codec: Codec;
-  /** Maximum number of tokens in a sequence of a request; undefined for a task without such a limit. */
+  /** Maximum number of tokens of one text; undefined for a task without such a limit. */
   readonly maxTokens: number | undefined;
   readonly stats: () => InferStats;
   readonly batching: () => { readonly maxRows: number; readonly maxDelayMs: number; readonly workers: number };

@@ -15,7 +15,7 @@ export type JsonRules = {
   readonly advice?: string;
 };
 
-/** Counts of the parts of a JSON text. They are exact for valid JSON, and upper bounds for other text. */
+/** Counts of the parts of a JSON text. For valid JSON they are exact, except that `entries` is an upper bound. */
 export type JsonParts = {
   /** Bytes of the text. */
   readonly bytes: number;
@@ -26,7 +26,7 @@ export type JsonParts = {
   readonly keys: number;
   /** Number of strings, including keys. */
   readonly texts: number;
-  /** Number of entries of all lists and objects. */
+  /** At least the number of entries of all lists and objects. */
   readonly entries: number;
   /** True if the parser may need two bytes of memory for each character. */
   readonly wide: boolean;

@@ -2,10 +2,10 @@
  * Compares an answer with the expected answer.
  *
  * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
- *         sets and live samples. An answer gets its metric's worst value and a note when it lacks an output, has
- *         another type or shape, or has a non-finite number where a finite number is expected. A metric that does not
- *         apply is `unfit`.
- * Pure.   Made for a sidecar: it reads the elements once and copies only words.
+ *         sets and live samples. An answer gets the metric's worst value and a note if an output is missing, has
+ *         the wrong type or shape, or has a non-finite number that the metric cannot use. If the metric does not apply
+ *         to the outputs, the result is `unfit`.
+ * Pure.
  */
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../engine/tensor.ts';
@@ -20,7 +20,7 @@ export type Comparison =
        * elements, the number of words in the expected answer, or 1.
        */
       readonly weight: number;
-      /** A problem of the answer other than inexact numbers, such as a missing output. */
+      /** A problem of the answer that `value` alone does not show, such as a missing output. */
       readonly note?: string;
     }
   /** The metric does not apply to these outputs; `problem` says why. */
@@ -104,7 +104,7 @@ export class Score {
     this.#worst = this.#worst === undefined ? value : worse(this.#metric, this.#worst, value);
   }
 
-  /** Undefined before the first answer is added. */
+  /** Undefined before the first answer is added; a mean also if all weights are 0. */
   get value(): number | undefined {
     if (goldenMetrics[this.#metric].over === 'WorstCase') return this.#worst;
     return this.#weight === 0 ? undefined : this.#sum / this.#weight;
@@ -244,8 +244,8 @@ function shown(value: unknown): string {
 type Label = string;
 
 /**
- * One label for each vector along the last dimension; for integers, booleans and text, one label for each element. A
- * vector that contains NaN gets a label that only equals the label of a vector with NaN at the same place.
+ * One label for each vector along the last dimension; for integers, booleans and text, one label for each element. The
+ * label of a vector with NaN equals only the label of the vector at the same position, if both vectors have NaN.
  */
 function topOfRows(tensor: Tensor): readonly Label[] {
   const size = tensor.dims.at(-1) ?? 1;

@@ -13,14 +13,15 @@ export type Pair = {
 /**
  * Why a probe or a replay gave no pair. StableNotAlone: stable's runtime was not idle, ran the request together with
  * others, or has a version that does not report whether it ran the request alone. NotAlone: the same holds for this
- * pod's runtime. Busy: one of the runtimes was serving user requests. Refused: one of the runtimes refused the request
- * or failed. NoInputs: no golden input is available. Unreachable: no pod of stable answered.
+ * pod's runtime. Busy: one of the runtimes was serving user requests, could not be reached, or did not answer in time.
+ * Refused: one of the runtimes refused the request or failed. NoInputs: no golden input is available. Unreachable is
+ * not used at present.
  */
 export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoInputs' | 'Unreachable';
 
 export type PairNews = { readonly paired: (pair: Pair) => void; readonly skipped: (why: PairSkip) => void };
 
-/** Counts pairs, and passes each pair on. */
+/** Counts pairs, and passes each pair to the function that the constructor is given. */
 export class PairCounts implements PairNews {
   readonly #pass: (pair: Pair) => void;
   readonly #paired = new Map<PairSource, number>();

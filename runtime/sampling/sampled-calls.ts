@@ -18,7 +18,7 @@ import type { Draft, Sampler } from './sampler.ts';
 
 export type SampledCallsDeps = {
   readonly sampler: Pick<Sampler, 'on' | 'choose' | 'sampleLimitBytes'>;
-  /** Whether no request waits and a worker is free: service times are comparable only then. */
+  /** Whether the runtime is idle (CallDeps.isIdle). Service times are only comparable if it was idle. */
   readonly isIdle: () => boolean;
 };
 

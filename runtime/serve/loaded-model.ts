@@ -136,7 +136,7 @@ export type LoadingDeps = {
 const differsInTrial = 'a test showed that batched rows get different answers than single rows';
 /** Workers have a lower priority than the HTTP thread. */
 const workerNice = 5;
-/** Rows of the runs whose memory is measured: the default batch size. */
+/** Maximum rows of a run whose memory per row is measured: the default of batching.maxBatchSize. */
 const measuredRows = 8;
 /** Measuring may take this share of the warm-up's timeout, in CPU time and in wall-clock time. */
 const measuringShare = 1 / 4;

@@ -48,8 +48,8 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
     readonly cpuFeatures: readonly string[];
     readonly throttledSeconds: () => number | undefined;
     /**
-     * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
-     * requests are counted.
+     * Checks tokens. Only a request with the revision's token may take samples, and is not counted as traffic. Absent:
+     * no token is accepted.
      */
     readonly door?: Door;
     /** Reads /proc/self/status; replaced in tests. */
@@ -130,7 +130,7 @@ export class ModelServer {
     void this.#stuckRuns().watch(this.#watching.signal);
     const sidecars = uncounted(users);
     const scrape = metricsHandler(this.#metrics.registry);
-    // Scrapes have a memory budget of their own, so that the metrics show the budget of requests without the scrape.
+    // Scrapes have a separate memory budget, so that the metric of transfer memory does not include the scrape itself.
     const scrapes: HttpDeps = {
       ...deps,
       transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#deps.clock }),

@@ -2,8 +2,8 @@
  * Serves one prepared model until SIGTERM.
  *
  * Owns: the process around a ModelServer: reading the machine's limits, last words, the exit. After a drain the exit
- *       code is 0. When a run does not end in time, the process kills itself, because exiting while ONNX Runtime runs
- *       would crash with a core dump.
+ *       code is 0. When a run does not end in time, the process kills itself, because `process.exit` would wait for
+ *       the run.
  */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -33,8 +33,8 @@ export type ServingDeps = {
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
   /**
-   * Decides which requests may take samples, and which are not counted. Absent: no request may take samples, and all
-   * requests are counted.
+   * Checks tokens. Only a request with the revision's token may take samples, and is not counted as traffic. Absent:
+   * no token is accepted.
    */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;
@@ -63,7 +63,7 @@ export async function lastWordsOf(
   }
 }
 
-/** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, and errors of the task */
+/** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, and errors of the task */
 export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<ExitCode> {
   const { logger, config, onReady, hurry } = deps;
   const server = makeServer(deps);
@@ -81,7 +81,8 @@ export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<
     });
   const endWithin = (): number => {
     if (hurry?.aborted === true) return Math.min(graceMs, patienceMs);
-    // When runs are stuck, the process only waits so that clients can notice that the pod is not ready.
+    // If the server is not alive, it cannot answer requests any more. It only drains, so that load balancers can remove
+    // the pod.
     return server.alive ? graceMs : Math.min(graceMs, drainMs + hopelessMs);
   };
   // Wait for a microtask: on Ctrl-C, the listener that aborts `hurry` must run first.
@@ -155,7 +156,7 @@ async function leave(server: ModelServer, onKill: () => void): Promise<void> {
   killMyself();
 }
 
-/** `process.exit` would wait for the threads that ONNX Runtime holds. */
+/** `process.exit` would wait for the threads that run ONNX Runtime. */
 function killMyself(): void {
   process.kill(process.pid, 'SIGKILL');
 }

@@ -22,7 +22,7 @@ export type CollectorDeps = {
 };
 
 export const intervalMs = 1_000;
-/** How long to wait after `stop` for a runtime that does not end. The default grace period of a pod is shorter. */
+/** How long to wait after `stop` for a runtime that does not end: the pod's terminationGracePeriodSeconds. */
 export const drainLimitMs = 60_000;
 const drainIntervalMs = 250;
 const backoff = { baseMs: intervalMs, maxMs: 4_000 };

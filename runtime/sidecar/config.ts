@@ -60,8 +60,7 @@ function revisionIn(configDir: string): string {
     const revision = (config as { readonly revision?: unknown } | null)?.revision;
     return typeof revision === 'string' ? revision : 'unknown';
   } catch {
-    // The runtime reports errors of its config. Without the config, only the revision is missing in the sidecar's
-    // reports.
+    // The runtime reports errors of this file, so the sidecar ignores them.
     return 'unknown';
   }
 }

@@ -87,9 +87,9 @@ export function nextRing(
 /**
  * The block to which a change between two readings is assigned; undefined when it may belong to several blocks.
  *
- * An empty change may span any number of blocks. If the wall clock was set back to the block before, the ring stays in
- * its current block until the clock reaches that block again. If the clock was set back further, the block of the
- * change is unknown.
+ * If nothing was counted between the readings, all blocks between them are known to be empty, so the change belongs to
+ * the latest block. If the wall clock was set back by one block, the ring stays in its current block until the clock
+ * reaches that block again. If the clock was set back further, the block of the change is unknown.
  */
 function attributedTo(
   before: Ring,

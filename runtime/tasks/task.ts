@@ -1,5 +1,5 @@
 /**
- * The port for what a model is used for: a task converts requests of its own protocol to tensors, and results back.
+ * The port of a task, such as Embedding. A task converts requests of its protocol to tensors, and results to answers.
  *
  * Owns:  the port. The server adds the Open Inference Protocol, reads and limits bodies, counts and times requests, and
  *        sends answers. Handlers run on the HTTP thread: work of more than a few milliseconds belongs on another
@@ -12,7 +12,7 @@ import type { Inference } from '../batching/port.ts';
 import type { ClientError, TaskCall, TaskReply } from '../call/call.ts';
 import type { Signature } from '../engine/signature.ts';
 
-/** What a task gets after the model is loaded and before it is warmed up. */
+/** The dependencies of a task, which is created after the model is loaded and before it is warmed up. */
 export type TaskDeps = {
   readonly config: RuntimeConfig;
   readonly signature: Signature;

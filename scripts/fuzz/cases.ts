@@ -70,7 +70,10 @@ export function postParts(chance: Chance, { path, body, headers = [] }: Post): P
   return split(chance, Buffer.concat([head, whole]));
 }
 
-/** Splits the bytes at random: mostly into one write, otherwise into a few writes with short waits between them. */
+/**
+ * Splits the bytes at random: mostly into one write, otherwise into two writes with a wait of at most 3 ms between
+ * them.
+ */
 export function split(chance: Chance, bytes: Buffer): Part[] {
   if (bytes.length < 2 || chance.percent(93)) return [bytes];
   const at = chance.between(1, bytes.length - 1);

@@ -17,7 +17,7 @@ export class Chance {
     return mix(this.#state);
   }
 
-  /** 0 to n - 1 */
+  /** A random integer from 0 to n - 1. */
   below(n: number): number {
     return Math.floor((this.next() / 2 ** 32) * n);
   }

@@ -1,7 +1,7 @@
 /**
  * One connection to a server: writes the bytes of a case, and reads the answers with the fuzzer's own parser.
  * Owns: the socket, and the framing rules of an answer: a status line, a length, no extra byte.
- * Limits: when an answer does not come within `patienceMs`, the case and the connection end.
+ * Limits: all answers of a case must arrive within `patienceMs`; otherwise the case fails and the connection is closed.
  */
 import { connect, type Socket } from 'node:net';
 import type { Answer, Case, Due, Part } from './cases.ts';

@@ -1,6 +1,6 @@
 /**
- * Cases of `POST /v1/embeddings`: texts from all of Unicode, token ids, and both formats. Requests are valid or
- * mutated.
+ * Cases of `POST /v1/embeddings`: texts from all of Unicode, token ids, and both formats of vectors (float and base64).
+ * Requests are valid or mutated.
  * Owns: what a correct answer is. Words of the tiny vocabulary have known ids. A row has the same vector alone and in a
  * batch. Base64 has the same numbers as the list.
  */
@@ -16,7 +16,10 @@ export const encoderLimits = { maxTokens: 16, width: 16 } as const;
  * another order.
  */
 const allowed = 2e-4;
-/** For each row of ids, the vector in the first answer. Later answers are compared with this vector. */
+/**
+ * For each row of ids, or each text with unknown ids, the vector in the first answer. Later answers are compared with
+ * this vector.
+ */
 const known = new Map<string, readonly number[]>();
 const knownLimit = 20_000;
 

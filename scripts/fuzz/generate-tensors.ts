@@ -84,7 +84,7 @@ type Draft = {
   readonly binary: boolean;
 };
 
-/** Makes the case: mutates the request at random, and asks the reference for the expected answer. */
+/** Makes the case: mutates the request at random, and computes the expected answer with the reference. */
 function finish(model: TensorModel, { kind, request, blobs, binary }: Draft, chance: Chance): Case {
   const spoil = chance.weighted([
     [55, 'nothing'],

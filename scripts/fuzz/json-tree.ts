@@ -232,8 +232,8 @@ export function mutate(tree: Tree, chance: Chance): void {
 }
 
 /**
- * Changes the bytes of a text at random: flips a bit, deletes, repeats or truncates bytes, or inserts bytes that are
- * not UTF-8.
+ * Changes the bytes of a text at random: flips a bit, deletes, repeats, truncates, appends or inserts bytes. Some of
+ * the inserted bytes are not UTF-8.
  */
 export function mutateBytes(bytes: Buffer, chance: Chance): Buffer {
   const at = chance.below(bytes.length + 1);

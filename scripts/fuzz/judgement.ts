@@ -1,5 +1,5 @@
 /**
- * The reference's verdict on a request, and small JSON readers that end the parsing of the request with a verdict.
+ * The reference's verdict on a request, and readers of JSON fields. A reader throws a verdict when a field is wrong.
  * Owns: `Judgement`, and the exception that ends nested parsing with a judgement.
  * Pure.
  */

@@ -89,7 +89,7 @@ function parse(bytes: Buffer): unknown {
   return value;
 }
 
-/** The largest number of nested lists and objects in a JSON text. */
+/** The depth of the deepest nesting of lists and objects in a JSON text. */
 function depthOf(text: string): number {
   let [depth, most] = [0, 0];
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
@@ -119,7 +119,7 @@ function readRaw(model: TensorModel, body: Buffer): Judgement {
   return { ...answerOf(model, new Map([[spec.name, input]]), new Map(), true), id: undefined, mayExpire: false };
 }
 
-/** A raw body for a string tensor is one string. */
+/** A raw body for a string tensor is one string. The reference does not compute the answer to a valid one. */
 function readRawText(body: Buffer, fixed: number): Judgement {
   if (fixed !== 1 || textOf(body) === undefined) refuse('raw text');
   return unsure();

@@ -176,7 +176,7 @@ class Run {
     }
   }
 
-  /** The checks at the end: the process is alive, and every server still answers correctly. */
+  /** The checks at the end: the process is alive, and every server is ready. */
   async #last(): Promise<void> {
     const { death } = this.#servers;
     if (death !== undefined) return this.#fault(death);

@@ -1,5 +1,5 @@
 /**
- * Tensors as bytes and as JSON, written and read without any code of the runtime.
+ * Tensors as bytes, written and read without any code of the runtime.
  * Owns: the fuzzer's own implementation of the binary extension. If it shared code with the runtime, it would have the
  * same bugs.
  * Pure.

@@ -1,7 +1,7 @@
 /**
  * Copies the program into an image's root: emitted JavaScript, its packages, Node itself.
- * Owns: which parts of the repository are in /app. In an image, Node cannot run TypeScript, so all code is JavaScript.
- * If a path to a `.ts` file remains, the build fails.
+ * Owns: which parts of the repository are in /app. An image contains emitted JavaScript only. If a path to a `.ts` file
+ * remains in this JavaScript, the build fails.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';

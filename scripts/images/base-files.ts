@@ -69,7 +69,8 @@ export function installBase(root: string, work: string): readonly string[] {
 }
 
 /**
- * Links /lib and /lib64 to /usr. Debian 13 has its libraries only in /usr, but every program names a loader in /lib64.
+ * Links /lib and /lib64 to /usr. Debian 13 has its libraries only in /usr, but every program names its dynamic loader
+ * by a path in /lib64.
  */
 function linkLibraries(root: string): void {
   for (const name of ['lib', 'lib64']) {

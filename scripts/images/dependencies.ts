@@ -80,8 +80,8 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
 }
 
 /**
- * The folders of a package's dependencies. An optional dependency for another platform is not in the lock file, so it
- * is left out.
+ * The names of a package's dependencies. An optional dependency that is not in the lock file, for example one for
+ * another platform, is left out.
  */
 function neededBy(folder: string, lock: Lock): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};

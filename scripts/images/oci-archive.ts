@@ -1,6 +1,6 @@
 /**
  * Makes an OCI archive of a folder.
- * Owns: the image's configuration (user, entry point, environment, labels) and the calls of buildah.
+ * Owns: the calls of buildah, which also set the image's configuration (user, entry point, environment, labels).
  * Why: the image has one uncompressed layer, in which all files have the same timestamp. The same commit therefore
  * gives the same layer, and a node does not have to decompress it.
  */

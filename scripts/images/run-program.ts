@@ -1,10 +1,10 @@
 /**
  * Runs another program and returns its output.
- * Owns: the message of a failure: the command, its exit code, the end of its output, and a hint.
+ * Owns: the message of a failure: the command, its exit code, and the end of its output.
  */
 import { spawnSync } from 'node:child_process';
 
-/** An error of a build step. Its message says what to do. */
+/** An expected error of a build step: build.ts prints its message without a stack. */
 export class BuildError extends Error {
   override readonly name = 'BuildError';
 }

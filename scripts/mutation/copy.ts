@@ -77,7 +77,7 @@ export class TreeCopy {
     };
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
-    // Give mocha its own process group, so that processes that the tests started can be killed, too.
+    // mocha has a process group of its own (`detached`), so the kill also ends processes that the tests started.
     this.#kill = (): void => {
       if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };

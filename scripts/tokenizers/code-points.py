@@ -1,13 +1,13 @@
-"""Asks Python's tokenizers about each of the 1,112,064 characters, to find where its classes are not JavaScript's.
+"""Tests each of the 1,112,064 characters with Python's tokenizers, to find where its classes differ from JavaScript's.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers==0.23.3
     /tmp/venv/bin/python scripts/tokenizers/code-points.py code-points.json        # about a minute
 
 `ranges` are the members of each class, `maps` the characters that a normalizer changes, and to what. The ranges in
-runtime/tasks/embedding/tokenizer/unicode.ts are the differences to \\p{…} of the Node.js in use: members that only
-one of both has.
-`inert` there are the characters whose normal form differs alone, behind U+0301 or U+0345, or before U+0323 or U+0301,
-and those that the former decompose to.
+runtime/tasks/embedding/tokenizer/unicode.ts are the differences from \\p{…} of the Node.js in use: members of only one
+of the two classes.
+`inert` in unicode.ts has the characters whose normal forms differ between Python and JavaScript: alone, after U+0301 or
+U+0345, or before U+0323 or U+0301. It also has the characters that they decompose to.
 """
 
 import json
@@ -32,7 +32,7 @@ def ranges(is_member):
 
 
 def pieces(pre_tokenizer, count):
-    """Whether `a`, the character and `b` become so many pieces."""
+    """Whether `a`, the character and `b` together become `count` pieces."""
     return lambda char: len(pre_tokenizer.pre_tokenize_str(f"a{char}b")) == count
 
 

@@ -1,5 +1,5 @@
-"""Writes what Python's tokenizers makes of many parts and whole tokenizers, for the tests of
-runtime/tasks/embedding/tokenizer/.
+"""Writes the results of Python's tokenizers for many parts of tokenizers and for whole tokenizers. The tests of
+runtime/tasks/embedding/tokenizer/ compare with them.
 
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3
     /tmp/venv/bin/python scripts/tokenizers/fixtures.py test/fixtures/tokenizers
@@ -281,7 +281,7 @@ def text_of(rng):
 
 
 def small_charsmap():
-    """SentencePiece's own builder, with rules that fold case, widen, shrink and remove."""
+    """A charsmap from SentencePiece's own builder. Its rules fold case, and lengthen, shorten or remove text."""
     import sentencepiece
 
     rules = {
@@ -326,7 +326,7 @@ def small_charsmap():
 
 
 def field(message, wanted):
-    """The last length-delimited field of that number in a protobuf message."""
+    """The last length-delimited field with this number in a protobuf message."""
     at, found = 0, b""
 
     def varint():

@@ -23,8 +23,8 @@ const runtimeFolders = [
 ].map((folder) => `runtime/${folder}`);
 
 /**
- * For each folder, the other folders that it may import. A folder may always import itself and packages. A file belongs
- * to the listed folder with the longest name that its path begins with.
+ * For each folder, the other folders that it may import. A folder may always import itself and packages. If a path
+ * matches several listed folders, the file belongs to the one with the longest name.
  */
 // prettier-ignore
 const mayImport: Readonly<Record<string, readonly string[]>> = {

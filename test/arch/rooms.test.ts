@@ -33,8 +33,8 @@ function arrowsOf(sources: Sources): ReadonlyMap<string, readonly string[]> {
 }
 
 /**
- * The cycles that a search along the imports finds, such as `a.ts -> b.ts -> a.ts`. It finds at least one if one
- * exists.
+ * The cycles that a search along the imports finds, such as `a.ts -> b.ts -> a.ts`. If there are cycles, the search
+ * finds at least one of them.
  */
 function circlesIn(sources: Sources): readonly string[] {
   const arrows = arrowsOf(sources);

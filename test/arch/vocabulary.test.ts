@@ -118,8 +118,8 @@ describe('the paths in CONTRIBUTING.md', () => {
 describe('the recipes of CONTRIBUTING.md', () => {
   const recipes = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8').split(/^### /m).slice(1);
   /**
-   * Whether a text looks like a name in code, which consists of two or more words, such as `uriPattern` or `TaskName`.
-   * A field of the spec looks like a name, too; its name occurs in the schema's file.
+   * Whether a text looks like a name of two or more words in code, such as `uriPattern` or `TaskName`. Fields of the
+   * spec match, too: their names occur in the schema's file.
    */
   const isName = (inside: string): boolean => /^[A-Za-z]+[a-z][A-Z]\w*$/.test(inside);
 

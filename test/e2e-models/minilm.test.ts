@@ -1,7 +1,7 @@
 /**
- * Runs the models of examples/ that `npm run models` prepared, and compares their answers with known answers. Run:
- * mocha --no-config --reporter ./test/support/reporter.cjs 'test/e2e-models/*.test.ts', after `npm run demo` or with
- * ONNX_E2E_MODELS set to the folder that `npm run models` filled. Skipped without such a folder.
+ * Runs the models of examples/ and compares their answers with known answers. The models are in the folder in
+ * ONNX_E2E_MODELS (filled by `npm run models`), or in .cache/models (filled by `npm run demo`). Skipped without models.
+ * Run: mocha --no-config --reporter ./test/support/reporter.cjs 'test/e2e-models/*.test.ts'
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';

@@ -24,7 +24,7 @@ const canary: NonNullable<OnnxModelSpec['rollout']> = {
   capacity: { retainStable: '2s' },
 };
 
-/** The candidate is judged by golden inputs alone, which are sent to both revisions. Clients send nothing. */
+/** Clients send nothing. The candidate is judged only by golden inputs, which both revisions get. */
 const shadow: NonNullable<OnnxModelSpec['rollout']> = {
   ...canary,
   steps: [{ shadow: { share: '50%', require: 'Pass', maxDuration: '20m' } }, { weight: 100 }],

@@ -1,8 +1,7 @@
 /**
  * A program that a story runs: the operator or local mode.
  * Owns: its process, and its last lines of output.
- * Ends: `stop` sends SIGTERM and waits; a program that does not end within `patienceMs` is killed, and that is an
- * error.
+ * Ends: `stop` sends SIGTERM and waits. If the program does not end within `patienceMs`, `stop` kills it and throws.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';

@@ -8,7 +8,7 @@ import { messageOf } from '../../api/errors.ts';
 
 export type Answer = { readonly status: number; readonly body: string };
 
-/** A request, and a check that finds the revision which answered it. */
+/** A request, and a check of its answer. The check returns the revision that answered. */
 export type Conversation = {
   readonly path: string;
   readonly body: string;
@@ -54,8 +54,8 @@ export function send(entry: string, conversation: Conversation, agent?: Agent): 
 }
 
 /**
- * Whether the entry answers on a new connection. The nodes of a cluster learn of a new Service a moment after the
- * model's status is Ready; a connection that a client opens in that moment may hang for long.
+ * Whether the entry answers on a new connection. A cluster's nodes see a new Service shortly after the status is Ready.
+ * A connection that a client opens earlier may hang for long.
  */
 export function isReachable(entry: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -20,7 +20,7 @@ export function smallSpec(change: Partial<OnnxModelSpec> = {}): OnnxModelSpec {
   };
 }
 
-/** The spec of a manifest in examples/, as a reader would apply it. */
+/** The spec of a manifest in examples/, unchanged. */
 export async function exampleSpec(file: string): Promise<OnnxModelSpec> {
   const manifest = parse(await readFile(new URL(`../../examples/${file}`, import.meta.url), 'utf8')) as {
     readonly spec: OnnxModelSpec;

@@ -1,6 +1,6 @@
 /**
  * The folder that the stories' claim contains. Each of its folders has one good or bad model. Owns: the content.
- * `linear` and `doubled` give different answers, so that a client can tell which one answered.
+ * `linear` and `doubled` give different answers, so an answer shows which of the two models gave it.
  */
 import { chmod, cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';

@@ -13,7 +13,10 @@ type Row = {
   readonly words: RegExp;
 };
 
-/** A short time after which the operator gives up a revision because of trouble that may be temporary. */
+/**
+ * A short deadline for revisions with trouble that may be temporary. The operator gives up such a revision at the
+ * deadline.
+ */
 const soon = { progressDeadline: '15s' };
 
 // prettier-ignore

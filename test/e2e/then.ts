@@ -1,4 +1,4 @@
-/** The checks of a story. Each check waits until it holds, because a cluster needs time. */
+/** The checks of a story. Most checks wait until they hold, because a cluster needs time. */
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
@@ -100,8 +100,9 @@ export class Then {
   }
 
   /**
-   * Proxies apply new weights a moment after the gateway controller has accepted the route. From then on, a share
-   * differs from its weight only at random. A difference of five standard deviations is allowed.
+   * Checks that each revision gives its weight in percent of the next `requests` answers, within five standard
+   * deviations. First waits 2 s, because proxies apply new weights shortly after the gateway controller accepts the
+   * route.
    */
   async #sharesAre(wanted: ReadonlyMap<string, number>, requests: number): Promise<void> {
     const { clients } = this.#stage;
@@ -146,8 +147,8 @@ export class Then {
   }
 
   /**
-   * The new revision was given up for `reason`, with a matching message, and the previous one keeps serving. The caller
-   * gives several reasons if either of two checks may fail first.
+   * The operator gave up the new revision for `reason`, with a matching message. The previous revision keeps serving.
+   * `reason` is a list if several checks may fail first.
    */
   async changeWasRefused(
     name: string,

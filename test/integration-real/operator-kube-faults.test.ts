@@ -2,8 +2,8 @@
  * The controller's parts while the test kills a real kube-apiserver and etcd, cuts connections to them, and compacts
  * etcd.
  *
- * Needs KUBEBUILDER_ASSETS, a folder with the programs etcd and kube-apiserver, and is skipped without it. It does not
- * use the cluster of KUBECONFIG, because that must not be killed.
+ * Needs KUBEBUILDER_ASSETS, a folder with the programs etcd and kube-apiserver, and is skipped without it. Does not use
+ * the cluster of KUBECONFIG, because the test kills its API server.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ describe('a real API server that is killed', function () {
   this.timeout(180_000);
   let server: RealApiServer;
   let proxy: TcpProxy;
-  /** Connects through the proxy. `hand`, with which the test makes changes, connects directly. */
+  /** Connects through the proxy. The test makes its changes with `hand`, which connects directly. */
   let client: HttpKubeClient;
   let hand: HttpKubeClient;
   let watching: Watching;

@@ -1,6 +1,4 @@
-/**
- * Local mode inside the test's own process, as other suites use it.
- */
+/** Local mode in the test's own process. Other suites start it in the same way. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

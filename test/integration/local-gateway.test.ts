@@ -94,7 +94,10 @@ class World {
     return this.objects.get({ ...gatewaysPath, namespace: 'default', name }) as StoredGateway | undefined;
   }
 
-  /** Creates or replaces a route of the Gateway `public`. @returns once it is accepted at its generation */
+  /**
+   * Creates or replaces a route of the Gateway `public`. Resolves when the Gateway has accepted the route's new
+   * generation.
+   */
   async route(name: string, backends: Readonly<Record<string, number>>, more: object = {}): Promise<StoredHttpRoute> {
     const backendRefs = Object.entries(backends).map(([service, weight]) => ({ name: service, port: 8080, weight }));
     const spec = { parentRefs: [{ name: 'public' }], rules: [{ backendRefs }], ...more };
@@ -118,7 +121,7 @@ class World {
     return this.objects.get({ ...httpRoutesPath, namespace: 'default', name }) as StoredHttpRoute | undefined;
   }
 
-  /** One request. */
+  /** Sends one request to the Gateway. */
   async ask(
     path = '/',
     options: { readonly host?: string; readonly agent?: Agent; readonly body?: Buffer } = {},

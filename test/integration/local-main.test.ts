@@ -16,7 +16,7 @@ import { systemClock } from '../../lib/clock.ts';
 import type { StoredPod } from '../../local/kubelet/pod.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** The id of Debian's user without rights. */
+/** The uid of Debian's unprivileged user. */
 const unprivileged = 65534;
 
 type Options = { readonly uid?: number; readonly operator?: boolean };
@@ -152,7 +152,6 @@ const isAlive = (pid: number): boolean =>
   existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 
 describe('npm run local', function () {
-  // Each test starts one or two Node processes, which takes seconds on a busy machine.
   let dir: string;
   const started: Local[] = [];
   const local = (flags: readonly string[], options: Options = {}): Local => {

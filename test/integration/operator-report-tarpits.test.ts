@@ -97,8 +97,8 @@ describe('report pulls while another model has hostile pods', () => {
         await eventually('a report of every pod that answers', () =>
           honest.every(({ uid }) => puller.latest(uid) !== undefined),
         );
-        // At most 4 pulls of hostile pods have reached their deadline, so healthy pods did not wait for the hostile
-        // ones.
+        // One namespace has at most 4 pulls of silent pods at a time. Only the first 4 may have reached their deadline,
+        // so healthy pods did not wait for the hostile ones.
         assert.ok(hostile.filter(({ uid }) => puller.silence(uid) === 'no answer within 2000 ms').length <= 4);
         assert.ok(hostile.every(({ uid }) => puller.latest(uid) === undefined));
         assert.match(await registry.metrics(), /onnx_operator_report_pulls_total\{outcome="Report"\} 5/);

@@ -1,6 +1,4 @@
-/**
- * The child process of a trial run. When a model makes it fail, in whatever way, the failure is reported as an outcome.
- */
+/** The child process of a trial run. Every failure that a model causes in the child is reported as an outcome. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -132,8 +130,8 @@ describe('a trial', () => {
     };
 
     it('serves a model that crashes on generated inputs, with a note', async () => {
-      // Simulates a kernel that crashes: the model has an int4 output, and `info` says int8, as if inspection had
-      // missed the type.
+      // Simulates a kernel of ONNX Runtime that crashes: the model has an int4 output, and `info` says int8, as if
+      // inspection had missed the type.
       const made = int4Output();
       const info = {
         ...inspectBytes(modelBytes(matmul())),

@@ -173,8 +173,8 @@ describe('prepare', () => {
   });
 
   it('does not build an optimised form with unaligned weights', async () => {
-    // Two tables of 67,596 bytes each. The second would start 12 bytes after a multiple of 64; the operator Gather
-    // would accept that offset, but other operators would crash.
+    // Two tables of 67,596 bytes each. In an optimised file, the second would start 12 bytes after a multiple of 64.
+    // The operator Gather would accept that offset, but other operators would crash.
     const made = (name: string, values: number) => weight(name, 'float32', [131, 129], noise(131 * 129, values));
     const gather = (table: string, output: string) => ({ op: 'Gather', inputs: [table, 'x'], outputs: [output] });
     await model({

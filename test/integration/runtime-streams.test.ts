@@ -20,7 +20,7 @@ const kib = 1024;
 const chunk = Buffer.alloc(64 * kib, 'x');
 const sockets: Socket[] = [];
 
-/** A stream whose source records how much it has sent and whether it was ended. */
+/** The source of a stream. `made`: the number of chunks that it has sent; `isOver`: whether the stream has ended. */
 class Source {
   made = 0;
   isOver = false;

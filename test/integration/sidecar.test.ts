@@ -95,8 +95,7 @@ describe('sidecar', () => {
       const report = await reportOf(address);
       return report.ready === true ? report : undefined;
     });
-    // Ignore the blocks. The first reading already had counts, so the report has a complete block only if a new block
-    // has just begun.
+    // Ignore the blocks. The report has a complete block only if a new block has just begun.
     const { blocks: _blocks, ...rest } = after;
     assert.deepEqual({ ...rest, seq: 0 }, { ...counters, seq: 0 });
   });

@@ -55,7 +55,7 @@ class Teller {
     }
   }
 
-  /** Adds a line if the state has changed, or every 3 min. A state that lasts for only one step gets no line. */
+  /** Adds a line if the state has changed, or every 3 min. A state that is seen only once, for 5 s, gets no line. */
   #note(): void {
     const { phase = '', rollout: { reason = '' } = {}, message } = this.world.cluster.status;
     const where = `${phase.padEnd(9)}  ${this.#shares().padEnd(13)}`;

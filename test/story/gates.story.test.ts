@@ -85,7 +85,7 @@ function gateLines({ world }: Told): string[] {
   ];
 }
 
-/** The numbers in the status are up to 30 s old and do not include the requests of the last 5 s. */
+/** Checks the counts in the status. They may lack the requests since `judgedAt`, and those of the 10 s before. */
 function assertCounted(world: CanaryWorld): void {
   const { gates = [], judgedAt = '' } = world.cluster.status.rollout ?? {};
   const { window, stable, candidate } = comparedIn(world);
@@ -339,8 +339,8 @@ describe('Canaries under traffic', () => {
     };
     const whole = await endOf(0);
     assert.equal(whole.outcome, 'LatencyGateFailed');
-    // Run the story once for each of these writes, with a crash instead of the write: every write of the ledger, every
-    // write directly after a write of the ledger, and every tenth write.
+    // Run the story once for each selected write, with a crash instead of the write. Selected are every write of the
+    // ledger, the write directly after it, and every tenth write.
     const places = whole.writes.flatMap((what, i) =>
       what.includes('ranker-gates') || whole.writes[i - 1]?.includes('ranker-gates') === true || i % 10 === 0
         ? [i + 1]

@@ -35,8 +35,8 @@ async function tell(
       lines.push(`# ${step.say}`);
     }
     cluster.tick();
-    // Run several passes, because each write causes another one through the watches. After a crash a new process
-    // starts.
+    // Run several passes: in a cluster, each write triggers another pass through the watches. After a crash, a new
+    // process starts.
     for (let pass = 0; pass < 4; pass += 1) {
       await reconciler.reconcile('ml/ranker').catch(() => {
         reconciler = operatorOf(cluster);

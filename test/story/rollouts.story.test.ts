@@ -92,7 +92,7 @@ describe('the story in which', () => {
         await tell(long, restart, new Stage(() => random() < 0.3)),
         await tell(long),
       ];
-      // Do not compare the reason: the rollout ends later than without faults, when another reason may apply.
+      // Do not compare the reason. With faults the rollout ends later, when another reason may apply.
       assert.deepEqual(
         [shown.phase, shown.stable?.revision, shown.candidate?.revision],
         [wanted.phase, wanted.stable?.revision, wanted.candidate?.revision],
@@ -104,8 +104,8 @@ describe('the story in which', () => {
 
 /**
  * Stories that may end differently when caches lag and processes restart. In "a failed gate", the rollout pauses before
- * the candidate gets traffic if the operator sees the pods later. "another writer" needs the count of reverts, which a
- * restart sets to 0.
+ * the candidate gets traffic if the operator sees the pods late. "another writer" counts reverts, and a restart sets
+ * the count to 0.
  */
 const endsOtherwise = ['a failed gate', 'another writer'];
 
@@ -121,7 +121,7 @@ function seeded(seed: number): () => number {
 }
 
 /**
- * Simulates a crash: throws once instead of write number `at`. The next process does not remember the writes before it.
+ * Simulates a crash: after `at` writes, the next write throws, once. The next process has no memory of earlier writes.
  */
 function dieAt(at: number): (stage: Stage) => void {
   let isOver = false;

@@ -1,6 +1,6 @@
 /**
- * The parameters of a gate's judgement, without the counts and the α of a Fail, which each test adds. Owns: the values.
- * All pods share one node, so differences between nodes have no effect, and the window is old enough for a Fail.
+ * The parameters of a gate's judgement. Each test adds the counts, and the error rate α of a Fail. Owns: the values.
+ * All pods share one node, so differences between nodes have no effect. The window is old enough for a Fail.
  */
 
 /** The parameters for a latency gate with a tolerance of 15 %. */
@@ -16,7 +16,7 @@ export const askedOfLatency = {
 
 /**
  * The parameters for a rate gate.
- * @param limit a Pass must show a rate below this limit, which is a share of requests
+ * @param limit the upper limit of the rate, as a share of requests; a Pass must show a lower rate
  */
 export function askedOfRate(limit: number) {
   return { passAlpha: 0.05, toShow: limit, early: Math.max(limit, 0.05) } as const;

@@ -86,7 +86,7 @@ export class CanaryWorld {
   async tick(): Promise<void> {
     this.cluster.tick();
     this.#serve();
-    // Run several passes, because each write causes another one through the watches.
+    // Run several passes: in a cluster, each write triggers another pass through the watches.
     for (let pass = 0; pass < 4; pass += 1) await this.#operator.reconciler.reconcile(key).catch(() => this.restart());
     await this.cluster.clock.advance(5000);
   }

@@ -13,7 +13,7 @@ export function doorFor(token: string = givenToken, sampleRate = 1): Door {
   return { token, sampleRate, isOpenTo: (authorization) => authorization === bearer(token) };
 }
 
-/** Writes the access file, which the operator mounts in addition to the config. */
+/** Writes the access file. In a pod, the file is mounted in addition to the config. */
 export async function writeAccess(configDir: string, token: string = givenToken, sampleRate?: number): Promise<void> {
   await writeFile(
     join(configDir, paths.accessFile),

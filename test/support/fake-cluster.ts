@@ -48,7 +48,7 @@ export class FakeCluster {
   readonly writes: string[] = [];
   /** Called before each write. It may throw to simulate a crash. */
   beforeWrite: (what: string) => void = () => {};
-  /** Parts of model URIs. Pods of a model whose URI contains one of them run but are not ready. */
+  /** If a model's URI contains one of these texts, the model's pods run but are not ready. */
   readonly sick = new Set<string>();
   /** Whether the Gateway accepts the routes at their current generations. */
   gatewayTakes = true;
@@ -255,7 +255,7 @@ export class FakeCluster {
     };
   }
 
-  /** Applies the operator's fields to a pod. The operator owns only one, the label that marks a serving pod. */
+  /** Applies the operator's only field of a pod: the label that marks a serving pod. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};
@@ -289,7 +289,7 @@ function withUid(object: KubeObject, uid: string | undefined): KubeObject {
   return uid === undefined ? object : { ...object, metadata: { ...object.metadata, uid } };
 }
 
-/** RFC 7386. */
+/** Applies a JSON merge patch (RFC 7386). */
 function mergedByPatch(value: unknown, patch: unknown): unknown {
   if (!isRecord(patch)) return patch;
   const out: JsonRecord = isRecord(value) ? { ...value } : {};

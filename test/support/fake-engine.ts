@@ -98,7 +98,7 @@ export class FakeEngine implements Engine {
       });
   }
 
-  /** Does some work in a free slot. If `lose` is called meanwhile, the work fails. */
+  /** Runs `work` in a slot. If `lose` is called for the slot meanwhile, the work fails. */
   async #occupy<T>(index: number, work: (states: SequenceStates) => Promise<T>): Promise<T> {
     const slot = this.#slots[index];
     if (slot === undefined) throw new Error(`there is no slot ${index}`);

@@ -84,7 +84,7 @@ export async function bytesOf(acquired: Acquired, path = 'm.onnx'): Promise<Buff
   return await readFile(join(acquired.root, path));
 }
 
-/** For assert.rejects: an AppError with this code and a matching message. */
+/** A check for assert.rejects: the error is an AppError with this code and a matching message. */
 export function code(want: ErrorCode, message = /./): (error: unknown) => true {
   return (error) => {
     assert.ok(error instanceof AppError, String(error));

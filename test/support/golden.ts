@@ -21,8 +21,7 @@ export function assertGolden(path: string, text: string): void {
 const quoted = /<!-- (test\/\S+\.golden) -->\n```\n(.*?)^```$/gms;
 
 /**
- * @returns the quoted text by the golden file's path from the repository's root, for each golden file that a document
- * quotes
+ * @returns a map from each quoted golden file to the quoted text; a key is the file's path from the repository's root
  */
 export function quotesIn(text: string): ReadonlyMap<string, string> {
   return new Map([...text.matchAll(quoted)].map(([, path = '', body = '']) => [path, body]));
@@ -32,7 +31,7 @@ export function quotesIn(text: string): ReadonlyMap<string, string> {
  * Compares a document's quotes of golden files with the current text; `UPDATE_GOLDEN=1` rewrites the quotes.
  *
  * @param page the document's path from the repository's root
- * @param told text by the golden file's path below test/
+ * @param told a map from each golden file to its current text; a key is the file's path below test/
  */
 export function assertQuoted(page: string, told: ReadonlyMap<string, string>): void {
   const file = join(root, '..', page);

@@ -18,7 +18,7 @@ export function importsOf(source: string): readonly string[] {
   return [...new Set(forms.flatMap((form) => [...source.matchAll(form)].map((match) => match[1] ?? '')))];
 }
 
-/** The source text without comments, and without strings that look like code. */
+/** The source text without comments. A `//` directly after a colon or a quote does not begin a comment. */
 export function withoutComments(source: string): string {
   return source.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
 }

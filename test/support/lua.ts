@@ -1,6 +1,6 @@
 /**
- * Runs Lua scripts as Argo CD does: the object is a global, and only the libraries base, table and os exist. Why: Argo
- * CD has Lua 5.1. Debian has a program for it, lua5.1, so an interpreter in JavaScript is not worth a dependency.
+ * Runs Lua scripts as Argo CD does: the object is a global, and only the libraries base, table and os exist. Needs a
+ * Lua program on the machine, such as Debian's lua5.1: Argo CD uses Lua 5.1.
  */
 import { spawnSync } from 'node:child_process';
 

@@ -301,7 +301,7 @@ export class MemoryKube implements KubeClient {
   }
 }
 
-/** RFC 7386. */
+/** Applies a JSON merge patch (RFC 7386). */
 function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const out: Record<string, unknown> =

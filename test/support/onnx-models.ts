@@ -19,10 +19,7 @@ export async function writeModel(folder: string, model: Model, name = 'model.onn
   return path;
 }
 
-/**
- * x[batch, 4] → y[batch, 4], the same values. The element type is a parameter: `identity('int64')`, fp16, string, bool
- * …
- */
+/** x[batch, 4] → y[batch, 4], the same values. `type` is any element type, for example `identity('int64')`. */
 export function identity(type: ElementType = 'float32', shape: readonly (number | string)[] = ['batch', 4]): Model {
   return {
     opset: 17,

@@ -67,7 +67,10 @@ export class RealApiServer {
     return join(this.#folder, 'kubeconfig');
   }
 
-  /** The audit log: a line of JSON per request (audit.k8s.io/v1, Metadata level), in the order of the answers. */
+  /**
+   * The path of the audit log. The log has a line of JSON per request (audit.k8s.io/v1, Metadata level), in the order
+   * of the answers.
+   */
   get auditLog(): string {
     return join(this.#folder, 'audit.log');
   }

@@ -1,6 +1,6 @@
 /**
- * mocha's spec reporter, without passing tests in CI, with the closing line that CI reads.
- * Owns: the closing line `N passed, N failed`, alone on its line.
+ * mocha's spec reporter with a closing line for CI.
+ * Owns: the closing line `N passed, N failed`, followed by `, N skipped` if tests were skipped.
  */
 'use strict';
 const Mocha = require('mocha');

@@ -13,8 +13,8 @@ import { eventually } from './eventually.ts';
 
 const main = fileURLToPath(new URL('../../runtime/main.ts', import.meta.url));
 /**
- * The process id makes addresses unique to this test run: all pods use the same ports, so each pod needs its own
- * address.
+ * All pods use the same ports, so each pod needs its own address. The process id makes the address unique to this test
+ * run.
  */
 const { pid } = process;
 export const podIp = `127.${10 + Math.floor(pid / 60_000)}.${Math.floor(pid / 250) % 250}.${1 + (pid % 250)}`;

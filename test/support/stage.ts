@@ -71,14 +71,14 @@ export class Stage {
     this.cluster.put({ ...spec, rollout });
   }
 
-  /** Replaces the operator by a new process, which knows only the cluster's state. */
+  /** Replaces the operator by a new process without in-memory state. */
   restart(): void {
     this.#operator = this.#begin();
   }
 
   /**
-   * Advances five seconds: other controllers make progress, and the operator runs several passes, because each write
-   * causes another one.
+   * Advances five seconds. Other controllers make progress, and the operator runs several passes, because in a cluster
+   * each write triggers another pass.
    */
   async step(): Promise<void> {
     this.#before = new Map(this.cluster.objects);
@@ -168,8 +168,8 @@ export class Stage {
   }
 
   /**
-   * Checks that exactly one of the conditions Ready, Reconciling and Stalled is True, and that a revision without ready
-   * pods does not share the traffic with a revision that has some.
+   * Checks that exactly one of the conditions Ready, Reconciling and Stalled is True. In Analyzing and Paused, also
+   * checks that no revision without ready pods shares the traffic with a revision that has ready pods.
    */
   #assertInvariants(): void {
     const { status } = this.cluster;

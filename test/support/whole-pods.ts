@@ -55,7 +55,7 @@ export class WholePods {
   }
 
   /**
-   * Runs a pod's three containers, one after the other.
+   * Runs a pod's containers: `prepare` to its end, then the runtime and the sidecar together.
    * @param files the files of the revision's ConfigMap in addition to the config
    */
   async start(model: Model, golden: GoldenConfig, files: Readonly<Record<string, string>> = {}): Promise<WholePod> {

@@ -45,9 +45,9 @@ export async function analysis(world: World): Promise<readonly Row[]> {
 }
 
 /**
- * Measures the time from the deciding report until the status says that the candidate is given up. The deciding report
- * is taken to be the first one that contains the latest complete block. The number of complete failing blocks shows how
- * many blocks the judge needed.
+ * Measures the time from the deciding report until the status says that the candidate is given up. The first report
+ * that contains the latest complete block counts as the deciding report. The number of complete failing blocks shows
+ * how many blocks the judge needed.
  */
 async function verdicts(world: World, models: number): Promise<Row> {
   const since = world.moment();
@@ -79,8 +79,8 @@ async function verdicts(world: World, models: number): Promise<Row> {
 }
 
 /**
- * The newest complete block of failures at one time. `agoMs` is the time since this block was first reported. `failed`
- * is the number of blocks of failures, including this block.
+ * The latest complete block of failures of a candidate. `agoMs` is the time since a report first contained this block.
+ * `failed` is the number of complete blocks of failures so far, including this block.
  */
 type LastBlock = { readonly agoMs: number; readonly failed: number };
 
@@ -110,7 +110,7 @@ class FailingBlocks {
   }
 }
 
-/** Every spec changes within `releaseMs` (a minute by default), and every change is a canary. */
+/** Every spec changes within `releaseMs` (a minute by default), and every change starts a canary. */
 export async function releaseDay(world: World): Promise<readonly Row[]> {
   const { models } = world.order;
   await startAll(world);

@@ -9,7 +9,7 @@ import { filledIn, modelName, newRevision, newSettings, plainModel, type BenchMo
 import type { Row } from '../rows.ts';
 import type { Moment, World } from '../world.ts';
 
-/** Milliseconds between two changes. A delivery pipeline would make changes with such a pause. */
+/** Milliseconds between two changes. The pause imitates a delivery pipeline. */
 const everyMs = 50;
 
 export async function life(world: World): Promise<readonly Row[]> {

@@ -226,7 +226,7 @@ function containerStatuses(pod: StoredObject): readonly JsonRecord[] {
   return recordsOf(at(pod, 'status', 'containerStatuses'));
 }
 
-/** The STATUS column: why a container waits or ended, or else the pod's phase. */
+/** The STATUS column: `Terminating`, or why a container waits or ended, or else the pod's phase. */
 function podStatus(pod: StoredObject): string {
   const inits = recordsOf(at(pod, 'status', 'initContainerStatuses'));
   const total = listOf(at(pod, 'spec', 'initContainers')).length;

@@ -22,7 +22,7 @@ const renamed: readonly (readonly [string, string])[] = [
 export const eventConversion: NonNullable<Resource['conversion']> = {
   shown(stored) {
     const event = { ...rename(stored, renamed), apiVersion: 'events.k8s.io/v1' };
-    // events.k8s.io/v1 omits these fields when they are empty.
+    // events.k8s.io/v1 omits reportingController and reportingInstance when they are empty.
     const entries = Object.entries(event).filter(([field, value]) => !(field.startsWith('reporting') && value === ''));
     return Object.fromEntries(entries) as unknown as StoredObject;
   },

@@ -1,8 +1,6 @@
 /**
- * Validation of Deployments, ReplicaSets and Pods.
- * Pure.
- * It does not have all checks of Kubernetes. It has the checks that a wrong manifest of the operator would most likely
- * fail on a real server.
+ * Validation of Deployments, ReplicaSets and Pods. Pure.
+ * Limits: only the checks that a wrong manifest of the operator would most likely fail on a real server.
  */
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { StoredObject } from '../../objects.ts';

@@ -29,8 +29,8 @@ export function serveDefinitions(deps: DefinitionDeps): void {
   const { store, catalog } = deps;
   for (const definition of store.list(definitionsTable))
     catalog.setCustom(tableNameOf(definition), resourcesOf(definition));
-  // Follow a definition inside its write, not in an event after the write, because the client may request the new
-  // resource as soon as its POST is answered.
+  // Update the catalogue inside the write of a definition, not in an event after the write: the client may request the
+  // new resource as soon as its POST is answered.
   store.onWrite((change) => {
     if (change.table === definitionsTable) follow(deps, change);
   });

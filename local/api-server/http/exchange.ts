@@ -52,7 +52,7 @@ export class ApiExchange {
     if (!this.#warnings.includes(message)) this.#warnings.push(message);
   }
 
-  /** @throws StatusError 413 when the body is too large, 400 when the client disconnects */
+  /** @throws StatusError 413 when the body is too large; an Error of Node when the client disconnects */
   async readBody(): Promise<Uint8Array> {
     const chunks: Buffer[] = [];
     let size = 0;

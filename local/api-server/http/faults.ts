@@ -83,8 +83,8 @@ export class Faults {
 
   /**
    * Applies the active faults to a request.
-   * @returns false when a fault has already ended the request
-   * @throws StatusError of the fault
+   * @returns false when the request must not be answered: its connection was broken, or the fault is `silence`
+   * @throws StatusError of a `refuse` fault
    */
   async pass(exchange: ApiExchange): Promise<boolean> {
     for (const [fault, left] of this.#active) {

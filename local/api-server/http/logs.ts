@@ -1,7 +1,8 @@
 /**
  * `GET …/pods/NAME/log`: a container's output, from the kubelet.
  * Owns: choosing the container, the query parameters, and streaming.
- * Ends: when the container ends or when the client disconnects.
+ * Ends: at the end of the stored log; with `follow`, when the container ends. It also ends at `limitBytes` and when the
+ * client disconnects.
  */
 import type { LogSource } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';

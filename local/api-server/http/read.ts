@@ -1,7 +1,7 @@
 /**
  * GET of one object and of collections.
  * Owns: selectors, pages, and the revision that a list shows. All pages of a list show the state at the time of the
- * first page; it is reconstructed from remembered changes.
+ * first page; the state is reconstructed from the remembered changes.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';

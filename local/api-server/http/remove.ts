@@ -15,7 +15,10 @@ import type { ApiExchange, Target } from './exchange.ts';
 import { integerOf, listQuery, sendObject } from './read.ts';
 import { listOfObjects } from './table.ts';
 
-/** When an object of these kinds is deleted, the answer is the object. For other kinds, the answer is a Status. */
+/**
+ * When an object of these kinds is deleted, the answer is the object. For other kinds, the answer is a Status, or the
+ * object while the deletion is pending.
+ */
 const answersWithObject = new Set(['Pod', 'Service', 'ServiceAccount', 'PersistentVolumeClaim']);
 
 export async function deleteObject(deps: ApiDeps, exchange: ApiExchange, target: Target): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Reviews: requests that are answered and not stored. Local mode has one user, who may do everything. Owns: the answers
- * to `kubectl auth can-i` and `kubectl auth whoami`.
+ * Reviews: requests that are answered and not stored. Local mode has one user, who may do everything.
+ * Owns: the answers to `kubectl auth can-i` and `kubectl auth whoami`.
  */
 import { parseBody } from '../decode.ts';
 import { recordOf } from '../../../lib/json.ts';

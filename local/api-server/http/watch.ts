@@ -2,7 +2,8 @@
  * Watches: a resource's changes as a stream of JSON lines.
  * Owns: the events that a watcher gets: the initial state if it was requested, every change after its resourceVersion,
  * events for objects that enter or leave its selector, and bookmarks.
- * Limits: a client with more than 16 MiB of unsent events is disconnected. A watch lasts at most an hour.
+ * Limits: a client with more than 16 MiB of unsent events is disconnected. A watch without timeoutSeconds lasts 30 to
+ * 60 minutes.
  * Ends: at its timeout, with its connection, with the server, or when a test ends it.
  */
 import { randomInt } from 'node:crypto';
@@ -45,7 +46,7 @@ export class Watches {
     for (const watch of this.#open) watch.close();
   }
 
-  /** Breaks all connections without an answer. */
+  /** Breaks the connections of all watches. */
   resetAll(): void {
     for (const watch of this.#open) watch.reset();
   }
@@ -226,7 +227,7 @@ function checkInitial(exchange: ApiExchange): boolean {
 }
 
 function watchQuery(exchange: ApiExchange, target: Target): ListRequest {
-  // Remove resourceVersionMatch, which was checked before this line. Otherwise listQuery would require a
+  // Remove resourceVersionMatch, which checkInitial has already checked. Otherwise listQuery would require a
   // resourceVersion, which a watch with an initial state does not need.
   exchange.query.delete('resourceVersionMatch');
   const version = exchange.query.get('resourceVersion') ?? '';

@@ -76,7 +76,10 @@ async function readDraft(exchange: ApiExchange, target: Target, query: WriteQuer
   return draft;
 }
 
-/** Puts the namespace of the path into the object. The object may contain the same namespace. */
+/**
+ * Sets the namespace of the object to the namespace of the path.
+ * @throws StatusError 400 when the object has another namespace
+ */
 function placeInNamespace(target: Target, draft: ObjectDraft): void {
   const own = stringAt(draft.metadata, 'namespace') ?? '';
   if (own !== '' && own !== (target.namespace ?? ''))
@@ -135,7 +138,7 @@ function parsePatch(text: string): unknown {
   }
 }
 
-/** The result of a patch that is applied to the object in this version of the resource. */
+/** Applies a patch to the stored object, in the API version of the request. */
 function patched(resource: Resource, old: StoredObject, patch: unknown, mediaType: string): unknown {
   const live = shown(resource, old);
   switch (mediaType) {

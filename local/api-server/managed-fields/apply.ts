@@ -59,8 +59,8 @@ export function applyConfig(application: Application): ObjectDraft {
 }
 
 /**
- * The owners of the live object's fields. Fields that were written before ownership was tracked belong to one
- * placeholder, `before-first-apply`.
+ * The owners of the live object's fields. Fields that were written before ownership was tracked belong to a placeholder
+ * manager, `before-first-apply`.
  */
 function knownEntries(application: Application): readonly ManagedEntry[] {
   const { resource, live } = application;
@@ -145,7 +145,7 @@ function excusedConflicts(resource: Resource, live: StoredObject | undefined, wh
 }
 
 /**
- * Writes the configuration into the last-applied annotation, if the object has this annotation.
+ * Updates the last-applied annotation when kubectl applies an object that already has this annotation.
  * @param draft is changed
  */
 function renewLastApplied(draft: ObjectDraft, config: ObjectDraft, who: string): void {

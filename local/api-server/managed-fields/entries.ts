@@ -2,7 +2,8 @@
  * `metadata.managedFields`: reading and writing which manager owns which fields.
  * Owns: the identity, order and number of entries. A manager that applies has one entry for all API versions. A manager
  * that updates has one entry for each version. Each manager has a separate entry for each subresource.
- * Limits: ten managers that update have entries; older ones share the entry `ancient-changes`.
+ * Limits: when there are more than ten entries of updates, the oldest are merged into an entry `ancient-changes` for
+ * each API version.
  */
 import { isRecord } from '../../../api/record.ts';
 import { recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';

@@ -79,7 +79,7 @@ export class FieldSet {
     return this.#copyBut(paths);
   }
 
-  /** The subtree below one first step; nothing else. */
+  /** A set that contains only the subtree at this first step. */
   only(step: string): FieldSet {
     const out = new FieldSet();
     const child = this.children.get(step);

@@ -15,7 +15,8 @@ function impossible(): StatusError {
 
 /**
  * @returns the patched copy
- * @throws StatusError 400 when it is not a patch, 422 when it cannot be applied
+ * @throws StatusError 400 for a value that is not a JSON Patch, 413 for too many operations, 422 for an operation that
+ * cannot be applied
  */
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch) || !patch.every(isRecord))

@@ -14,7 +14,7 @@ const deletePrefix = '$deleteFromPrimitiveList/';
 
 /**
  * @returns the patched copy
- * @throws StatusError 400 when the patch is not an object or its directives are invalid
+ * @throws StatusError 400 when the patch is not an object, or when a list item in the patch has no merge key
  */
 export function applyStrategicMergePatch(target: unknown, patch: unknown, schema: OpenApiSchema): unknown {
   if (!isRecord(patch))

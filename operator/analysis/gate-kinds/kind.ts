@@ -30,7 +30,7 @@ export type Relative = {
 };
 
 export type GateKind = {
-  /** Position of the gate among the gates of a plan, which are listed in this order. */
+  /** Sort key of the gate in a plan. Lower numbers come first. */
   readonly order: number;
   /** True: the gate compares the candidate with stable. False: the gate has an absolute limit. */
   readonly isCompared: boolean;
@@ -68,7 +68,7 @@ export type GateKind = {
  * the gates that are made from the part.
  */
 export type GatePart<S, G> = {
-  /** Names of the part's gates, if the spec does not give them names. A status has one entry per name. */
+  /** Fixed, unique names of the part's gates: keys of the status's list of gates. Empty if the spec names them. */
   readonly names: readonly string[];
   /** If the part is one object whose values are texts: its required fields (`must`) and its optional fields (`may`). */
   readonly fields?: { readonly must?: readonly string[]; readonly may?: readonly string[] };

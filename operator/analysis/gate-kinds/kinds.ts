@@ -62,7 +62,7 @@ export type ComparedGate = Extract<TrafficGate, { readonly kind: `${string}-incr
 /** A gate over latencies. */
 export type LatencyGate = Extract<TrafficGate, { readonly quantile: number }>;
 export type ComparedLatencyGate = LatencyGate & ComparedGate;
-/** A gate on the share of events among requests. */
+/** A gate on the share of events among requests or among compared answers. */
 export type RateGate = Exclude<TrafficGate, LatencyGate>;
 
 export function isCompared(gate: TrafficGate): gate is ComparedGate {

@@ -1,5 +1,5 @@
 /**
- * One node under examination, with helpers for the rules.
+ * The argument of a rule: one node with its inputs. Also helpers for rules.
  *
  * Owns:  reading attributes and constant inputs, and the messages of rules that reject a node.
  * Pure.
@@ -42,7 +42,7 @@ export function numbersOf(call: NodeCall, input: number, attribute?: string): re
   return values?.every((value) => value !== undefined) === true ? values : undefined;
 }
 
-/** Like numbersOf, but the entries are sizes and may be symbolic. */
+/** The numbers of an input without rows, which may be symbolic sizes; undefined when they are unknown. */
 export function sizesOf(call: NodeCall, input: number): readonly (Size | undefined)[] | undefined {
   const value = call.inputs[input];
   return value?.kind === 'Plain' ? value.values : undefined;
@@ -62,8 +62,8 @@ export function othersArePlain(call: NodeCall, input: number): boolean {
 }
 
 /**
- * True if an input that holds a shape, or the positions of a slice, contains the number of rows in an entry other than
- * the entry of the rows' axis. Each row's result would then depend on the number of rows in the run.
+ * True if an input that holds a shape, or the positions of a slice, may contain the number of rows in an entry other
+ * than the entry of the rows' axis. Each row's result would then depend on the number of rows in the run.
  * @param at position of the entry of the rows' axis; absent if no entry belongs to that axis
  */
 export function countsElsewhere(call: NodeCall, input: number, at?: number): boolean {

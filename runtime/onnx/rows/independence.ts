@@ -1,10 +1,10 @@
 /**
  * Decides from the graph alone whether the rows of one run can influence each other.
  *
- * Owns:  the walk through a graph, its branches and the model's functions. It tracks the axis of the rows in every
- *        tensor (rules in table.ts); if it cannot track the axis, the rows count as dependent. A trial run is not
- *        enough, because rows may depend on each other only for certain values, for example when values are quantised
- *        by the largest value of a run.
+ * Owns:  the walk through a graph, its branches and the model's functions. The walk tracks the axis of the rows in
+ *        every tensor (rules in table.ts). If the axis cannot be tracked, the rows count as dependent. A trial run is
+ *        not enough, because rows may depend on each other only for certain values. For example, a quantisation scale
+ *        may be the largest value of all rows.
  * Pure.
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';
@@ -72,7 +72,7 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
 /** Adds the outputs of every node to the scope. */
 function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
   for (const [name, { dims, values }] of body.constants) {
-    // A weight may be the default value of an input; the request's value takes precedence.
+    // A weight with the name of an input is only the default value of this input.
     if (!scope.has(name)) scope.set(name, plain(dims.map(numberSize), values?.map(numberSize)));
   }
   for (const node of body.nodes) {
@@ -84,8 +84,8 @@ function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
 }
 
 /**
- * Returns the value, or a Mixed value if the value is not valid: rows lie along one axis and have equal shapes, so no
- * other size may depend on the number of rows.
+ * Returns the value if its shape contains the number of rows exactly once, on the rows' axis. Otherwise returns a Mixed
+ * value: rows would have different shapes or lie along several axes.
  */
 function sound(value: Value, node: GraphNode): Value {
   if (value.kind !== 'Rows') return value;
@@ -147,7 +147,8 @@ function ofOperator(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] 
 }
 
 /**
- * Both branches must have the rows on the same axis and equal shapes, and the condition must not depend on the rows.
+ * The outputs of an If node. Both branches must return values with equal shapes and with rows on the same axis. The
+ * condition must not depend on the content or the number of the rows.
  */
 function ofBranches(call: NodeCall, scope: Scope, walk: Walk): readonly Value[] {
   const [condition] = call.inputs;

@@ -100,9 +100,10 @@ export const reshape: RowsRule = (call) => {
 };
 
 /**
- * The rows stay apart if the axes before the rows' axis keep their sizes, and the size of the next axis is the number
- * of rows or a multiple of it. The values of each row are then contiguous in memory and remain so.
- * @param dims one size may be undefined: the size that follows from the other sizes, when it cannot be computed
+ * The rows stay apart if the axes before the rows' axis keep their sizes, and the size of the axis after them is the
+ * number of rows or a multiple of it. Axes of size 1 do not count. The values of each row then stay contiguous in
+ * memory.
+ * @param dims the new shape; one size may be undefined, if it follows from the other sizes but cannot be computed
  */
 function reshaped(call: NodeCall, value: RowsValue, dims: readonly (Size | undefined)[]): Value {
   const before = value.dims.slice(0, value.axis).filter((dim) => !isOne(dim));

@@ -18,7 +18,10 @@ import {
 } from './call.ts';
 import { one, type RowsValue, type Value } from './value.ts';
 
-/** ReduceSum and similar. The axes come from an attribute or an input; without axes, all axes are reduced. */
+/**
+ * ReduceSum and similar. The axes come from an attribute or an input. Without axes, all axes are reduced, or no axis if
+ * noop_with_empty_axes is 1.
+ */
 export const reduce: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);

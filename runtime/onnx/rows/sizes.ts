@@ -44,7 +44,7 @@ function anyCounts(facts: readonly Facts[]): boolean {
 }
 
 /**
- * If all numbers of a result are known, its `countsRows` is true only if one of the numbers contains the number of
+ * If all numbers of a result are known, its `countsRows` is true only if its numbers or its shape contain the number of
  * rows.
  */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
@@ -61,7 +61,7 @@ export function plainResult(call: NodeCall, inputs: readonly (PlainValue | undef
   return rule?.(call, facts) ?? plain(undefined, undefined, anyCounts(facts));
 }
 
-/** `Shape` and `Size` of any tensor with known axes, including tensors with rows. */
+/** The result of `Shape` or `Size`. If the tensor's rank is unknown, the result may contain the number of rows. */
 export function sizeOf(call: NodeCall, { dims: all }: { readonly dims?: readonly Size[] | undefined }): Value {
   if (all === undefined) return plain(undefined, undefined, true);
   if (call.node.op === 'Size') return plain([], [product(all)]);
@@ -82,7 +82,7 @@ const whole: PlainRule = (_, [value = nothing]) =>
     value.countsRows,
   );
 
-/** Types that can represent every size (codes of onnx.proto: float, int32, int64, double). */
+/** Types that represent sizes exactly (float: up to 2^24). Codes of onnx.proto: float, int32, int64, double. */
 const wideTypes = [1, 6, 7, 11];
 
 const cast: PlainRule = (call, inputs) =>
@@ -171,7 +171,7 @@ function sum(a: Size, b: Size, sign: 1 | -1): Size | undefined {
 
 const equal = each((a, b) => {
   if (isSameSize(a, b)) return one;
-  // A size is at least 0, so a negative number differs from every size. Whether two symbolic sizes differ is unknown.
+  // A size is at least 0, so it differs from a negative number. Other comparisons with a symbolic size are unknown.
   const numbers = [numberOf(a), numberOf(b)];
   return !numbers.includes(undefined) || numbers.some((value) => value !== undefined && value < 0)
     ? numberSize(0)

@@ -1,5 +1,6 @@
 /**
- * The rule of each operator. A model with an operator that is not listed here is not batched.
+ * The rule of each operator for inputs with rows. A model is not batched if any other operator gets an input with rows.
+ * The exceptions are If, Shape and Size, which independence.ts handles.
  *
  * Owns:  the table. Keys are operators of ai.onnx; other operators have their domain as a prefix.
  * Pure.
@@ -143,7 +144,10 @@ const ofTables = [
   'ZipMap',
 ] as const;
 
-/** Operators that are known to mix rows, whose output length depends on the values, or that use sequences. */
+/**
+ * Operators that mix rows, operators whose output length depends on the values, and operators on sequences. The text
+ * follows the operator's name in the message.
+ */
 const joining: Readonly<Record<string, string>> = {
   DynamicQuantizeLinear: 'scales by the largest value of all rows',
   'com.microsoft.DynamicQuantizeMatMul': 'scales by the largest value of all rows',

@@ -2,9 +2,9 @@
  * Allows one `prepare` at a time in a cache folder.
  *
  * Owns:  the lock file: created exclusively, touched every five seconds while held.
- * Ends:  when the holder releases the lock. If the holder was killed on the waiter's own host, the waiter takes the
- *        lock over at once. If the holder is on another host that shares the volume, the waiter takes the lock over
- *        after thirty seconds without a touch, measured with the waiter's own clock.
+ * Ends:  when the holder releases the lock. If the holder ran on the waiter's host and has ended, the waiter takes the
+ *        lock over at once. In all other cases, also when the holder is on another host that shares the volume, the
+ *        waiter takes the lock over after thirty seconds without a touch, measured with the waiter's clock.
  */
 import { open, readFile, rename, rm, stat, link, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';

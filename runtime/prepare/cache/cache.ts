@@ -1,8 +1,8 @@
 /**
  * The cache of fetched models and optimised forms, addressed by content.
  *
- * Owns:   the layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`. An entry
- *         appears complete, by one rename. A crash leaves at most a `partial/` folder, which the next prepare resumes.
+ * Owns:   the layout: `models/<digest>/` with files and entry.json, `optimised/<key>/`, `partial/<key>/`. One rename
+ *         creates an entry of `models/` or `optimised/`, so it appears complete. The next prepare resumes `partial/`.
  * Limits: the cache holds at most `maxBytes`, not counting the entries in use. An entry is in use if the last prepare
  *         passed it to the server, if a live process has marked it, or if this process requested it.
  */
@@ -53,7 +53,7 @@ export class ModelCache {
 
   /**
    * Looks up a model and verifies that it matches its digest.
-   * @returns its folder and files
+   * @returns its folder and files; undefined when the model is not in the cache, or is damaged
    */
   async model(digest: string): Promise<{ root: string; files: readonly SourceFile[] } | undefined> {
     const place = join(this.folder, 'models', hexOf(digest));
@@ -98,8 +98,9 @@ export class ModelCache {
   }
 
   /**
-   * Removes the least recently used entries until at most `maxBytes` are left.
-   * @param keep paths that were passed to the server; their entries stay
+   * Adds up the sizes of the unused entries, the most recently used first. Removes each entry with which the sum would
+   * exceed `maxBytes`. Entries in use stay and do not count.
+   * @param keep paths that were passed to the server; their entries are in use
    * @returns bytes freed
    */
   async evict(keep: readonly string[], maxBytes = this.#deps.maxBytes): Promise<number> {

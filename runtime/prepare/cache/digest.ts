@@ -2,8 +2,8 @@
  * Computes the digests that identify a model.
  *
  * Owns:  the digest of a file and of a folder, and the comparison with the expected digest. A folder's digest is the
- *        SHA-256 of a sorted list with one line `sha256 path` for each file, each line with a newline. To compute it by
- *        hand: `find -L . -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
+ *        SHA-256 of a sorted list with one line for each file: 64 hex digits, two blanks, the path, a newline. To
+ *        compute it by hand: `find -L . -type f -printf '%P\0' | xargs -0 sha256sum | LC_ALL=C sort | sha256sum`.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';

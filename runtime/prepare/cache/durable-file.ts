@@ -25,8 +25,8 @@ export async function writeAtomically(path: string, text: string): Promise<void>
 }
 
 /**
- * Syncs a folder, which makes a rename in it durable. On a file system that cannot sync folders, renames are durable
- * without this, so that error is ignored.
+ * Syncs a folder, which makes a rename in it durable. The error of a file system that cannot sync folders is ignored:
+ * on such a file system, renames are durable without a sync.
  */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');

@@ -1,5 +1,5 @@
 /**
- * A small file in the cache folder that tells the sidecar where `prepare` stored the golden set.
+ * A small file in the cache folder with the path of the golden set. `prepare` writes it, the sidecar reads it.
  *
  * Owns:  this file. It contains the set's digest, because revisions that share a cache folder may have different sets.
  */

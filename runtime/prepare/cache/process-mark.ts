@@ -1,8 +1,8 @@
 /**
- * Identifies a process, so that another one can find out whether it is still alive.
+ * Identifies a process, so that another process can check whether the first one still runs.
  *
- * Owns: the mark (host, process id, start time) and the check. Process ids are reused, even within a second of a
- *       container's restart; the start time distinguishes two processes with the same id.
+ * Owns: the mark (host, process id, start time) and the check. A process id may be reused within a second, for example
+ *       when a container restarts. The start time distinguishes two processes with the same id.
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -20,8 +20,8 @@ export async function fateOf(mark: ProcessMark): Promise<'alive' | 'gone' | 'unk
 }
 
 /**
- * The start time in ticks since boot: field 22 of /proc/PID/stat. The name in field 2 may contain blanks and
- * parentheses.
+ * The start time in ticks since boot: field 22 of /proc/PID/stat. Fields are counted after the last ")", because the
+ * name in field 2 may contain blanks and parentheses.
  */
 async function startOf(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);

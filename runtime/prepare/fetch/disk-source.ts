@@ -3,8 +3,8 @@
  *
  * Owns:   finding the files and computing their digests, without copying. Every prepare hashes the files again, because
  *         the volume may have been changed.
- * Limits: 10,000 files, 32 folders deep. Links are followed within the volume.
- * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE.
+ * Limits: 10,000 files and folders by default, 32 folders deep. Links are followed within the volume.
+ * Throws: SOURCE_MISSING, SOURCE_INVALID, SOURCE_TOO_LARGE, DIGEST_MISMATCH.
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -143,7 +143,7 @@ async function readFolder(place: DiskPlace, inner: string): Promise<{ files: str
   const files: string[] = [];
   const folders: string[] = [];
   for (const entry of await readdir(join(place.path, inner), { withFileTypes: true })) {
-    // Kubernetes keeps earlier versions of a volume under names that begin with "..".
+    // In a ConfigMap volume, the files are links into a folder whose name begins with "..". List each file once.
     if (leftovers.has(entry.name) || entry.name.startsWith('..')) continue;
     const path = inner === '' ? entry.name : `${inner}/${entry.name}`;
     const kind = entry.isSymbolicLink() ? await stat(join(place.path, path)).catch(() => undefined) : entry;

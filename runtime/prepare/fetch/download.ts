@@ -1,9 +1,9 @@
 /**
  * Downloads one file into the staging folder: resumes, retries, limits and hashes it.
  *
- * Owns:   when and from where to retry, and the check of the bytes.
- * Limits: the maximum size of a source, which all its files share; `limits.tries` failed attempts in a row, and a
- *         hundred times `limits.tries` failed attempts in total.
+ * Owns:   when to retry, from which offset, and the check of the bytes.
+ * Limits: the maximum size of a source, which all its files share; `limits.tries` failed attempts in a row (an
+ *         attempt that received bytes restarts the count at 1); `limits.tries * 100` failed attempts in total.
  * Throws: the source's permanent errors; SOURCE_TOO_LARGE; DIGEST_MISMATCH; DISK_FULL; the SOURCE_UNAVAILABLE of the
  *         last attempt.
  */
@@ -36,7 +36,7 @@ export type Wanted = {
   /** Path inside the staging folder. */
   readonly as: string;
   readonly digest?: string;
-  /** Maximum size of this file: the bytes of the source's limit that the earlier files have left. */
+  /** Maximum size of this file in bytes: the source's limit minus the sizes of the earlier files. */
   readonly roomBytes: number;
 };
 
@@ -64,7 +64,7 @@ export async function downloadFile(source: Source, wanted: Wanted, deps: FetchDe
   const first = await attempt({ source, wanted, deps, mayResume: true });
   if (!('mismatch' in first)) return first;
   if (!first.resumed) throw first.mismatch;
-  // The joined pieces came from different versions of the file: download the file once more, in one piece.
+  // The joined pieces may be from different versions of the file: download the whole file again, without resuming.
   deps.logger.warn('resumed download had the wrong digest; starting over', { uri: source.show(wanted.path) });
   const second = await attempt({ source, wanted, deps, mayResume: false });
   if ('mismatch' in second) throw second.mismatch;

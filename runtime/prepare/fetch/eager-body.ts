@@ -1,9 +1,9 @@
 /**
  * Reads a stream. If the stream breaks, the bytes that have already arrived are not lost.
  *
- * Owns:   reading pieces as they arrive, because a stream that breaks drops its buffer. On a connection that breaks
- *         often, a slow reader would otherwise lose the last pieces each time and never finish. Also pausing the sender
- *         when too many pieces wait.
+ * Owns:   reading pieces as they arrive, and pausing the stream when too many pieces wait. A stream that breaks drops
+ *         its buffer: on a connection that breaks often, a slow reader would lose the last pieces each time and never
+ *         finish.
  * Limits: 16 waiting pieces. A piece from a socket has at most 64 KiB.
  */
 import type { Readable } from 'node:stream';

@@ -55,8 +55,8 @@ export class HttpClient {
 
   /**
    * @returns a response with status 200, 206 or 416; the caller must read or destroy its body
-   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (bad redirect target), SOURCE_UNAVAILABLE (every other
-   * failure)
+   * @throws SOURCE_MISSING (404, 410, 401, 403), SOURCE_INVALID (blocked address, bad redirect target, too many
+   * redirects), SOURCE_UNAVAILABLE (every other failure)
    */
   async get(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<SourceResponse> {
     let at = url;
@@ -158,8 +158,8 @@ function codeOf(error: unknown): unknown {
 }
 
 /**
- * Returns undici's message. That message is empty when connecting to several addresses failed. In that case, returns
- * the operating system's message.
+ * The reason of a failure. If connecting to several addresses failed, undici's error has no message, so the messages of
+ * all attempts are joined.
  */
 function wordsOf(error: unknown): string {
   if (error instanceof errors.ConnectTimeoutError) return 'connecting to the server timed out';

@@ -106,7 +106,7 @@ function distOf(packument: unknown, version: string): Dist | undefined {
   return { tarball: textOf(memberOf(dist, 'tarball')), integrity: integrityOf(textOf(memberOf(dist, 'integrity'))) };
 }
 
-/** Ignores hashes that are not SHA-2 of full length. SHA-1 is not secure enough. */
+/** Keeps only complete SHA-256, SHA-384 and SHA-512 hashes. SHA-1 is not secure enough. */
 function integrityOf(text = ''): Integrity | undefined {
   if (text.length > maxIntegrityLength) return undefined;
   // ssri returns null when no hash is left; its types omit this.

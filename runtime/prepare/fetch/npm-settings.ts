@@ -20,7 +20,7 @@ export type NpmMachine = {
   readonly home: string;
   /** Possible paths of the machine's npmrc when `npm_config_globalconfig` is not set. */
   readonly globalFiles: readonly string[];
-  /** Asks npm for the value of a key; undefined when npm is not installed. */
+  /** Runs npm to get the value of a key; undefined when npm is not installed or fails. */
   readonly ask: (key: string) => Promise<string | undefined>;
 };
 

@@ -42,7 +42,10 @@ export type SourceLimits = {
   readonly sourceBytes: number;
   /** Maximum number of files in one folder. */
   readonly files: number;
-  /** A download is given up after this many failed attempts in a row that did not receive a single byte. */
+  /**
+   * A download fails after this many failed attempts in a row. A failed attempt that received bytes restarts the count
+   * at 1.
+   */
   readonly tries: number;
 };
 

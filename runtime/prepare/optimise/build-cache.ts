@@ -5,8 +5,8 @@
  *         this CPU in a file that sessions memory-map → run the optimised form and compare its outputs. Each step runs
  *         in a child process, so that a crash or a memory peak does not affect this process. The result is cached under
  *         a key of model, options, ONNX Runtime and CPU.
- * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. If no optimised form can be built, a note gives
- *         the reason.
+ * Throws: PROVIDER_UNAVAILABLE, ENGINE_LOAD_FAILED, MODEL_TOO_LARGE. A problem of the optimised form is not an error: a
+ *         note gives the reason, and the original is served.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -236,7 +236,7 @@ function isLoaded(outcome: TrialOutcome): boolean {
 
 function loadFailure(job: Building, outcome: TrialOutcome): AppError {
   const { limitBytes } = job;
-  // If this process did not stop the child, SIGKILL comes from the kernel, which is short of memory.
+  // A SIGKILL that this process did not send comes from the kernel, which is out of memory.
   const short = outcome.kind === 'TooLarge' || (outcome.kind === 'Died' && outcome.how.startsWith('SIGKILL'));
   // A child that was stopped at the limit does not show how much memory the model needs, so the need is estimated from
   // the weights. The memory of this process is added.

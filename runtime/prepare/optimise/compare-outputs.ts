@@ -8,7 +8,7 @@
  */
 import { halfToNumber, type NamedTensors, type Tensor } from '../../engine/tensor.ts';
 
-/** |a - b| <= absolute + relative * |b|; integers, booleans and text must be equal. */
+/** |want - got| <= absolute + relative * |want|; integers, booleans and text must be equal. */
 const tolerances = {
   float32: { absolute: 1e-4, relative: 1e-3 },
   float64: { absolute: 1e-6, relative: 1e-5 },

@@ -1,7 +1,5 @@
 /**
- * Messages between a trial and its child process.
- *
- * Owns: the messages between trial.ts and trial-child.ts. Node's IPC channel carries them as JSON.
+ * Messages between trial.ts and its child process, trial-child.ts. Node's IPC channel carries them as JSON.
  */
 import type { TrialSample } from '../../engine/trial-inputs.ts';
 import type { TensorSpec } from '../../engine/signature.ts';
@@ -33,7 +31,10 @@ export type TrialMessage =
       readonly made: readonly TrialSample[];
       /** The message of the last run that failed; absent when no run failed. */
       readonly why?: string;
-      /** How an output differs from the output in `compareWith`; absent when the outputs agree. */
+      /**
+       * How an output differs from the output in `compareWith`, or why a run failed that succeeded in the other trial;
+       * absent when the outputs agree.
+       */
       readonly difference?: string;
     }
   | { readonly kind: 'failed'; readonly why: string };

@@ -1,8 +1,8 @@
 /**
  * Loads and runs a model in a separate process, and measures it.
  *
- * Owns:   the child process: start, memory (read every few milliseconds) and end. A crash of ONNX Runtime is an
- *         outcome, and all its memory is freed.
+ * Owns:   the child process: its start, its memory (measured every 10 ms) and its end. A crash of ONNX Runtime is
+ *         returned as an outcome and does not affect this process.
  * Limits: kills the child when it exceeds its limit for anonymous memory or its time limit.
  * Ends:   when the child has ended; an abort kills it.
  */

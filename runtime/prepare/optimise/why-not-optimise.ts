@@ -1,6 +1,6 @@
 /**
- * Decides whether the optimised form of a model is built. If it is not, a note tells the user why.
- * Owns: the rule. Pure.
+ * Decides whether the optimised form of a model is built.
+ * Owns: the rule, and the note for the user. Pure.
  */
 import type { ProviderName } from '../../../api/choices.ts';
 
@@ -16,8 +16,8 @@ export type OptimiseFacts = {
 };
 
 /**
- * @returns undefined when the optimised form should be built. The note is absent when users would not expect an
- * optimised form.
+ * @returns undefined when the optimised form should be built; otherwise an object with a note about the reason. The
+ *   note is absent for a small model and for a provider other than CPU: users do not expect an optimised form then.
  */
 export function whyNotOptimise({
   first,

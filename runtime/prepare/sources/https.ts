@@ -1,5 +1,5 @@
 /**
- * Models on a web server: a file, or the files of a folder that the spec names.
+ * Models on a web server: a single file, or a folder whose files are listed in the spec.
  *
  * Owns: the meaning of https:// and http:// URIs, and the files' paths in the staging folder.
  */

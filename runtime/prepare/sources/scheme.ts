@@ -1,8 +1,8 @@
 /**
  * A source scheme: a parser of its URIs, and a function that opens their files.
  *
- * Owns: the port that the files of this folder implement and index.ts lists. The caller (acquire.ts) handles digests,
- *       the cache and other fields of the spec in the same way for every scheme.
+ * Owns: the interface that the files of this folder implement; index.ts lists the implementations. The caller
+ *       (acquire.ts) handles digests, the cache and other fields of the spec in the same way for every scheme.
  */
 import type { SourceConfig } from '../../../api/runtime-config.ts';
 import type { FetchDeps } from '../fetch/download.ts';

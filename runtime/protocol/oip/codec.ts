@@ -2,10 +2,10 @@
  * Turns infer bodies into tensors and back: small bodies on the HTTP thread, large JSON on the codec thread.
  *
  * Owns:   the codec thread, its queue and its heap limit.
- * Limits: parsing holds the HTTP thread for at most about a millisecond; larger bodies go to the codec thread, one at a
- *         time. A body that would take more than `memoryBytes` is refused before memory is allocated for it.
- * Ends:   every call settles. If parsing a body still exhausts the thread's heap, the body is refused and the thread is
- *         replaced.
+ * Limits: parsing holds the HTTP thread for at most about a millisecond. Bodies with more JSON go to the codec thread,
+ *         one at a time. A body whose estimated memory is more than `memoryBytes` is refused before it is parsed.
+ * Ends:   every call settles. If a body exhausts the thread's heap in spite of the estimate, the body is refused and
+ *         the thread is replaced.
  */
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../../api/errors.ts';

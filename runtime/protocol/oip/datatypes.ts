@@ -198,8 +198,7 @@ export function stringsOfBytes(bytes: Uint8Array<ArrayBuffer>, count: number, wh
 }
 
 /**
- * @throws AppError REQUEST_INVALID for bytes with NUL, or that are not UTF-8, because strings of ONNX models must be
- *   UTF-8
+ * @throws AppError REQUEST_INVALID for bytes that are not UTF-8, which ONNX requires for strings, or that contain a NUL
  */
 export function textOf(bytes: Uint8Array, where: string, index: number): string {
   try {

@@ -1,8 +1,8 @@
 /**
  * Sends a golden case to a runtime's port for sidecars, where requests are not counted as traffic.
  *
- * Owns:  the deadline, and the fallback for earlier versions of the runtime. Such a runtime answers 404 on that port;
- *        the case is then sent to that runtime's port for users.
+ * Owns:  the deadline, and the fallback for earlier versions of the runtime. An earlier version answers 404 on the port
+ *        for sidecars; the case is then sent to the port for users.
  */
 import type { Agent } from 'node:http';
 import { ports } from '../../../api/names.ts';
@@ -12,7 +12,7 @@ import type { Ask } from './golden-pass.ts';
 /** Enough for the longest text that a model accepts, on a busy machine. */
 const deadlineMs = 60_000;
 
-/** @param tokenFor returns the token of the revision whose pod has this address; undefined when it is unknown */
+/** @param tokenFor returns the token of the revision whose pod has this address; undefined when the token is unknown */
 export function goldenAsk(agent: Agent, tokenFor: (address: string) => string | undefined = () => undefined): Ask {
   return async (address, question, signal) => {
     const door = { address, agent, deadlineMs, signal };

@@ -2,9 +2,9 @@
  * Runs a golden set once: sends each case to this pod's runtime. A case without an expected answer is also sent to a
  * pod of stable.
  *
- * Limits: one request at a time; a runtime that cannot answer is tried `tries` times.
- * Ends:   with `later` when the pass should be repeated, with `broken` when the set does not fit the model. A case on
- *         which the model fails counts with the metric's worst value.
+ * Limits: one request at a time; a case is sent up to `tries` times while the runtime is unavailable.
+ * Ends:   with `later` when the pass should be repeated; with `broken` when the set is invalid or does not fit the
+ *         model. If the model fails on a case, the case counts with the metric's worst value.
  */
 import { goldenMetrics } from '../../../api/golden-metrics.ts';
 import { AppError, messageOf } from '../../../api/errors.ts';

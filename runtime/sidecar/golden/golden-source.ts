@@ -39,7 +39,7 @@ export type FoundSet =
   | {
       readonly kind: 'set';
       readonly set: PassSet;
-      /** Pods of stable whose answers are the reference; empty: answers are not compared. */
+      /** Pods of stable whose answers are the reference. When empty, only expected answers of the set are compared. */
       readonly peers: readonly string[];
       readonly note?: string;
     }
@@ -93,7 +93,10 @@ async function generate(deps: SourceDeps, made: Made): Promise<FoundSet> {
     : alone;
 }
 
-/** Signatures can only differ here if schemaPolicy allows it. Otherwise the rollout was refused earlier. */
+/**
+ * The part of the signatures that prevents a comparison of the answers. Signatures can differ here only if
+ * schemaPolicy allows it; otherwise the operator refuses the rollout.
+ */
 function differenceOf(own: Signature, stable: Signature): 'inputs' | 'outputs' | undefined {
   if (!sameInputs(own, stable)) return 'inputs';
   const mine = comparable(own);

@@ -28,7 +28,7 @@ export type PodReplayerDeps = {
 
 /** Enough for a few MiB from another pod of the cluster. */
 const takeDeadlineMs = 5_000;
-/** Replays that take longer are not worthwhile: each is followed by a pause of up to 60 s. */
+/** Longer replays are not worthwhile, because a pause of 60 s follows each of them. */
 const answerDeadlineMs = 30_000;
 
 export function podReplayer({ self, clock, asked, ready, compared, pairs, token }: PodReplayerDeps): {

@@ -2,7 +2,8 @@
  * Replays samples of stable's requests on this pod; counts how often the answers agree, and pairs the service times.
  *
  * Limits: one replay at a time, and only while no user request waits. After each replay there is a pause of 99 times
- *         its duration, so at most one user request in a hundred meets a replay: quantiles up to p99 are not affected.
+ *         its duration, but at most 60 s. After replays of up to 0.6 s, at most one user request in a hundred meets a
+ *         replay, so quantiles up to p99 are not affected.
  * Ends:   `run` returns after `stop`, once a replay in progress has ended.
  */
 import { isError } from '../../../api/golden-metrics.ts';
@@ -32,7 +33,7 @@ export type ReplayerDeps = {
   readonly work: () => ReplayWork | undefined;
   /** Takes samples from a stable pod, which then drops them; undefined when it cannot be reached. Never rejects. */
   readonly take: (peer: string, max: number) => Promise<Taken | undefined>;
-  /** This pod's own answer. Never rejects. */
+  /** Sends the sample's request to this pod's runtime. Never rejects. */
   readonly answer: (sample: Sample) => Promise<Answered>;
   /** Called for every comparison. */
   readonly compared: (comparison: {
@@ -40,7 +41,7 @@ export type ReplayerDeps = {
     readonly sizeClass: number;
     readonly agrees: boolean;
   }) => void;
-  /** Called for every pair of service times, and for every replay that did not give a pair. */
+  /** Called for every pair of service times, and for every answered replay that did not give a pair. */
   readonly pairs: PairNews;
 };
 
@@ -50,7 +51,7 @@ const idleMs = 1_000;
 const busyPauseMs = 200;
 /** How long a replay is retried while user requests keep the runtime busy. */
 export const patienceMs = 10_000;
-/** Pause after a replay, in multiples of its duration. */
+/** Pause after a replay, in multiples of the replay's duration; limited by `minPauseMs` and `maxPauseMs`. */
 export const pauseTimes = 99;
 const minPauseMs = 50;
 const maxPauseMs = 60_000;

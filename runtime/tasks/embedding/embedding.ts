@@ -4,7 +4,7 @@
  * Owns:   the processing of a request: read and tokenise, cut into pieces of similar length, run, pool, print. Each
  *         step has its own file; this file connects the steps.
  * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
- * Ends:   the first piece that fails ends the request and cancels the other pieces.
+ * Ends:   the first piece that fails ends the request and cancels the pieces whose run has not begun.
  */
 import type { Tier } from '../../../api/tiers.ts';
 import { dirname, join } from 'node:path';

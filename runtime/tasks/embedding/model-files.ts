@@ -4,7 +4,8 @@
  *
  * Owns:   the precedence of the files: sentence_bert_config.json before tokenizer_config.json. The number of positions
  *         in config.json limits the maximum tokens.
- * Throws: AppError BAD_CONFIG for a file that is not a JSON object. A fact that is not in any file is undefined.
+ * Throws: AppError BAD_CONFIG for a file that is not a JSON object. `maxTokens` and `pooling` are undefined if no file
+ *         states them. `firstPosition` is 0 without a config.json.
  */
 import { dirname, join } from 'node:path';
 import { ownValue } from '../../../api/record.ts';

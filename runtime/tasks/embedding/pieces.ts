@@ -1,9 +1,9 @@
 /**
  * Decides which rows of a request run together.
  *
- * Owns:  the grouping by length. On a CPU, the time of a run is proportional to its tokens, including padding, so a
- *        piece contains rows of similar length: at most an eighth of its tokens are padding, for any mixture of lengths
- *        in a request.
+ * Owns:  the grouping by length. On a CPU, the time of a run is proportional to its tokens, including padding.
+ *        Therefore a piece contains rows of similar length: at most an eighth of its tokens are padding. A model with a
+ *        fixed number of tokens may need more padding (inputs.ts).
  * Pure.
  */
 

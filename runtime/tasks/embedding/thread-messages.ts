@@ -1,7 +1,7 @@
 /**
  * Messages between the HTTP thread and the tokenizer thread.
  *
- * Owns:  the messages, and the conversion of a failure to and from an error.
+ * Owns:  the messages, and the conversion of a received failure to an error.
  */
 import { AppError, type ErrorCode } from '../../../api/errors.ts';
 import type { ReadingRules, TokenRequest } from './read-request.ts';

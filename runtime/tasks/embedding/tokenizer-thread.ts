@@ -211,7 +211,7 @@ async function hasPatterns(path: string): Promise<boolean> {
 
 /**
  * True if the HTTP thread may read the body. Every byte beyond ASCII counts as a letter, so the estimated cost may be
- * too high. Then the thread reads a short text, which is only slower.
+ * too high. The tokenizer thread then reads a short text, which is slower but correct.
  */
 function isShort(body: Uint8Array): boolean {
   return (

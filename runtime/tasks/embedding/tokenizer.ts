@@ -18,7 +18,7 @@ const charactersPerToken = 64;
 
 export type LengthRule = { readonly maxTokens: number; readonly onTooLong: 'Truncate' | 'Refuse' };
 
-/** What batching needs to know about the vocabulary. */
+/** Properties of the tokenizer that other parts of the task use, also on the HTTP thread. */
 export type Vocabulary = {
   /** Ids are 0 to size - 1. */
   readonly size: number;

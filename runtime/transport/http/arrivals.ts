@@ -1,5 +1,5 @@
 /**
- * The time at which a server last received a request, or a connection that may still send one.
+ * The time of a server's latest request, or of its newest open connection that has not sent a request yet.
  *
  * Owns:  this time. Requests of probes do not count, because the kubelet continues to send them while a pod terminates.
  */

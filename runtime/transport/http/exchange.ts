@@ -26,7 +26,7 @@ export type HttpDeps = {
   readonly transfers: Transfers;
 };
 
-/** How requests of a port are treated. */
+/** How a request is treated: the dependencies of its call, and its tier. */
 export type Terms = {
   readonly calls: CallDeps;
   readonly tier: Tier;

@@ -1,4 +1,4 @@
-/** All mutants. CI runs one part of the list. The mutants of one topic are in different parts. */
+/** All mutants. CI runs one part of the list; `partOf` spreads the mutants of one topic over all parts. */
 import type { Mutant } from '../mutant.ts';
 import { analysisMutants } from './analysis.ts';
 import { operatorMutants } from './operator.ts';

@@ -1,7 +1,7 @@
 /** Mutants of the decision: rules, steps, replicas (operator/rollout). */
 import { group } from '../mutant.ts';
 
-/** Run the tests with tables first: a failing property test takes a long time to find the smallest example. */
+/** Run the table-driven tests first: a failing property test takes a long time to find the smallest example. */
 const tables = ['test/unit/operator/rollout/[b-z]*.test.ts', 'test/unit/operator/rollout/any-events.test.ts'];
 
 // prettier-ignore

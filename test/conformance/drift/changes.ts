@@ -80,8 +80,8 @@ const additions: Readonly<
 };
 
 /**
- * The operator owns all of a route's spec, because hosts, parents and rules decide which requests arrive, and with
- * which weights.
+ * Fields that another writer adds to an HTTPRoute. The operator removes all of them. It owns the whole spec of a route,
+ * because the spec decides which requests arrive and with which weights.
  */
 function routeAdditions(): readonly {
   readonly path: string;
@@ -227,8 +227,8 @@ function mounting(volumes: string): readonly object[] {
 
 /**
  * For each field that the operator's field manager owns, one change of its value and one removal. For an atomic list,
- * also one change and one removal for each field of each item. After a creation, the operator's field manager also owns
- * the fields that the API server set by default.
+ * also one change and one removal for each field of each item. If the operator created the object, its field manager
+ * also owns the API server's defaults.
  */
 export function changesOf(live: Json): readonly Change[] {
   const entries = live.metadata.managedFields.filter(

@@ -1,9 +1,8 @@
 /**
  * The drift walk: another writer changes every field of every child of a model at rest, one after the other.
  * Owns: the expectations after each change. The operator restores its own fields, and fields that serving depends on,
- * with two writes at most (four when the change removed the label by which the operator finds the object). Other
- * changes stay and cause one write at most. Then the operator writes nothing. A change that the API server refuses is
- * skipped.
+ * with at most four writes. Other changes stay and cause one write at most. Then the operator writes nothing. A change
+ * that the API server refuses is skipped.
  */
 import assert from 'node:assert/strict';
 import { canonicalJson } from '../../../lib/canonical-json.ts';
@@ -48,8 +47,8 @@ const routedSpec = {
   traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }], hostnames: ['routed.example.com'] },
 };
 /**
- * A model in a rollout that pauses with a weight of 20 % until a user approves. Its spec has no hostnames, so that
- * hostnames which another writer adds to the route are noticed.
+ * A model in a rollout that pauses with a weight of 20 % until a user approves. The spec has no hostnames, so any
+ * hostnames in the route come from another writer.
  */
 const sharingSpec = {
   model: spec.model,
@@ -95,8 +94,8 @@ export type Walk = {
 };
 
 /**
- * @param open finds or starts the server
- * @returns its kubeconfig's text, and a function that ends what was started
+ * @param open finds or starts the server. It returns the text of a kubeconfig, and `close`, which ends what `open`
+ * started
  */
 export function driftSuite(
   name: string,
@@ -276,7 +275,7 @@ async function undo(world: DriftWorld, path: string, before: Json, { name, fate 
   const now = (await world.api.get(path)).body;
   if (essence(now) === essence(before)) return [];
   const { managedFields: _, resourceVersion: _v, ...rest } = before.metadata as Json;
-  // Custom resources can only be replaced with their resourceVersion.
+  // A replacement of a custom resource must contain the current resourceVersion.
   const metadata = before.kind === 'HTTPRoute' ? { ...rest, resourceVersion: now.metadata.resourceVersion } : rest;
   const answer = await world.api.put(`${path}?fieldManager=stranger`, { ...before, metadata });
   await world.quiet();

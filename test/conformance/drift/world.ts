@@ -53,7 +53,8 @@ export class DriftWorld {
   }
 
   /**
-   * @param seed creates objects before the operator begins, and returns a function that deletes them after it has ended
+   * @param seed creates objects before the operator starts. It returns a function that deletes these objects after the
+   * operator has ended
    */
   async open(seed?: () => Promise<void | (() => Promise<void>)>): Promise<void> {
     const crd = customResourceDefinition('published');

@@ -11,7 +11,7 @@ import { Agent, request, type Dispatcher } from 'undici';
 import { parse } from 'yaml';
 import { eventually } from '../../support/eventually.ts';
 
-export type Json = any; // eslint-disable-line typescript/no-explicit-any -- a test looks where it likes
+export type Json = any; // eslint-disable-line typescript/no-explicit-any -- tests read any field
 
 export type Answer = {
   readonly status: number;
@@ -64,7 +64,7 @@ export class Watch {
       for await (const line of createInterface({ input: Readable.from(body) }))
         this.events.push(JSON.parse(line) as WatchEvent);
     } catch {
-      // Whether the test has closed the watch.
+      // The test closed the watch, or the connection broke.
     }
     this.ended = true;
   }
@@ -141,8 +141,8 @@ export class KubeApi {
   }
 
   /**
-   * @param path with its query, `watch=true` included
-   * @returns once the server has answered
+   * Opens a watch. Resolves when the server has answered with 200.
+   * @param path the path and the query, which must contain `watch=true`
    */
   async watch(path: string, accept = 'application/json'): Promise<Watch> {
     const abort = new AbortController();

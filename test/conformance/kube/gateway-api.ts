@@ -16,7 +16,9 @@ const folders = {
 export type GatewayApi = keyof typeof folders;
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-/** The server answers 404 for the path of an unknown type, even if the namespace does not exist. */
+/**
+ * A path that shows whether the server has the type: it answers 404 for an unknown type, even in a missing namespace.
+ */
 const pathOf = (plural: string): string => `/apis/gateway.networking.k8s.io/v1/namespaces/default/${plural}`;
 
 /** @returns a function that removes the installed definitions */

@@ -18,8 +18,8 @@ import { watchChapter } from './watches.ts';
 import { World } from './world.ts';
 
 /**
- * @param open starts or finds the server
- * @returns its kubeconfig's text, and a function that ends what was started
+ * @param open finds or starts the server. It returns the text of a kubeconfig, and `close`, which ends what `open`
+ * started
  */
 export function kubeConformance(
   name: string,

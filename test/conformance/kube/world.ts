@@ -37,8 +37,7 @@ export class World {
       'the custom resource to be served',
       async () => (await this.api.get(this.widgets())).status === 200,
     );
-    // For a moment after a real server first serves a resource, it may still answer writes as if the resource were
-    // unknown.
+    // A real server may refuse writes of a new resource for a moment, although it already answers reads.
     await eventually('the custom resource to be written', async () => {
       const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
       return made.status === 201;

@@ -1,9 +1,9 @@
 /**
  * An upgrade of the operator: models whose objects an earlier version made, and the first passes of this version.
- * Owns: the expectations. No pod is replaced, frozen objects do not change, the status keeps its content, and the
- * operator writes each object at most twice. The objects (test/fixtures/upgrade/, one per line) were read from a real
- * cluster with operator 0.1.0, which did not record how a revision became stable. The fixtures have only the fields
- * that the operator applied to a child, and only the labels of a pod.
+ * Owns: the expectations. No pod is replaced, frozen objects do not change, and the status keeps its content. The
+ * operator writes each object at most once, and each status at most twice. The objects are in test/fixtures/upgrade/,
+ * one per line. They come from a real cluster with operator 0.1.0, which did not record how a revision became stable.
+ * The fixtures have only the fields that the operator applied to a child, and only the labels of a pod.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -37,8 +37,8 @@ function leftBehind(): readonly Left[] {
       const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
       const objects = lines.map((line) => JSON.parse(line) as Json);
       const [model, ...others] = objects;
-      // Leave out the ConfigMap with the gates' evidence: only the gatekeeper uses it, and it does not run in this
-      // test.
+      // Leave out the ConfigMap with the gates' evidence. Only the gatekeeper uses it, and this test runs no
+      // gatekeeper.
       const evidence = `${model.metadata.name}-gates`;
       const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
       return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };
@@ -46,8 +46,8 @@ function leftBehind(): readonly Left[] {
 }
 
 /**
- * @param open finds or starts the server
- * @returns its kubeconfig's text, and a function that ends what was started
+ * @param open finds or starts the server. It returns the text of a kubeconfig, and `close`, which ends what `open`
+ * started
  */
 export function upgradeSuite(name: string, open: () => Promise<Opened>): void {
   describe(`models of an earlier operator on ${name}`, function () {
@@ -164,7 +164,9 @@ class SeededWorld extends DriftWorld {
   }
 }
 
-/** The part of an object that must not change: the pods' templates and the files that they read. */
+/**
+ * The fields of an object that must not change. Other values would replace pods, change files of pods, or move traffic.
+ */
 function frozenIn({ kind, spec, data, revision }: Json): Json {
   switch (kind) {
     case 'Deployment':

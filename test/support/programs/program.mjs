@@ -1,6 +1,7 @@
 /**
  * The program in the tests' containers; its arguments are instructions, executed in order:
- * say TEXT | env NAME | read FILE | write FILE TEXT | exit CODE | serve PORT | grow MIB | fork | deaf | stay
+ * say TEXT | complain TEXT | env NAME | read FILE | write FILE TEXT | exit CODE | serve PORT | grow MIB | fork | deaf |
+ * stay. `complain` writes to stderr, `deaf` ignores SIGTERM.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -36,8 +37,8 @@ const verbs = {
 };
 
 /**
- * GET / returns the pod's name; /ready follows /be-ready and /be-unready; /file?path reads a file each time; /slow
- * answers after 300 ms.
+ * GET / returns the pod's name. /be-ready and /be-unready set the answer of /ready. /file?PATH reads the file for each
+ * request. /slow answers after 300 ms. /die ends the process with exit code 3.
  */
 function serve(port) {
   const server = createServer((request, response) => {
@@ -52,7 +53,7 @@ function serve(port) {
     response.end(process.env['POD_NAME'] ?? 'someone');
   });
   server.listen(port, process.env['POD_IP'], () => console.log(`serving on ${process.env['POD_IP']}:${port}`));
-  // As a good server does: connections that arrive just after the pod left its Service are still answered.
+  // Answer for one more second, because connections still arrive just after the pod left its Service.
   process.on('SIGTERM', () => setTimeout(() => server.close(() => process.exit(0)), 1000));
 }
 

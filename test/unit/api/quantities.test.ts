@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { canonicalQuantity, nanosOf, parseQuantity, quantityPattern } from '../../../api/quantities.ts';
 
 describe('canonicalQuantity', () => {
-  // Each text, and what kube-apiserver 1.35 answers to it.
+  // Each text, and the form in which kube-apiserver 1.35 returns it.
   const rows: readonly (readonly [string, string])[] = [
     ['1024Mi', '1Gi'],
     ['1000m', '1'],

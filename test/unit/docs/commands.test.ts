@@ -12,7 +12,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 const root = join(import.meta.dirname, '..', '..', '..');
 const scripts: Readonly<Record<string, string>> = packageJson.scripts;
 const text = (path: string): string => readFileSync(join(root, path), 'utf8');
-// Documents of decisions are not edited later, so they may mention commands that no longer exist.
+// Leave out docs/decisions/. Its documents are not edited later, so they may mention commands that no longer exist.
 const documents = globSync(
   [
     '*.md',

@@ -1,4 +1,4 @@
-/** The golden sets of the examples, read as a sidecar reads them, and the program that records one. */
+/** The golden sets of the examples, read as a sidecar reads them, and the program that records a golden set. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

@@ -23,7 +23,7 @@ type AddedToken = {
 export type Section = { readonly text: string; readonly start: number; readonly id?: number };
 
 export class AddedTokens {
-  /** Ids by content, including ids that the model does not have. */
+  /** The id of each added token, by the token's text. The model's vocabulary does not need to contain the token. */
   readonly ids: ReadonlyMap<string, number>;
   readonly #raw: Finder;
   readonly #normalized: Finder;
@@ -94,7 +94,7 @@ class Finder {
     const found = entries.filter(([content]) => content !== '');
     this.#tokens = new Map(found);
     const twice = found.find(([content, token]) => this.#tokens.get(content) !== token);
-    // If two tokens are equal, it is random which of them Python's tokenizers finds, so such a file is refused.
+    // Refuse two tokens that are equal after normalization: Python's tokenizers finds one of them at random.
     if (twice !== undefined)
       throw new TokenizerUnsupported(
         `two added tokens are both ${JSON.stringify(twice[0])} after normalization: this is not supported by this ` +

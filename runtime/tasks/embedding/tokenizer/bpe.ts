@@ -78,8 +78,8 @@ function readMerges(options: Options, vocabulary: ReadonlyMap<string, number>, p
 function lettersOf(word: string, rules: Rules): number[] {
   const letters = Array.from(word);
   const ids: number[] = [];
-  // Like the library, this writes an unknown token late: at the next known letter, or at the end of the word. Byte
-  // tokens of letters in between are written before the unknown token.
+  // Python's tokenizers writes an unknown token late: at the next known letter, or at the end of the word. The byte
+  // tokens of letters in between come before the unknown token. This function gives the same order.
   let waiting: number | undefined;
   const flush = (): void => {
     if (waiting !== undefined) ids.push(waiting);

@@ -1,10 +1,11 @@
 /**
  * SentencePiece's `precompiled_charsmap`: a trie of texts and their replacements.
  *
- * Owns:   parsing it, and looking texts up as Python's tokenizers does: a grapheme of fewer than 6 bytes as a whole; a
- *         longer grapheme, or one without an entry, character by character. The shortest entry that is a prefix of a
- *         looked-up text gives the replacement of that whole text. Format: base64 of the trie's length (u32), the trie
- *         (a Darts double array of little-endian u32 units), and NUL-terminated texts.
+ * Owns:   parsing the charsmap, and looking texts up as Python's tokenizers does. A grapheme of fewer than 6 bytes is
+ *         looked up as a whole. If it is longer or has no entry, each of its characters is looked up. The shortest
+ *         entry that is a prefix of a looked-up text gives the replacement of the whole text.
+ * Format: base64 of the trie's length (u32), the trie (a Darts double array of little-endian u32 units), and
+ *         NUL-terminated texts.
  * Throws: TokenizerUnsupported for another format.
  */
 import { TokenizerUnsupported } from './options.ts';

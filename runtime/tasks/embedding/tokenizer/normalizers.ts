@@ -85,8 +85,8 @@ const inertCharacter = new RegExp(inert, 'v');
 const betweenInert = new RegExp(`(${inert})`, 'v');
 
 /**
- * Normalises the parts between the inert characters. Those characters stay unchanged, because the library's Unicode
- * version does not know them.
+ * Normalises the parts between the inert characters (unicode.ts). Python's tokenizers does not change inert characters,
+ * because they are not in its Unicode version.
  */
 function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string {
   if (!inertCharacter.test(text)) return text.normalize(form);
@@ -97,8 +97,8 @@ function normalForm(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): string
 }
 
 /**
- * Lowercases each character on its own, as the library does. JavaScript's toLowerCase() gives a sigma at the end of a
- * word another form.
+ * Lowercases each character on its own, as Python's tokenizers does. JavaScript's toLowerCase() changes Σ to ς at the
+ * end of a word, and to σ elsewhere.
  */
 function lowercase(text: string): string {
   return text.includes('Σ')
@@ -143,7 +143,7 @@ function nmt(text: string): string {
 
 const cleaned = new RegExp(`[${control}--[\\t\\n\\r]]`, 'gv');
 const blanks = /\p{White_Space}/gv;
-/** The ranges in the library. Its range 2b920-2ceaf begins at 2b820 in other implementations. */
+/** The ranges of Python's tokenizers. In other implementations, the range 2b920-2ceaf begins at 2b820. */
 const chinese = new RegExp(
   String.raw`[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff` +
     String.raw`\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]`,

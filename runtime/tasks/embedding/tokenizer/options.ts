@@ -86,7 +86,7 @@ export class Options {
     if (odd !== undefined) throw this.unsupported(`its option ${odd}`);
   }
 
-  /** The error for the part, or for `what` in it. */
+  /** @param what the unsupported detail of the part; absent: the whole part is unsupported */
   unsupported(what?: string): TokenizerUnsupported {
     return new TokenizerUnsupported(
       `${this.where}${what === undefined ? '' : `: ${what}`} is not supported by this runtime`,

@@ -98,7 +98,7 @@ const scripts = new Set([
   'Latin',
   'Thai',
 ]);
-/** A character whose category changed in Unicode 17. */
+/** This letter has the category Lo since Unicode 17, and Ll in the Unicode version of Python's tokenizers. */
 const turned = '\\u{295}';
 
 const quantified = /^[*+?{]$/;

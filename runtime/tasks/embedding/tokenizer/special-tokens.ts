@@ -55,7 +55,7 @@ const makers: Readonly<Record<string, (options: Options) => Around>> = {
   },
 };
 
-/** `["[CLS]", 101]` */
+/** @returns the id in an option that lists a token and its id, such as `["[CLS]", 101]` */
 function tokenOf(options: Options, name: string): number {
   const id = options.list(name)[1];
   if (!isTokenId(id)) throw new TokenizerUnsupported(`${options.where}: ${name} must be a token and its id`);

@@ -1,10 +1,9 @@
 /**
- * Where the character classes of Python's tokenizers and of JavaScript's regular expressions differ.
+ * The character classes that normalizers and pre-tokenizers use, as in Python's tokenizers 0.23.3.
  *
- * Owns:  the classes that normalizers and pre-tokenizers use, as in Python's tokenizers 0.23.3. The libraries of
- *        tokenizers have Unicode 8 or 16, V8 has Unicode 17. The ranges come from a comparison of tokenizers with V8
- *        for all 1,112,064 characters (scripts/tokenizers/code-points.py); a test fails when V8's Unicode version
- *        changes.
+ * Owns:  their differences from the classes of JavaScript's regular expressions. The libraries that Python's tokenizers
+ *        uses have Unicode 8 or 16, V8 has Unicode 17. The ranges come from a comparison of all 1,112,064 characters
+ *        (scripts/tokenizers/code-points.py). A test fails when V8's Unicode version changes.
  * Pure.
  */
 
@@ -25,7 +24,7 @@ function classOf(ranges: string): string {
     .join('');
 }
 
-/** Characters that Unicode 17 added: the classes of Python's regular expressions do not contain them. */
+/** Characters that Unicode 17 added: no class in the regular expressions of Python's tokenizers contains them. */
 export const newer = classOf(
   '88f c5c cdc 1acf-1add 1ae0-1aeb 20c1 2b96 a7ce-a7cf a7d2 a7d4 a7f1 fbc3-fbd2 fd90-fd91 fdc8-fdce 10940-10959 ' +
     '10ec5-10ec7 10ed0-10ed8 10efa-10efb 11b60-11b67 11db0-11ddb 11de0-11de9 16ea0-16eb8 16ebb-16ed3 16ff2-16ff6 ' +
@@ -35,8 +34,8 @@ export const newer = classOf(
 );
 
 /**
- * A character class of all characters that have the Unicode property in Python's regular expressions. It needs the flag
- * `v`.
+ * A character class of all characters that have the Unicode property in the regular expressions of Python's tokenizers.
+ * The class needs the flag `v`.
  */
 export function property(name: string): string {
   return `[\\p{${name}}--[${newer}]]`;
@@ -81,7 +80,7 @@ export const combiningMark = `[[\\p{M}${classOf('1cf2-1cf3')}]--[${classOf(
 /** The characters that BERT's normalizer removes as control characters. */
 export const control = `[[\\0\\ufffd\\p{Cc}\\p{Cf}\\p{Co}]--[${classOf('9-a d 890-891 8e2 110cd 13430-1343f')}]]`;
 
-/** Characters that the library's Unicode normalisation neither changes, reorders nor composes with others. */
+/** Characters that the Unicode normalisation of Python's tokenizers does not change, reorder or compose. */
 export const inert = `[${classOf(
   '7fd 897-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1add 1ae0-1aeb 1df6-1dfa 32ff a7f1-a7f4 a82c ab69 105c9 ' +
     '105d2 105da 105e4 10781-10785 10787-107b0 107b2-107ba 10d24-10d27 10d69-10d6d 10eab-10eac 10efa-10efb ' +

@@ -1,7 +1,4 @@
-/**
- * The request that `npm run load` sends. It builds the request from the model's metadata, which it gets from the
- * server.
- */
+/** The request that `npm run load` sends. The program builds the request from the model's metadata on the server. */
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -126,7 +126,7 @@ describe('Reflector', () => {
     );
     await clock.advance(2000);
     assert.equal(reflector.cache.size, 25);
-    // The first try read two pages, and the second page expired. The next try lists everything at once.
+    // The first try requested two pages, and the second page had expired. The next try lists everything in one request.
     assert.equal(kube.calls.list, 3);
   });
 

@@ -89,7 +89,8 @@ users: [{name: u, user: {token: a}}]`;
     await promisify(execFile)('mkfifo', [path]);
     const waits = new Promise<'waits'>((resolve) => setTimeout(resolve, 1000, 'waits').unref());
     const got = await Promise.race([plainAccess({ kubeconfig: path }), waits]);
-    // If the test fails because the code reads the pipe, write to it: a pending read would keep the process alive.
+    // If the code reads the pipe, the test fails. Then write to the pipe, so that the pending read ends and the process
+    // can end.
     if (got === 'waits') await writeFile(path, '');
     assert.equal(got, undefined);
   });

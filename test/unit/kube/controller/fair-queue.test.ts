@@ -170,7 +170,7 @@ describe('FairQueue', () => {
       fc.property(anyAdds, fc.integer({ min: 1, max: 50 }), (adds, msPerTurn) => {
         const queue = filled(adds);
         const left = new Set(adds.map(([key]) => key));
-        // A key behind n older keys first waits until it has aged, which takes `agedMs`, and then at most 4(n + 1)
+        // A key with n older keys before it waits `agedMs` until it has aged. After that it waits at most 4(n + 1)
         // turns.
         const mostTurns = Math.ceil(agedMs / msPerTurn) + 4 * left.size;
         for (let turn = 1; turn <= mostTurns; turn += 1) {

@@ -33,7 +33,7 @@ function campaign(kube: MemoryKube, clock: Clock, identity: string, options: Par
 
 const held = (kube: MemoryKube): Promise<Lease> => kube.get(leases, lease);
 
-/** A call that hangs until its signal is aborted, as on a half-open connection. */
+/** A call that never returns, as on a half-open connection. */
 const hang = (): Promise<never> => new Promise(() => {});
 
 describe('LeaderElector', () => {

@@ -1,6 +1,6 @@
 /**
- * The hash that divides models among shards: it spreads them evenly, and its values are compared with recorded ones,
- * because it must never change.
+ * The hash that divides models among shards. It spreads models evenly. Its values must never change, so they are
+ * compared with recorded values.
  */
 import assert from 'node:assert/strict';
 import { hashOf, isInShard } from '../../../../kube/controller/shard.ts';

@@ -1,7 +1,7 @@
 /**
- * The last stage of a Pass, at the end of a step. A gate that the spec does not set may then pass a candidate whose
- * estimate is good although its upper bound is above the usual limit. It is enough then that the upper bound is below a
- * higher limit.
+ * The last stage of a Pass, at the end of a step. It exists for the default p95 and errors gates, not for gates of the
+ * spec. If the candidate's estimate is good, such a gate passes with a higher limit for the upper bound than in earlier
+ * stages.
  */
 import assert from 'node:assert/strict';
 import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';

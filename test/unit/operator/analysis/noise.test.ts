@@ -110,8 +110,8 @@ describe('noise between minutes', () => {
     });
   };
   /**
-   * A Pass learns the variance from half an hour whose minutes have the shifts that `next` draws, and multiplies the
-   * variance by a factor. Returns the median of that factor in 15 runs.
+   * The factor by which a Pass multiplies the variance that it learns from half an hour. `next` draws the shift of each
+   * minute. Returns the median of 15 runs.
    */
   const doubtOf = (next: (random: Random) => number): number => {
     const factors = Array.from({ length: 15 }, (_, seed) => {

@@ -67,8 +67,8 @@ describe('a rate of few requests', () => {
 });
 
 describe('a rate above its limit', () => {
-  // The candidate's rate is 5 %, above the limit of 2 %. The evidence that its rate differs from 2 % is 3.7: more than
-  // the ln 20 = 3.0 that a Pass needs for a rate below the limit, but less than the ln 200 = 5.3 that a Fail needs.
+  // The candidate's rate is 5 %; the limit is 2 %. The evidence that the rate differs from 2 % is 3.7. For a rate below
+  // the limit, a Pass would need ln 20 = 3.0. A Fail needs ln 200 = 5.3.
   const asked = { ...askedOfRate(0.02), passAlpha: 0.05, alpha: 0.005 };
   it('does not pass, though its evidence would be enough for a Pass', () => {
     const judgement = new RateJudgement({

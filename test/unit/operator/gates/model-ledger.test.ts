@@ -17,9 +17,8 @@ const window = 9000;
 const begin = window - 12;
 const blocks = 36;
 /**
- * Number of blocks in a sidecar's ring. As in production (30 min), the ring is longer than the sum of two times: the
- * interval between two writes, and the longest time without a pull. So a block leaves the ring only after it was
- * stored.
+ * Number of blocks in a sidecar's ring. As in production (30 min), the ring is longer than the interval between two
+ * writes plus the longest time without a pull. So every block is stored before it leaves the ring.
  */
 const ring = 24;
 const longestSilence = ring - keepEveryMs / 20_000 - 2;
@@ -92,8 +91,8 @@ class Life {
   }
 
   /**
-   * Reads the pod's report or misses it. The operator never misses the last report of a pod, or a report without which
-   * blocks would leave the ring unread.
+   * Reads the pod's report or misses it. The operator always reads the last report of a pod. It also always reads a
+   * report if unread blocks would otherwise leave the ring.
    */
   #hearSome(n: number, at: number, heard: boolean): void {
     const must =

@@ -346,7 +346,7 @@ describe('an answer of the API server that differs from the manifest', () => {
     assert.deepEqual(await stage.writes(3), []);
     const [deployment] = stage.children.filter(({ kind }) => kind === 'Deployment');
     assert.ok(deployment);
-    // Make a new version of the object, which still has the change that the server made.
+    // Make a new version of the object. The values that the server changed stay in it.
     stage.change(keyOf(deployment), (object) => ({
       ...object,
       metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, 'example.com/note': 'x' } },

@@ -40,7 +40,7 @@ const course: readonly { readonly decision: Decision; readonly seconds: number }
   { decision: share(a, b), seconds: 4 },
   { decision: rest(a), seconds: 8 },
   { decision: share(a, c), seconds: 4 },
-  // Long enough even if a crash makes the operator's waiting times begin again.
+  // Long enough for the operator's waiting times, even if a crash starts them again.
   { decision: rest(c), seconds: 16 },
 ];
 

@@ -213,8 +213,8 @@ function assertCarried(world: RolloutWorld, before: RolloutState, decision: Deci
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  // Do not check other revisions. They have traffic only because the route has not changed yet, and the operator need
-  // not keep their pods for such traffic.
+  // Do not check other revisions. They have traffic only until the route has changed, and the operator need not keep
+  // pods for this traffic.
   else
     for (const revision of new Set([before.stable, ...admittedIn(before)]))
       if (revision !== null) assertCarriedBy(revision, world, decision, seen);

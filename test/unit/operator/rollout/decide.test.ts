@@ -1,4 +1,4 @@
-/** A table with one row for each transition of the rollout, then invariants over random events. */
+/** A table with one row for each transition of an Immediate rollout, then invariants over random events. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';

@@ -1,6 +1,6 @@
 /**
- * For rules with a time limit or another limit: the moments just before and just after the rule applies, which the
- * tables of transitions do not cover.
+ * Rules with a time limit or another limit, tested just before and just after they apply. The tables of transitions do
+ * not cover these moments.
  */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';

@@ -1,4 +1,4 @@
-/** An intent is meant for one moment. If it stays in the spec, it does not affect a later rollout. */
+/** An intent takes effect once. If it stays in the spec, it does not affect a later rollout. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../../../api/onnxmodel.ts';
 import { livePlan, spentIn } from '../../../../operator/rollout/intents.ts';
@@ -46,8 +46,8 @@ function go(world: RolloutWorld, target: Revision): void {
 }
 
 /**
- * A world in which revision b was promoted by force although its golden set failed, and then the gates passed revision
- * a, which serves again.
+ * A world in which revision b was promoted by force although its golden set failed. Then revision a passed the gates,
+ * and it serves again.
  */
 function forcedOnce(): RolloutWorld {
   const world = serving();

@@ -29,7 +29,8 @@ function set(world: RolloutWorld, more: Partial<Rollout>): void {
 const golden = { verdict: 'Fail', reason: 'GoldenFailed', message: 'golden set: Cosine 0.31' } as const;
 
 /**
- * Removes what 0.1.0 did not write to the status: the provenance, and the time at which stable lost its last ready pod.
+ * Removes the fields that operator 0.1.0 did not write to the status: the provenance, what an attempt skipped, and the
+ * time at which stable lost its last ready pod.
  */
 function asWrittenBefore(world: RolloutWorld): void {
   const text = JSON.stringify(world.status, (key, value: unknown) =>

@@ -1,6 +1,6 @@
 /**
- * One row or more for every rule of a rollout that has a stable revision. A comment in the table names the rules or the
- * kind of step that the rows below it test. docs/rollouts.md has the table of rules.
+ * One row or more for every rule of a rollout that has a stable revision. A comment in the table names the rules, the
+ * phase or the kind of step of the rows below it. docs/rollouts.md has the table of rules.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -198,7 +198,7 @@ const rows: readonly Row[] = [
       want: { phase: state.phase, since: t0 + 60_000, heldAt: undefined, reason: 'Resumed' } },
   ]),
 
-  // abortOnFailedGate, judgeBesideSickStable
+  // abortOnFailedGate
   { name: 'takes the traffic back when a gate fails', state: analyzing,
     seen: { gates: reading({ step: 'Fail', failed: 'ErrorsGateFailed', message: '4% fail' }) },
     want: { phase: 'Aborting', cause: 'ErrorsGateFailed', detail: '4% fail', canary: null } },

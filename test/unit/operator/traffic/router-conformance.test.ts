@@ -1,4 +1,6 @@
-/** The contract of every router: from the objects that it wrote, it reads the shares that the decision asked for. */
+/**
+ * The contract of every router: it writes objects for a decision, and reads the decided shares back from these objects.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import { routerNames, type RouterName } from '../../../../api/routers.ts';

@@ -88,7 +88,7 @@ describe('parseJson', () => {
 
 describe('parsedBytes', () => {
   /**
-   * How many more bytes of memory are counted for `text` than for `number`, a list of as many values that are all
+   * The bytes of memory counted for `text`, minus those for `number`: a list with the same number of values, all
    * numbers.
    */
   const more = (text: string, number: string): number =>

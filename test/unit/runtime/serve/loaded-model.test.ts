@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { runRoom } from '../../../../runtime/batching/room.ts';
 import { LoadedModel } from '../../../../runtime/serve/loaded-model.ts';
 
-/** The notes of a model with two inputs, whose runs take 1 KiB for each element, if runs may take 1 MiB. */
+/** The notes of a model with two inputs. A run takes 1 KiB for each element, and 1 MiB is available for runs. */
 function notesOf(maxTokens: number | undefined): readonly string[] {
   const room = runRoom({ bytesOf: (rows, elements) => rows * elements * 1024, points: [] }, 2 ** 20, 1);
   const model = { maxTokens, signature: { inputs: ['ids', 'mask'] }, batcher: { room } };

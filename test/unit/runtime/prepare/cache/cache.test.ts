@@ -66,8 +66,8 @@ describe('Cache', () => {
     const entry = JSON.parse(await readFile(join(folder, 'models', digest.slice(7), 'entry.json'), 'utf8')) as {
       files: { mtimeMs: number }[];
     };
-    // Corruption of a file does not change its times. utimes restores them to microseconds only, so set the recorded
-    // time, too.
+    // Corruption of a file does not change its times. utimes() cannot restore fractions of a microsecond, so store the
+    // time of the corrupt file in the entry.
     for (const file of entry.files) file.mtimeMs = before;
     await writeFile(join(folder, 'models', digest.slice(7), 'entry.json'), JSON.stringify({ ...entry }));
     assert.ok(await cache.model(digest));

@@ -1,5 +1,6 @@
 /**
- * The addresses to which a download never connects. For a name, the guard checks the addresses to which it resolves.
+ * The addresses to which a download never connects. For a host name, the guard checks the addresses that the name
+ * resolves to.
  */
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
@@ -50,8 +51,7 @@ describe('isBlockedAddress', () => {
     });
   }
 
-  // Other spellings of addresses. The guard checks the host as the class URL parses it, which is also the host of the
-  // connection.
+  // Other spellings of addresses. The guard and the connection use the same host, as the class URL parses it.
   for (const host of [
     '2852039166',
     '0xa9fea9fe',

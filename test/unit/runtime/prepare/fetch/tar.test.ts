@@ -19,7 +19,7 @@ async function read(bytes: Uint8Array, { size = 100, skip = [] as string[] } = {
   return found;
 }
 
-/** A header whose size field begins with a byte with which no base-256 number begins. */
+/** A header whose size field begins with 0x81. It is not octal, and base-256 numbers begin with 0x80 or 0xff. */
 function unreadableSize(): Buffer {
   const [header = Buffer.alloc(0)] = tarEntry('a', new Uint8Array(0));
   header[124] = 0x81;

@@ -134,7 +134,7 @@ describe('PairProber', () => {
     assert.equal(pairs.length, 0);
     assert.ok(skipped.length > 5 && skipped.every((why) => why === 'Busy'));
     const ours = asked.filter(({ address }) => address === self);
-    // A probe first sends a request to this pod, which takes 30 ms. The 30 ms count although the probe is skipped then.
+    // A probe first sends a request to this pod. The request takes 30 ms, which count even if the probe is skipped.
     // Probes may take 5 % of this pod's time, so the next probe begins at least 30 ms / 5 % = 600 ms later.
     for (let i = 1; i < ours.length; i += 1) assert.ok((ours[i]?.at ?? 0) - (ours[i - 1]?.at ?? 0) >= 30 / 0.05);
   });

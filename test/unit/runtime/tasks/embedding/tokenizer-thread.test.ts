@@ -122,8 +122,8 @@ describe('RequestReader', () => {
   });
 
   it('ends a thread that one text blocks, and continues with another thread', async () => {
-    // Each additional letter doubles the time that this pattern takes, so that it practically never ends with forty
-    // letters.
+    // Each additional letter multiplies the time of this pattern by about 1.6. With 60 letters, it practically never
+    // ends.
     const path = join(folder, 'endless.json');
     const tokenizer = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8')) as Record<string, unknown>;
     await writeFile(

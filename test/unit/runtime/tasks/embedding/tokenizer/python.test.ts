@@ -33,7 +33,7 @@ const { pipelines } = withCharsmap(JSON.parse(readFileSync(join(folder, 'pipelin
   readonly pipelines: readonly Whole[];
 };
 
-/** Inserts the charsmap where the fixtures refer to it: they contain it only once. */
+/** Replaces references to the charsmap by the charsmap, which the fixtures contain only once. */
 function withCharsmap(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (_, inner: unknown) => (inner === 'CHARSMAP' ? parts.charsmap : inner));
 }
