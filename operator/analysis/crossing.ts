@@ -25,8 +25,8 @@ export type Crossing = {
 /** @returns the last point of the bisection at which the bound is reached */
 export function crossingOf(asked: Crossing): number {
   const { of, bound, near, far, halvings } = asked;
-  const { below, above } = bracketOf(asked);
-  const [surelyBelow, surelyAbove] = [Math.abs(below - near), Math.abs(above - near)];
+  const { low, high } = bracketOf(asked);
+  const [surelyBelow, surelyAbove] = [Math.abs(low - near), Math.abs(high - near)];
   let inside = near;
   let outside = far;
   for (let i = 0; i < halvings; i++) {
@@ -40,48 +40,80 @@ export function crossingOf(asked: Crossing): number {
 
 const mostProbes = 12;
 
-type Point = { readonly x: number; readonly height: number };
-
 /**
- * Two points around the crossing, about as close to it as the bisection gets.
- *
- * The square root of the height above `least` is nearly a straight line, so linear interpolation soon finds the
- * crossing. The probes are moved by the last change to either side in turn, so that both points come close.
+ * Two points around the crossing, about as close to it as the bisection gets. The probes are moved by the last change
+ * to either side in turn, so that both points come close.
  */
-function bracketOf({ of, bound, near, far, least, guess, halvings, doubt }: Crossing): {
-  readonly below: number;
-  readonly above: number;
-} {
-  const heightOf = (value: number): number => Math.sqrt(Math.max(0, value - least));
-  const goal = heightOf(bound);
+function bracketOf(asked: Crossing): Bracket {
+  const { of, near, far, guess, halvings } = asked;
+  const bracket = new Bracket(asked);
   const finest = Math.abs(far - near) / 2 ** halvings;
-  let low: Point = { x: near, height: 0 };
-  let high: Point | undefined;
-  let [expected, change, smallest] = [guess, 0, finest];
-  for (let i = 0; i < mostProbes && Math.abs((high?.x ?? far) - low.x) > 2 * finest; i++) {
-    const moved = expected + (i % 2 === 0 ? change : -change);
-    const x = isBetween(low.x, moved, high?.x ?? far) ? moved : (low.x + (high?.x ?? far)) / 2;
-    const value = of(x);
-    if (value >= bound + doubt) high = { x, height: heightOf(value) };
-    else if (value < bound - doubt) low = { x, height: heightOf(value) };
-    else smallest *= 4;
-    const next = interpolated(low, high, { near, goal }) ?? expected;
+  let expected = guess;
+  let change = 0;
+  let smallest = finest;
+  for (let i = 0; i < mostProbes && bracket.width > 2 * finest; i++) {
+    const x = bracket.inside(expected + (i % 2 === 0 ? change : -change));
+    if (!bracket.note(x, of(x))) smallest *= 4;
+    const next = bracket.expected(expected);
     change = Math.max(smallest, Math.abs(next - expected));
     expected = next;
   }
-  return { below: low.x, above: high?.x ?? far };
+  return bracket;
 }
 
-/** Where the line through both points, or through `near` and the lower one, reaches the goal. */
-function interpolated(
-  low: Point,
-  high: Point | undefined,
-  { near, goal }: { readonly near: number; readonly goal: number },
-): number | undefined {
-  if (high !== undefined) return low.x + ((high.x - low.x) * (goal - low.height)) / (high.height - low.height);
-  return low.height > 0 ? near + ((low.x - near) * goal) / low.height : undefined;
-}
+/**
+ * The square root of the height above `least` is nearly a straight line, so linear interpolation soon finds the
+ * crossing.
+ */
+class Bracket {
+  /** A point surely below the bound, and a point that has surely reached it. */
+  low: number;
+  high: number;
+  #heightOfLow = 0;
+  /** NaN while `high` is still the far end. */
+  #heightOfHigh = NaN;
+  readonly #asked: Crossing;
+  readonly #goal: number;
 
-function isBetween(one: number, x: number, other: number): boolean {
-  return (one < x && x < other) || (other < x && x < one);
+  constructor(asked: Crossing) {
+    this.#asked = asked;
+    this.low = asked.near;
+    this.high = asked.far;
+    this.#goal = this.#heightOf(asked.bound);
+  }
+
+  get width(): number {
+    return Math.abs(this.high - this.low);
+  }
+
+  /** The point itself when it is inside the bracket, otherwise the middle of the bracket. */
+  inside(x: number): number {
+    const { low, high } = this;
+    return (low < x && x < high) || (high < x && x < low) ? x : (low + high) / 2;
+  }
+
+  /** @returns whether the value decides on which side of the crossing the point is */
+  note(x: number, value: number): boolean {
+    const { bound, doubt } = this.#asked;
+    if (value >= bound + doubt) {
+      this.high = x;
+      this.#heightOfHigh = this.#heightOf(value);
+    } else if (value < bound - doubt) {
+      this.low = x;
+      this.#heightOfLow = this.#heightOf(value);
+    } else return false;
+    return true;
+  }
+
+  /** Where the line through both points, or through `near` and the lower one, reaches the bound. */
+  expected(otherwise: number): number {
+    const { near } = this.#asked;
+    const slope = (this.high - this.low) / (this.#heightOfHigh - this.#heightOfLow);
+    if (!Number.isNaN(slope)) return this.low + slope * (this.#goal - this.#heightOfLow);
+    return this.#heightOfLow > 0 ? near + ((this.low - near) * this.#goal) / this.#heightOfLow : otherwise;
+  }
+
+  #heightOf(value: number): number {
+    return Math.sqrt(Math.max(0, value - this.#asked.least));
+  }
 }

@@ -314,11 +314,7 @@ export class ReportPuller {
 
   #keep(entry: Entry, pulled: Pulled): void {
     if (pulled.kind === 'nothing') {
-      if (entry.silence !== pulled.reason)
-        this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason: pulled.reason });
-      entry.misses += 1;
-      entry.silence = pulled.reason;
-      if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: pulled.reason };
+      this.#keepSilence(entry, pulled.reason);
       return;
     }
     const { report } = pulled;
@@ -332,6 +328,14 @@ export class ReportPuller {
     if (same && !(news && entry.pace === 'rollout')) return;
     const afterSeq = heard?.bootId === report.bootId ? heard.seq : 0;
     for (const listener of this.#listeners) listener(entry.modelKey, report, { isOfStatus: !same, afterSeq });
+  }
+
+  #keepSilence(entry: Entry, reason: string): void {
+    if (entry.silence !== reason)
+      this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason });
+    entry.misses += 1;
+    entry.silence = reason;
+    if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: reason };
   }
 
   /** @returns whether the report has new blocks or new counts */
