@@ -8,7 +8,7 @@
  */
 
 export type Crossing = {
-  /** A convex function that grows from `near`, where it is below the bound, to `far`, where it has reached the bound. */
+  /** A convex function that grows from `near`, where it is below the bound, to `far`, where it has reached it. */
   readonly of: (x: number) => number;
   readonly bound: number;
   readonly near: number;
