@@ -18,7 +18,7 @@ const stored = (clusterIP: string): KubeObject => ({ ...wanted('None'), spec: { 
 const addressOf = (manifest: object): unknown => recordOf(recordOf(manifest)['spec'])['clusterIP'];
 
 describe('the cluster IP of a Service', () => {
-  it('is None for a revision without a route, and is left to the API server otherwise', () => {
+  it('is allocated for the entry Service, and for a revision only where the model has a route', () => {
     assert.equal(addressOf(wanted('None')), 'None');
     assert.equal(addressOf(wanted('ClusterIP')), undefined);
     assert.equal(addressOf(entryService(model, 'aaaa')), undefined);
