@@ -28,7 +28,7 @@ import { defaultRateLimits } from '../kube/client/rate-limit.ts';
 import { WorkQueue } from '../kube/controller/workqueue.ts';
 import { Reconciler } from './reconcile/reconcile.ts';
 import { createReportClient } from './reports/report-client.ts';
-import { ReportPuller } from './reports/puller.ts';
+import { ReportPuller, type ReportNews } from './reports/puller.ts';
 import { RolloutMetrics } from './reconcile/rollout-metrics.ts';
 import { announceTo, followWith } from './reconcile/notify.ts';
 import { modelPriority, reportDelayMs, reportPriority } from './priority.ts';
@@ -94,7 +94,7 @@ async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Pr
   const client = fencedClient(deps.client, () => term.isCurrent());
   const reportClient = createReportClient();
   const puller = new ReportPuller({ fetch: reportClient.fetch, clock, logger, registry });
-  puller.onChange((key, report) => addReported(parts, key, report));
+  puller.onChange((key, report, news) => addReported(parts, key, { report, news }));
   const gates = new Gatekeeper({
     heardAtMs: (uid) => puller.heardAtMs(uid),
     hearAnew: (key) => puller.hearAnew(key),
@@ -144,9 +144,14 @@ async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Pr
 }
 
 /** Adds the model of a report to the queue. */
-function addReported({ queue, watches }: Pick<WorkParts, 'queue' | 'watches'>, key: string, report: Report): void {
+function addReported(
+  { queue, watches }: Pick<WorkParts, 'queue' | 'watches'>,
+  key: string,
+  { report, news }: { readonly report: Report; readonly news: ReportNews },
+): void {
   const model = watches.model(key);
-  queue.addAfter(key, reportDelayMs(model), reportPriority(report, model));
+  const priority = reportPriority(report, model, news.afterSeq);
+  queue.addAfter(key, reportDelayMs(model, news.isOfStatus || priority === 'urgent'), priority);
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */

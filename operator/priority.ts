@@ -9,15 +9,21 @@
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
 import { countsAgainstRevision } from '../api/outcomes.ts';
-import type { Report } from '../api/report.ts';
+import type { BlockCount, Report } from '../api/report.ts';
 import type { Change } from '../kube/cache/cache.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
 import { isReady, type Pod } from '../kube/kinds.ts';
 
 /**
- * How long a pass waits for the reports of more pods. It is less than half of the interval of reports during a rollout.
+ * How long a pass for a report with failures, or with facts that the status shows, waits for the reports of more pods.
+ * It is less than half of the interval of reports during a rollout.
  */
 const gatherMs = 2_000;
+/**
+ * How long a pass for other counts waits. A verdict must follow the report with its evidence within two intervals, so
+ * 3 s are left for the pass itself.
+ */
+const gatherCountsMs = 7_000;
 
 type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
@@ -46,25 +52,28 @@ export function podPriority(change: Change<Pod>, model: OnnxModel | undefined): 
   return isLost && isSharing(model) ? 'urgent' : 'low';
 }
 
-export function reportPriority({ revision, blocks }: Report, model: OnnxModel | undefined): Priority {
+/** @param afterSeq blocks up to this change number were in an earlier report */
+export function reportPriority({ revision, blocks }: Report, model: OnnxModel | undefined, afterSeq: number): Priority {
   const isOfCandidate = isSharing(model) && model?.status?.candidate?.revision === revision;
-  const isBad = blocks?.counts.some(({ traffic }) =>
-    traffic.some(
-      ({ errors, disagreed }) =>
-        (disagreed ?? 0) > 0 ||
-        Object.entries(errors).some(([kind, count]) => count > 0 && countsAgainstRevision(kind)),
-    ),
+  if (!isOfCandidate || blocks === undefined) return 'low';
+  return blocks.counts.some((block) => block.seq > afterSeq && isBad(block)) ? 'urgent' : 'low';
+}
+
+function isBad({ traffic }: BlockCount): boolean {
+  return traffic.some(
+    ({ errors, disagreed }) =>
+      (disagreed ?? 0) > 0 || Object.entries(errors).some(([kind, count]) => count > 0 && countsAgainstRevision(kind)),
   );
-  return isOfCandidate && isBad === true ? 'urgent' : 'low';
 }
 
 /**
  * Milliseconds from a report to its pass. While a rollout shares traffic, one pass judges all reports of a model that
- * arrive within this time. Each report repeats the last blocks of 20 s. Without the delay, one failure would cause a
- * pass for every report of the next minute.
+ * arrive within this time, because evidence is counted in blocks of 20 s.
+ * @param isUrgent the report has failures of the candidate, or facts that the status shows
  */
-export function reportDelayMs(model: OnnxModel | undefined): number {
-  return isSharing(model) ? gatherMs : 0;
+export function reportDelayMs(model: OnnxModel | undefined, isUrgent: boolean): number {
+  if (!isSharing(model)) return 0;
+  return isUrgent ? gatherMs : gatherCountsMs;
 }
 
 function isAtRest({ spec, status }: OnnxModel): boolean {

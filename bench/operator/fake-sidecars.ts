@@ -16,6 +16,8 @@ import { PodTraffic, type TrafficRate } from './pod-traffic.ts';
 
 /** A range of addresses that local mode does not use. */
 const range: AddressRange = { first: '127.160.0.1', size: 1_000_000 };
+/** As in the real sidecar (runtime/sidecar/server.ts): the operator uses one connection for many reports. */
+const keepAliveMs = 40_000;
 
 export type ServedPod = {
   readonly uid: string;
@@ -52,7 +54,9 @@ export class FakeSidecars {
   async open(ip: string, pod: ServedPod): Promise<void> {
     const seed = this.#sidecars.size + 1;
     const traffic = new PodTraffic(new Random(seed, 11), Date.now());
-    const server = createServer((request, response) => this.#answer(ip, request, response));
+    const server = createServer({ keepAliveTimeout: keepAliveMs }, (request, response) =>
+      this.#answer(ip, request, response),
+    );
     this.#sidecars.set(ip, { pod, server, traffic });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject).listen(ports.sidecar, ip, resolve);

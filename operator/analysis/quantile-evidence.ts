@@ -5,6 +5,7 @@
  * Bernoulli 28(3), 2022, Theorem 1; mixtures: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021.
  * Pure: functions of counts. Exact for independent requests, at every number of looks.
  */
+import { crossingOf } from './crossing.ts';
 import { lnQuantile, type Tail } from './log-histogram.ts';
 import { logGamma } from './special-functions.ts';
 import { tuning } from './constants.ts';
@@ -46,31 +47,49 @@ export function quantileEvidenceOf(test: QuantileTest, n: number): (e: number) =
 
 const halvings = 36;
 
-/** The smallest share above 1 - p with evidence of at least `bound`; undefined when no share has enough evidence. */
-export function shareAbove(test: QuantileTest, evidence: (e: number) => number, bound: number): number | undefined {
-  return reach(evidence, { from: test.share, to: 1, bound });
+/** More than the rounding errors of the evidence of `n` requests. */
+function doubtOf(n: number): number {
+  return 1e-12 + 1e-14 * n * Math.log(n + 2);
 }
 
-/** The largest share below 1 - p with evidence of at least `bound`; undefined when no share has enough evidence. */
-export function shareBelow(test: QuantileTest, evidence: (e: number) => number, bound: number): number | undefined {
-  return reach(evidence, { from: test.share, to: 0, bound });
+/**
+ * The smallest share above 1 - p with evidence of at least `bound`; undefined when no share has enough evidence.
+ * @param n the number of requests of the evidence
+ */
+export function shareAbove(
+  { share }: QuantileTest,
+  evidence: (e: number) => number,
+  bound: number,
+  n: number,
+): number | undefined {
+  return reach(evidence, { near: share, far: 1, bound, n });
 }
 
-/** Finds by bisection the share at which the evidence reaches the bound. The evidence grows from `from` to `to`. */
+/**
+ * The largest share below 1 - p with evidence of at least `bound`; undefined when no share has enough evidence.
+ * @param n the number of requests of the evidence
+ */
+export function shareBelow(
+  { share }: QuantileTest,
+  evidence: (e: number) => number,
+  bound: number,
+  n: number,
+): number | undefined {
+  return reach(evidence, { near: share, far: 0, bound, n });
+}
+
+/** Finds where the evidence, which grows from `near` to `far`, reaches the bound. */
 function reach(
   evidence: (e: number) => number,
-  { from, to, bound }: { from: number; to: number; bound: number },
+  { near, far, bound, n }: { readonly near: number; readonly far: number; readonly bound: number; readonly n: number },
 ): number | undefined {
-  if (evidence(from) >= bound) return from;
-  if (evidence(to) < bound) return undefined;
-  let near = from;
-  let far = to;
-  for (let i = 0; i < halvings; i++) {
-    const middle = (near + far) / 2;
-    if (evidence(middle) >= bound) far = middle;
-    else near = middle;
-  }
-  return far;
+  const least = evidence(near);
+  if (least >= bound) return near;
+  if (evidence(far) < bound) return undefined;
+  // The evidence is about that of a normal distribution: (e - π)² n / (2 π (1 - π)) above the least.
+  const distance = Math.sqrt((2 * (bound - least) * near * (1 - near)) / n);
+  const guess = near + Math.min(distance, Math.abs(far - near) / 2) * Math.sign(far - near);
+  return crossingOf({ of: evidence, bound, near, far, least, guess, halvings, doubt: doubtOf(n) });
 }
 
 /**
@@ -139,7 +158,7 @@ function oneSide(test: QuantileTest, { tail, n }: QuantileSample) {
     least: evidence(test.share),
     /** How far the quantile may lie below (lower) or above (upper) its estimate before evidence reaches the bound. */
     reach: (side: Side, bound: number): number => {
-      const share = side === 'lower' ? shareAbove(test, evidence, bound) : shareBelow(test, evidence, bound);
+      const share = side === 'lower' ? shareAbove(test, evidence, bound, n) : shareBelow(test, evidence, bound, n);
       if (share === undefined) return Infinity;
       return Math.abs(lnQuantile(tail, share) - middle);
     },

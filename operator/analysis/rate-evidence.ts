@@ -128,12 +128,18 @@ function edge(near: number, far: number, against: (q: number) => boolean, steps 
 export type RatePair = { readonly candidate: RateSample; readonly stable: RateSample };
 
 /**
+ * After so many steps of the search below, 1/15,000 of its range is left. The evidence can then fall by not much more
+ * than it differs between the two points of the search.
+ */
+const almostThere = 20;
+
+/**
  * Evidence against "the candidate's rate is stable's rate plus δ", where δ is `increase`: E(δ) = min over q of
  * R_c(q + δ) + R_s(q). This is the ln of the product of the two martingales at the pair of rates that fits best (a
  * profile over the nuisance rate q). Taking the minimum does not increase the error probability. The q of the minimum
  * lies between f_s and f_c - δ, where f_s and f_c are the observed rates. The golden-section search stays where q and
  * q + δ are both possible rates, because elsewhere the sum is not unimodal.
- * @param enough the search may stop once it knows that the minimum is below this
+ * @param enough the search may stop once it knows whether the minimum is below this
  */
 export function increaseEvidence({ candidate, stable }: RatePair, increase: number, enough = -Infinity): number {
   const at = (q: number): number => rateEvidence(candidate, clip(q + increase)) + rateEvidence(stable, clip(q));
@@ -146,7 +152,11 @@ export function increaseEvidence({ candidate, stable }: RatePair, increase: numb
   let right = low + goldenRatio * (high - low);
   let atLeft = at(left);
   let atRight = at(right);
-  for (let i = 0; i < halvings && Math.min(atLeft, atRight) >= enough; i++) {
+  const isKnown = (steps: number): boolean => {
+    const above = Math.min(atLeft, atRight) - enough;
+    return above < 0 || (steps >= almostThere && above < Infinity && above > 1e-6 + 100 * Math.abs(atLeft - atRight));
+  };
+  for (let i = 0; i < halvings && !isKnown(i); i++) {
     if (atLeft <= atRight) {
       [high, right, atRight] = [right, left, atLeft];
       left = high - goldenRatio * (high - low);

@@ -31,6 +31,15 @@ export type WatchedPod = {
 /** Called for every report with blocks, even if no block is new, before a pass is triggered. */
 export type ReportListener = (modelKey: string, podName: string, report: Report) => void;
 
+/** What is new in a report that triggers a pass. */
+export type ReportNews = {
+  /** Whether the status shows a change. Otherwise only counts are new. */
+  readonly isOfStatus: boolean;
+  /** Blocks up to this change number are not new; 0 when all blocks are. */
+  readonly afterSeq: number;
+};
+export type ChangeListener = (modelKey: string, report: Report, news: ReportNews) => void;
+
 export type PulledReport = {
   readonly report: Report;
   /** Milliseconds since the epoch. */
@@ -101,9 +110,11 @@ export class ReportPuller {
   readonly #entries = new Map<string, Entry>();
   /** Model key → uids of its pods, so that the cost of `watch` depends only on the model's own pods. */
   readonly #pods = new Map<string, ReadonlySet<string>>();
-  readonly #listeners = new Set<(modelKey: string, report: Report) => void>();
+  readonly #listeners = new Set<ChangeListener>();
   readonly #reportListeners = new Set<ReportListener>();
   readonly #ended = new AbortController();
+  /** The pulls in progress. */
+  readonly #pulls = new Set<AbortController>();
   readonly #schedule = new PullSchedule(pullLimits);
   readonly #count: (outcome: PullOutcome) => void;
   #stopTimer: () => void = () => {};
@@ -180,7 +191,7 @@ export class ReportPuller {
    * @param listener gets the model's key when a report changes the status, or has new blocks during a rollout
    * @returns a function that removes the listener
    */
-  onChange(listener: (modelKey: string, report: Report) => void): () => void {
+  onChange(listener: ChangeListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -188,6 +199,7 @@ export class ReportPuller {
   /** Ends all pulls and watches. */
   close(): void {
     this.#ended.abort(new Error('the operator is ending'));
+    for (const pull of this.#pulls) pull.abort(this.#ended.signal.reason);
     this.#stopTimer();
     for (const uid of this.#entries.keys()) this.#forget(uid);
     this.#pods.clear();
@@ -286,35 +298,44 @@ export class ReportPuller {
 
   async #ask({ ip, ask, heard }: Entry): Promise<Pulled> {
     const wanted = heard === undefined ? ask : { ...ask, blocksFrom: Math.max(0, heard.until - blocksAgain) };
-    const deadline = new AbortController();
-    const cancel = this.#clock.after(deadlineMs, () => deadline.abort(new Error(`no answer within ${deadlineMs} ms`)));
+    // `close` aborts the pulls in progress by itself: AbortSignal.any costs more than the rest of a request.
+    const pull = new AbortController();
+    this.#pulls.add(pull);
+    const cancel = this.#clock.after(deadlineMs, () => pull.abort(new Error(`no answer within ${deadlineMs} ms`)));
     try {
-      const pulled = await this.#fetch(ip, AbortSignal.any([deadline.signal, this.#ended.signal]), wanted);
-      if (!this.#ended.signal.aborted) this.#count(pullOutcomeOf(pulled, deadline.signal.aborted));
+      const pulled = await this.#fetch(ip, pull.signal, wanted);
+      if (!this.#ended.signal.aborted) this.#count(pullOutcomeOf(pulled, pull.signal.aborted));
       return pulled;
     } finally {
+      this.#pulls.delete(pull);
       cancel();
     }
   }
 
   #keep(entry: Entry, pulled: Pulled): void {
     if (pulled.kind === 'nothing') {
-      if (entry.silence !== pulled.reason)
-        this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason: pulled.reason });
-      entry.misses += 1;
-      entry.silence = pulled.reason;
-      if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: pulled.reason };
+      this.#keepSilence(entry, pulled.reason);
       return;
     }
     const { report } = pulled;
-    const before = entry.latest?.report;
+    const { latest, heard } = entry;
+    const before = latest?.report;
     entry.misses = 0;
     delete entry.silence;
     entry.latest = { report: withoutCounts(report), receivedAtMs: this.#clock.now() };
     const news = this.#hearBlocks(entry, report);
     const same = before !== undefined && shownOf(before) === shownOf(report);
     if (same && !(news && entry.pace === 'rollout')) return;
-    for (const listener of this.#listeners) listener(entry.modelKey, report);
+    const afterSeq = heard?.bootId === report.bootId ? heard.seq : 0;
+    for (const listener of this.#listeners) listener(entry.modelKey, report, { isOfStatus: !same, afterSeq });
+  }
+
+  #keepSilence(entry: Entry, reason: string): void {
+    if (entry.silence !== reason)
+      this.#logger.debug('report missing', { model: entry.modelKey, podUid: entry.uid, reason });
+    entry.misses += 1;
+    entry.silence = reason;
+    if (entry.latest !== undefined) entry.latest = { ...entry.latest, silence: reason };
   }
 
   /** @returns whether the report has new blocks or new counts */

@@ -7,7 +7,7 @@
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { gunzip, gunzipSync } from 'node:zlib';
 import { bearer, peersTokenHeader, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';
 import { ports } from '../../api/names.ts';
@@ -45,7 +45,14 @@ export type ReportAsk = {
 /** Never rejects. If the signal is aborted, the result is `nothing` with the signal's reason. */
 export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
-const unzip = promisify(gunzip);
+const unzipInThread = promisify(gunzip);
+/** A body up to this size is decompressed at once: to hand it to a thread costs more than the work. */
+const smallBytes = 16 << 10;
+
+async function unzip(body: Buffer): Promise<Buffer> {
+  const limits = { maxOutputLength: reportLimitBytes };
+  return body.length <= smallBytes ? gunzipSync(body, limits) : await unzipInThread(body, limits);
+}
 
 export type ReportClient = { readonly fetch: FetchReport; readonly close: () => void };
 
@@ -120,7 +127,7 @@ async function unpack(body: Buffer, encoding: string | undefined): Promise<Pulle
   let plain = body;
   if (encoding === 'gzip') {
     try {
-      plain = await unzip(body, { maxOutputLength: reportLimitBytes });
+      plain = await unzip(body);
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
         ? tooLarge()

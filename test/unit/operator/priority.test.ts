@@ -5,6 +5,7 @@ import type { Report } from '../../../api/report.ts';
 import type { Priority } from '../../../kube/controller/fair-queue.ts';
 import type { Pod } from '../../../kube/kinds.ts';
 import { modelPriority, podPriority, reportDelayMs, reportPriority } from '../../../operator/priority.ts';
+import { paceMs } from '../../../operator/reports/pace.ts';
 import { given } from '../../support/given.ts';
 import { fullReport } from '../../support/reports.ts';
 
@@ -121,14 +122,21 @@ describe('the priority of a report', () => {
     { name: 'failures at rest', report: reportWith({ errors: { bug: 1 } }), is: 'low', at: 'Stable' },
   ];
   for (const { name, report, is, at = 'Analyzing' } of rows)
-    it(`is ${is} with ${name}`, () => assert.equal(reportPriority(report, modelIn(at)), is));
+    it(`is ${is} with ${name}`, () => assert.equal(reportPriority(report, modelIn(at), 0), is));
+
+  it('is low with failures that an earlier report had', () =>
+    assert.equal(reportPriority(reportWith({ errors: { bug: 1 } }), modelIn('Analyzing'), 1), 'low'));
 });
 
 describe('the delay of the pass for a report', () => {
-  for (const { name, phase, delayMs } of [
-    { name: 'gathers the reports of a rollout that shares traffic', phase: 'Analyzing', delayMs: 2000 },
+  for (const { name, phase, isUrgent = false, delayMs } of [
+    { name: 'gathers the counts of a rollout that shares traffic', phase: 'Analyzing', delayMs: 7000 },
+    { name: 'is shorter with failures', phase: 'Analyzing', isUrgent: true, delayMs: 2000 },
     { name: 'is absent before traffic, where a golden run is awaited', phase: 'Preparing', delayMs: 0 },
     { name: 'is absent at rest', phase: 'Stable', delayMs: 0 },
   ] as const)
-    it(name, () => assert.equal(reportDelayMs(modelIn(phase)), delayMs));
+    it(name, () => assert.equal(reportDelayMs(modelIn(phase), isUrgent), delayMs));
+
+  it('leaves time for the pass within two report intervals', () =>
+    assert.ok(reportDelayMs(modelIn('Analyzing'), false) <= 1.5 * paceMs.rollout));
 });

@@ -125,11 +125,11 @@ describe('building blocks of the latency gate, against published vectors', () =>
 
 function above(p: number, n: number, odds: number): number {
   const test = quantileTest(p);
-  return shareAbove(test, quantileEvidenceOf(test, n), Math.log(odds)) ?? NaN;
+  return shareAbove(test, quantileEvidenceOf(test, n), Math.log(odds), n) ?? NaN;
 }
 function below(p: number, n: number, odds: number): number {
   const test = quantileTest(p);
-  return shareBelow(test, quantileEvidenceOf(test, n), Math.log(odds)) ?? NaN;
+  return shareBelow(test, quantileEvidenceOf(test, n), Math.log(odds), n) ?? NaN;
 }
 
 describe('the latency gate, against published vectors', () => {

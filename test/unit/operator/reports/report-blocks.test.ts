@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { blockSeconds, type Report } from '../../../../api/report.ts';
 import type { Pulled } from '../../../../operator/reports/report-client.ts';
 import { paceMs } from '../../../../operator/reports/pace.ts';
+import type { ReportNews } from '../../../../operator/reports/puller.ts';
 import { settle } from '../../../support/hand-clock.ts';
 import { model, never, pod, pullerWorld, type World } from '../../../support/report-puller.ts';
 import { fullReport } from '../../../support/reports.ts';
@@ -57,6 +58,22 @@ describe('ReportPuller with blocks', () => {
       assert.equal(changes.length, want);
     });
   }
+
+  it('says what is new: facts of the status first, then only counts that changed', async () => {
+    const { puller, clock, answer } = pullerWorld();
+    const told: ReportNews[] = [];
+    puller.onChange((_key, _report, news) => told.push(news));
+    for (const report of [withBlocks(1), withBlocks(3), withBlocks(2, { bootId: 'boot-2' })]) {
+      answer({ kind: 'report', report });
+      puller.watch(model, [pod], 'rollout');
+      await clock.advance(paceMs.rollout);
+    }
+    assert.deepEqual(told, [
+      { isOfStatus: true, afterSeq: 0 },
+      { isOfStatus: false, afterSeq: 1 },
+      { isOfStatus: false, afterSeq: 0 },
+    ]);
+  });
 
   it('passes the report to listeners before it triggers the pass', async () => {
     const { puller, answer } = pullerWorld();
