@@ -39,7 +39,7 @@ const endings = ['.yaml', '.yml', '.json'];
 
 /** @param path a file, a folder, or `-` for standard input */
 export function documentsAt(path: string): readonly ManifestDocument[] {
-  if (path === '-') return documentsOf('standard input', textOf(0, 'standard input', inputLimitBytes));
+  if (path === '-') return documentsOf('standard input', textOfFile(0, 'standard input', inputLimitBytes));
   return filesAt(path).flatMap((file) => documentsOf(file, textAt(file)));
 }
 
@@ -68,7 +68,7 @@ function isHidden(below: string): boolean {
 function textAt(path: string): string {
   const file = readable(path, () => openSync(path, 'r'));
   try {
-    return textOf(file, path, fileLimitBytes);
+    return textOfFile(file, path, fileLimitBytes);
   } finally {
     closeSync(file);
   }
@@ -79,7 +79,7 @@ function textAt(path: string): string {
  *
  * @param file a file descriptor
  */
-export function textOf(file: number, name: string, limitBytes: number): string {
+export function textOfFile(file: number, name: string, limitBytes: number): string {
   const pieces: Uint8Array[] = [];
   for (let size = 0; ;) {
     const piece = new Uint8Array(pieceBytes);

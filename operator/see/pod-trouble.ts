@@ -110,8 +110,8 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
   const message =
-    `${status.name} exited with code 0 before it was ready; ${terminations(ends)}. The startup probe probably failed; ` +
-    'it allows spec.warmup.timeout plus one minute';
+    `${status.name} exited with code 0 before it was ready; ${terminations(ends)}. The startup probe probably ` +
+    'failed; it allows spec.warmup.timeout plus one minute';
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { documentsAt, textOf } from '../../../../cli/offline/manifest-files.ts';
+import { documentsAt, textOfFile } from '../../../../cli/offline/manifest-files.ts';
 
-describe('textOf', () => {
+describe('textOfFile', () => {
   const folder = mkdtempSync(join(tmpdir(), 'manifest-files-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -14,7 +14,7 @@ describe('textOf', () => {
     writeFileSync(path, text);
     const file = openSync(path, 'r');
     try {
-      return textOf(file, 'standard input', limitBytes);
+      return textOfFile(file, 'standard input', limitBytes);
     } finally {
       closeSync(file);
     }

@@ -14,7 +14,7 @@ async function linesOf(chunks: readonly string[]): Promise<readonly string[]> {
 
 describe('readLines', () => {
   // prettier-ignore
-  const rows: readonly (readonly [sentence: string, chunks: readonly string[], lines: readonly string[] | undefined])[] =
+  const rows: readonly (readonly [says: string, chunks: readonly string[], lines: readonly string[] | undefined])[] =
     [
       ['gives the lines of one chunk', ['ab\ncd\n'], ['ab', 'cd']],
       ['joins a line that comes in several chunks', ['a', 'b', 'c\nd', '\n'], ['abc', 'd']],
