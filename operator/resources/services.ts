@@ -42,14 +42,14 @@ export function entryService(
 }
 
 /**
- * Whether the Services of revisions have a cluster IP. `None`: a headless Service, whose DNS name gives the addresses of
- * the pods.
+ * Whether the Services of revisions have a cluster IP. `None`: a headless Service, whose DNS name gives the addresses
+ * of the pods.
  */
 export type RevisionAddress = 'ClusterIP' | 'None';
 
 /**
- * The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. It is headless
- * where no route needs it: to allocate a cluster IP costs the API server twice as much as the rest of the creation.
+ * The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. Without a
+ * route it is headless: allocating a cluster IP costs the API server twice as much as the rest of the creation.
  */
 export function revisionService(model: OnnxModel, revision: Revision, address: RevisionAddress): Manifest {
   return service(
