@@ -17,7 +17,7 @@ import type { ApplyFailure, Seen } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './put-child.ts';
 import type { Manifest } from '../resources/objects.ts';
-import { withStoredAddress } from '../resources/services.ts';
+import { withStoredAddress } from './service-address.ts';
 import { markPods, selectsMarks, sharing, unmarkPods, type ApplyDeps, type Marking } from './serving-pods.ts';
 import { Stamps } from './stamps.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from '../rollout/state.ts';

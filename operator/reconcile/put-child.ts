@@ -16,7 +16,7 @@ import { isAlreadyExists, isNotFound, statusError } from '../../kube/client/kube
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
-import { lacksAddress, withStoredAddress } from '../resources/services.ts';
+import { lacksAddress, withStoredAddress } from './service-address.ts';
 import { conversionPatch, convertedEntries, fieldShapeOf } from './child-patch.ts';
 import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch, updatePatch } from './foreign-fields.ts';
 import { isOwnedBy, isStripped } from '../see/ownership.ts';

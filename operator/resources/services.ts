@@ -7,14 +7,12 @@
  * Pure.
  */
 import { annotations, childName, labels, ports } from '../../api/names.ts';
-import type { KubeObject } from '../../api/kube-object.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
-import { recordOf } from '../../lib/json.ts';
 import type { Revision } from '../rollout/state.ts';
 import { childMeta, selectorOf, type Manifest } from './objects.ts';
 
 /** The value of `clusterIP` of a Service without a cluster IP. */
-const headless = 'None';
+export const headless = 'None';
 
 /** Value of the serving label. */
 export const servingValue = 'true';
@@ -56,26 +54,6 @@ export function revisionService(model: OnnxModel, revision: Revision, address: R
     childMeta(model, childName(model.metadata.name, revision), revision),
     selectorOf(model.metadata.name, revision),
     address === 'None' ? { clusterIP: headless } : {},
-  );
-}
-
-/**
- * The manifest without `clusterIP: None` if the stored Service has a cluster IP, because the field is immutable: an
- * earlier version of the operator made the Service, or the model had a route then.
- */
-export function withStoredAddress(manifest: Manifest, stored: KubeObject | undefined): Manifest {
-  const { clusterIP: wanted, ...spec } = recordOf(manifest['spec']);
-  if (manifest.kind !== 'Service' || wanted !== headless) return manifest;
-  const { clusterIP = headless } = recordOf(recordOf(stored)['spec']);
-  return clusterIP === headless ? manifest : { ...manifest, spec };
-}
-
-/** Whether the Service is headless, but a route needs its cluster IP. Only a new Service gets one. */
-export function lacksAddress(manifest: Manifest, stored: KubeObject | undefined): boolean {
-  return (
-    manifest.kind === 'Service' &&
-    recordOf(manifest['spec'])['clusterIP'] === undefined &&
-    recordOf(recordOf(stored)['spec'])['clusterIP'] === headless
   );
 }
 

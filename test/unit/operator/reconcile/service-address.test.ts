@@ -2,13 +2,8 @@
 import assert from 'node:assert/strict';
 import type { KubeObject } from '../../../../api/kube-object.ts';
 import { recordOf } from '../../../../lib/json.ts';
-import {
-  entryService,
-  lacksAddress,
-  revisionService,
-  withStoredAddress,
-  type RevisionAddress,
-} from '../../../../operator/resources/services.ts';
+import { lacksAddress, withStoredAddress } from '../../../../operator/reconcile/service-address.ts';
+import { entryService, revisionService, type RevisionAddress } from '../../../../operator/resources/services.ts';
 import { given } from '../../../support/given.ts';
 
 const model = given.model();
