@@ -255,8 +255,9 @@ function isDue(
 }
 
 /**
- * Whether a refused manifest delays this manifest. It delays all manifests of its own revision. It delays objects that
- * direct traffic only if its revision should get traffic. A refused manifest without a revision delays all manifests.
+ * Whether the refused manifest of `failure` delays `manifest`. A refused manifest of a revision delays the other
+ * manifests of the revision. If the revision should get traffic, it also delays the entry Service and the route, which
+ * belong to no revision. A refused manifest without a revision delays all manifests.
  */
 function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
   const revision = manifest.metadata.labels[labels.revision];
