@@ -1,5 +1,5 @@
 /**
- * Decides with which flags the operator's Node must start, and how a process without these flags re-executes itself.
+ * Decides with which flags Node.js must start the operator, and how a process without these flags re-executes itself.
  *
  * Owns: the size of the heap's young generation, the growth of the old generation (the measurements are in
  * docs/performance.md), and where compiled code is cached. Node reads these settings only at its start.

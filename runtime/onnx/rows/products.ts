@@ -64,7 +64,7 @@ function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): V
 }
 
 /**
- * Multiplies row by row. The axis of the rows must be the same in both inputs, and must not be one of the last two
+ * Multiplies the matrices of each row of the request separately. The axis of the rows must be the same in both inputs, and must not be one of the last two
  * axes.
  */
 function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
