@@ -63,11 +63,14 @@ export const reasons = {
   ContainerConfigError: { from: ['pod'], event: 'Warning', says: 'The kubelet cannot create or start a container.',
     todo: 'Correct the object that the message names, for example a Secret that does not exist.' },
   OOMKilled: { from: ['pod'], event: 'Warning',
-    says: 'A container exceeded its memory limit and was killed; the second time, the candidate is given up.',
+    says:
+      'A container was killed because it exceeded its memory limit. If the container had already ended before, for ' +
+      'any cause, the candidate is given up.',
     todo: 'Raise `spec.memory.limit`; for the sidecar `spec.runtime.sidecar.resources`.' },
   CrashLoopBackOff: { from: ['pod'], event: 'Warning',
     says:
-      'A container ended before it was ready, without a known error code; the third time, the candidate is given up.',
+      'A container ended before it was ready, without a known error code. At the third termination of the container, ' +
+      'of any cause, the candidate is given up.',
     todo: "Read the container's termination message, which the condition's message quotes, and its log." },
   Unschedulable: { from: ['pod'], event: 'Warning', says: 'The scheduler finds no node for a pod.',
     todo: 'Add nodes, or change `spec.resources`, `spec.memory.limit`, `spec.template` or `spec.rollout.capacity`.' },

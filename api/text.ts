@@ -12,6 +12,17 @@ export function cut(text: string, limit: number): string {
   return `${last >= 0xd800 && last <= 0xdbff ? kept.slice(0, -1) : kept}…`;
 }
 
+/**
+ * The text, or its beginning and "…", in at most `limitBytes` bytes of UTF-8. A character is never split, and a lone
+ * surrogate becomes the replacement character.
+ */
+export function cutBytes(text: string, limitBytes: number): string {
+  const whole = text.toWellFormed();
+  if (Buffer.byteLength(whole) <= limitBytes) return whole;
+  const { read } = new TextEncoder().encodeInto(whole, new Uint8Array(limitBytes - Buffer.byteLength('…')));
+  return `${whole.slice(0, read)}…`;
+}
+
 /** A number with at most three decimals: 299.90000000000003 → "299.9". */
 export function decimal(value: number): string {
   return String(Number(value.toFixed(3)));

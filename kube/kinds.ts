@@ -175,6 +175,16 @@ export function typeOfChild(kind: string): ResourceType {
   return type;
 }
 
+/**
+ * Compares pods for a sort: the oldest first. Creation times are in whole seconds, so pods of the same second are
+ * compared by name.
+ */
+export function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
+  const [born, otherBorn] = [one.creationTimestamp ?? '', other.creationTimestamp ?? ''];
+  if (born !== otherBorn) return born < otherBorn ? -1 : 1;
+  return one.name < other.name ? -1 : 1;
+}
+
 export function isReady(pod: Pod): boolean {
   return (
     pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') ?? false

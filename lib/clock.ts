@@ -18,24 +18,49 @@ export interface Clock {
 /** Node keeps a timer's delay in 31 bits; a timer with a longer delay would fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
+/**
+ * Runs `fn` once after `ms`, which may be longer than Node's longest delay: the time is waited with several timers in a
+ * row. The result cancels it.
+ *
+ * @param start starts one timer of at most 2^31 - 1 ms, and returns the function that cancels the timer
+ */
+export function longTimer(ms: number, fn: () => void, start: StartTimer): () => void {
+  const part = Math.min(Math.max(0, ms), maxTimerMs);
+  let cancel = start(part, () => {
+    if (ms > part) cancel = longTimer(ms - part, fn, start);
+    else fn();
+  });
+  return () => cancel();
+}
+
+type StartTimer = (ms: number, fn: () => void) => () => void;
+
+function startTimer(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms);
+  return () => clearTimeout(timer);
+}
+
+/** The timer does not keep the process alive. */
+function startIdleTimer(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  after(ms, fn) {
-    const timer = setTimeout(fn, Math.min(Math.max(0, ms), maxTimerMs));
-    timer.unref();
-    return () => clearTimeout(timer);
-  },
+  after: (ms, fn) => longTimer(ms, fn, startIdleTimer),
   sleep(ms, signal) {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();
       const done = (): void => {
-        clearTimeout(timer);
+        cancel();
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      // Do not unref this timer: the process must live until the sleeping caller has continued.
-      const timer = setTimeout(done, Math.min(Math.max(0, ms), maxTimerMs));
+      // Do not use startIdleTimer: the process must live until the sleeping caller has continued.
+      const cancel = longTimer(ms, done, startTimer);
       signal?.addEventListener('abort', done, { once: true });
     });
   },

@@ -100,7 +100,7 @@ function text({ minLength: min = 0, maxLength: max = 0, pattern, contract }: Jso
     if (typeof value !== 'string') return fault(`${shown(value)} is not ${contract?.patternName ?? 'text'}`);
     // The API server counts code points, not UTF-16 units.
     if (value.length > max && Array.from(value).length > max) return fault(`is longer than ${max} characters`);
-    if (value.length < min) return fault(`is shorter than ${min} characters`);
+    if (value.length < 2 * min && Array.from(value).length < min) return fault(`is shorter than ${min} characters`);
     return form?.test(value) === false ? fault(`${shown(value)} is not ${name}`) : undefined;
   };
 }
@@ -115,9 +115,9 @@ function number({ type, minimum = -Infinity, maximum = Infinity, contract }: Jso
       : fault(`${shown(value)} is not ${what}`);
 }
 
-/** Checks int-or-string: a text, or a number, which need not be an integer. */
+/** Checks int-or-string: a text or an integer. */
 function amount(json: JsonSchema): Check {
-  const [ofNumber, ofText] = [number({ ...json, type: 'number' }), text(json)];
+  const [ofNumber, ofText] = [number({ ...json, type: 'integer' }), text(json)];
   return (value) => (typeof value === 'number' ? ofNumber(value) : ofText(value));
 }
 

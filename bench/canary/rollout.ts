@@ -78,7 +78,10 @@ export type Outcome = {
    * The results of the gates in the last window before the promotion; undefined when the candidate was not promoted.
    */
   readonly promotedOn: readonly GateResult[] | undefined;
-  /** True when the candidate was promoted although its true difference exceeds what the last Pass promised. */
+  /**
+   * True when the candidate was promoted although, for some gate, its true difference from stable is larger than the
+   * gate's limit and larger than the upper bound of the last window.
+   */
   readonly isWronglyPromoted: boolean;
   readonly windows: readonly Shown[];
 };

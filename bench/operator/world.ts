@@ -238,8 +238,8 @@ async function begin({ order, assets, ends, stop }: Beginning): Promise<WorldPar
 }
 
 /** Ends the parts in reverse order of their start. Each part is ended even if another failed to end. */
-async function endAll(ends: readonly (() => void | Promise<void>)[]): Promise<void> {
-  for (const end of ends.toReversed()) await Promise.resolve(end()).catch(() => {});
+export async function endAll(ends: readonly (() => void | Promise<void>)[]): Promise<void> {
+  for (const end of ends.toReversed()) await Promise.try(end).catch(() => {});
 }
 
 /** Creates the namespace, its service account, and the definitions. @returns the resource type of the models */

@@ -3,10 +3,10 @@
  *
  * Owns: which files of a folder are read. YAML is read as version 1.1, as Kubernetes does; for example, `On` is a
  * boolean.
- * Limits: 4 MiB for a file, 10,000 files in a folder, 100 aliases in a document. Standard input has no limit.
+ * Limits: 4 MiB for a file, 32 MiB for standard input, 10,000 files in a folder, 100 aliases in a document.
  * Throws: FILE_UNREADABLE, BAD_CONFIG. A document that is not YAML does not throw: it has a `problem`.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { isMap, isSeq, LineCounter, parseAllDocuments, type Document, type Node, type ParsedNode } from 'yaml';
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -31,13 +31,16 @@ export type ManifestDocument = {
 };
 
 const fileLimitBytes = 4 * 2 ** 20;
+/** Standard input may be the rendered manifests of many models. */
+const inputLimitBytes = 32 * 2 ** 20;
+const pieceBytes = 64 * 1024;
 const filesLimit = 10_000;
 const endings = ['.yaml', '.yml', '.json'];
 
 /** @param path a file, a folder, or `-` for standard input */
 export function documentsAt(path: string): readonly ManifestDocument[] {
-  if (path === '-') return documentsOf('standard input', textOf(0, 'standard input'));
-  return filesAt(path).flatMap((file) => documentsOf(file, textOf(file, file)));
+  if (path === '-') return documentsOf('standard input', textOfFile(0, 'standard input', inputLimitBytes));
+  return filesAt(path).flatMap((file) => documentsOf(file, textAt(file)));
 }
 
 function filesAt(path: string): readonly string[] {
@@ -62,14 +65,31 @@ function isHidden(below: string): boolean {
   return below.split('/').some((part) => part.startsWith('.') || part === 'node_modules');
 }
 
-function textOf(file: string | 0, name: string): string {
-  const size = file === 0 ? 0 : readable(name, () => statSync(file)).size;
-  if (size > fileLimitBytes)
-    throw new AppError('BAD_CONFIG', {
-      where: name,
-      problem: `the file has ${size} bytes, the limit is ${fileLimitBytes}`,
-    });
-  return readable(name, () => readFileSync(file, 'utf8'));
+function textAt(path: string): string {
+  const file = readable(path, () => openSync(path, 'r'));
+  try {
+    return textOfFile(file, path, fileLimitBytes);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * Reads an open file to its end. The bytes are counted while they are read, because a pipe has no size.
+ *
+ * @param file a file descriptor
+ */
+export function textOfFile(file: number, name: string, limitBytes: number): string {
+  const pieces: Uint8Array[] = [];
+  for (let size = 0; ;) {
+    const piece = new Uint8Array(pieceBytes);
+    const read = readable(name, () => readSync(file, piece));
+    if (read === 0) return Buffer.concat(pieces).toString('utf8');
+    size += read;
+    if (size > limitBytes)
+      throw new AppError('BAD_CONFIG', { where: name, problem: `is longer than the limit of ${limitBytes} bytes` });
+    pieces.push(piece.subarray(0, read));
+  }
 }
 
 function readable<T>(path: string, read: () => T): T {

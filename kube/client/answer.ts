@@ -76,15 +76,20 @@ export function afterMsOf(error: unknown): number | undefined {
 }
 
 /**
- * The non-empty lines of a body. A line that exceeds `limitBytes` by more than one chunk is an error. When the caller
- * leaves its loop early, the connection is closed.
+ * The non-empty lines of a body. A line that is longer than `limitBytes` is an error. When the caller leaves its loop
+ * early, the connection is closed.
  */
 export async function* readLines(body: Readable, limitBytes: number, request: string): AsyncGenerator<string> {
   let pieces: Buffer[] = [];
   let held = 0;
+  const check = (bytes: number): void => {
+    if (bytes > limitBytes)
+      throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
+  };
   for await (const chunk of body as AsyncIterable<Buffer>) {
     let from = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
+      check(held + end - from);
       const line =
         held === 0
           ? chunk.toString('utf8', from, end)
@@ -98,8 +103,7 @@ export async function* readLines(body: Readable, limitBytes: number, request: st
       pieces.push(chunk.subarray(from));
       held += chunk.length - from;
     }
-    if (held > limitBytes)
-      throw new AppError('KUBE_ANSWER_UNUSABLE', { request, problem: `one event is longer than ${limitBytes} bytes` });
+    check(held);
   }
   // Drop a last line without a newline: it is incomplete, and the next watch gets the same event again.
 }

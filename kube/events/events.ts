@@ -7,6 +7,7 @@
  */
 import { kinds } from '../../api/error-kinds.ts';
 import { kindOf } from '../../api/errors.ts';
+import { cutBytes } from '../../api/text.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { counter, type Counter, type Registry } from '../../lib/metrics.ts';
@@ -67,8 +68,8 @@ export type EventRecorderDeps = {
 
 const maxWaiting = 1000;
 const maxTries = 12;
-/** Bounds of events.k8s.io/v1; the server refuses longer values. */
-const maxNote = 1024;
+/** Bounds of events.k8s.io/v1; the server refuses longer values. It counts bytes of UTF-8. */
+const maxNoteBytes = 1024;
 const maxReason = 128;
 
 type Failure = { readonly error: unknown; readonly outdated: boolean };
@@ -207,7 +208,7 @@ export class EventRecorder implements EventSink {
       reportingInstance: instance.slice(0, maxReason),
       action: action.slice(0, maxReason),
       reason: reason.slice(0, maxReason),
-      note: note.slice(0, maxNote).toWellFormed(),
+      note: cutBytes(note, maxNoteBytes),
       type,
       regarding,
       ...(count > 1 ? { series: { count, lastObservedTime: at } } : {}),

@@ -7,7 +7,7 @@
  * not send traffic to it.
  */
 import { labels } from '../../api/names.ts';
-import { isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
+import { byAge, isReady, pods as podType, type Pod } from '../../kube/kinds.ts';
 import { isConflict, isNotFound } from '../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { Seen } from '../see/seen.ts';
@@ -84,12 +84,6 @@ function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readon
   const readyOf = (revision: Revision | null | undefined): readonly Pod[] =>
     those.filter((pod) => revisionOfPod(pod) === revision && isReady(pod));
   return [...readyOf(serve), ...[...readyOf(canary?.revision)].sort(byAge).slice(0, decided)];
-}
-
-function byAge({ metadata: one }: Pod, { metadata: other }: Pod): number {
-  const [born, otherBorn] = [one.creationTimestamp ?? '', other.creationTimestamp ?? ''];
-  if (born !== otherBorn) return born < otherBorn ? -1 : 1;
-  return one.name < other.name ? -1 : 1;
 }
 
 /**

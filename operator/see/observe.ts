@@ -11,7 +11,7 @@ import { parseLastWords, type Resolved } from '../../api/last-words.ts';
 import { annotations, containers, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { readState } from './stored-state.ts';
-import { isReady, type ControllerRevision, type Deployment, type Pod, type Service } from '../../kube/kinds.ts';
+import { byAge, isReady, type ControllerRevision, type Deployment, type Pod, type Service } from '../../kube/kinds.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import { podsRefused, troubleOf, worstTrouble } from './pod-trouble.ts';
 import { isChildOf, revisionOfChild } from './ownership.ts';
@@ -183,9 +183,10 @@ function imageOf(deployment: Deployment | undefined): string | undefined {
  * pod.
  */
 function learnedFrom(pods: readonly Pod[]): Resolved | undefined {
-  const bornAt = (pod: Pod): string => pod.metadata.creationTimestamp ?? '';
-  const oldestFirst = [...pods].sort((a, b) => (bornAt(a) < bornAt(b) ? -1 : 1));
-  return oldestFirst.map(saidBy).find((resolved) => resolved !== undefined);
+  return pods
+    .toSorted(byAge)
+    .map(saidBy)
+    .find((resolved) => resolved !== undefined);
 }
 
 function saidBy(pod: Pod): Resolved | undefined {

@@ -16,10 +16,10 @@ import type { Trouble } from '../rollout/state.ts';
 /** A container that is not ready and has ended this many times without an error code is not expected to start. */
 const crashesThatAreFatal = 3;
 /**
- * One OOM kill may be a coincidence. If the container has ended this many times, an OOM kill shows that its memory
- * limit is too low.
+ * An OOM kill is fatal once the container has ended this many times, whatever the causes of the other terminations: the
+ * pod's status does not contain the causes of all terminations. A single OOM kill may be a coincidence.
  */
-const oomKillsThatAreFatal = 2;
+const endsThatMakeOomFatal = 2;
 const messageLimit = 1000;
 
 /** Maps words of the API server's refusal to advice about the spec fields that the user can change. */
@@ -110,8 +110,8 @@ function troubleOfContainer(status: ContainerStatus): Trouble | undefined {
 function endedTooSoon(status: ContainerStatus): Trouble {
   const ends = endsOf(status);
   const message =
-    `${status.name} exited with code 0 before it was ready, ${times(ends)}. The startup probe probably failed; it ` +
-    'allows spec.warmup.timeout plus one minute';
+    `${status.name} exited with code 0 before it was ready; ${terminations(ends)}. The startup probe probably ` +
+    'failed; it allows spec.warmup.timeout plus one minute';
   return { reason: 'CrashLoopBackOff', message, fatal: ends >= crashesThatAreFatal };
 }
 
@@ -146,8 +146,8 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
     const limit = limitOf(status.name);
     return {
       reason: 'OOMKilled',
-      message: `${status.name} was killed for using more memory than its limit (${limit}), ${times(ends)}`,
-      fatal: ends >= oomKillsThatAreFatal,
+      message: `${status.name} was killed for using more memory than its limit (${limit}); ${terminations(ends)}`,
+      fatal: ends >= endsThatMakeOomFatal,
     };
   }
   const words = parseLastWords(ended.message ?? '');
@@ -158,9 +158,11 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
     : troubleWithoutCode(status, ended, words.message);
 }
 
-function endsOf(status: ContainerStatus): number {
-  // restartCount does not include the present termination, because no restart has followed it yet.
-  return status.restartCount + (status.state?.terminated === undefined ? 0 : 1);
+/** How many times a container has ended. It is called only for a container whose latest termination is known. */
+function endsOf({ restartCount, state }: ContainerStatus): number {
+  // restartCount does not include the latest termination until a restart has followed it. In back-off the state is
+  // `waiting`, and the latest termination is in lastState.
+  return restartCount + (state?.running === undefined ? 1 : 0);
 }
 
 function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: string): Trouble {
@@ -170,7 +172,7 @@ function troubleWithoutCode(status: ContainerStatus, ended: Terminated, said: st
   const ends = endsOf(status);
   return {
     reason,
-    message: `${status.name} ${how}, ${times(ends)}${said === '' ? '' : `; last message: ${said}`}`,
+    message: `${status.name} ${how}; ${terminations(ends)}${said === '' ? '' : `; last message: ${said}`}`,
     fatal: ends >= crashesThatAreFatal,
   };
 }
@@ -193,8 +195,9 @@ function sentence(container: string, message: string): string {
   return `${container}: ${message}`;
 }
 
-function times(ends: number): string {
-  return ends === 1 ? 'once' : `${ends} times`;
+/** The number of terminations of any cause. */
+function terminations(ends: number): string {
+  return `terminations so far: ${ends}`;
 }
 
 /** With FallbackToLogsOnError the message is the end of the log, usually JSON lines. */

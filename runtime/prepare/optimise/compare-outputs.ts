@@ -8,7 +8,9 @@
  */
 import { halfToNumber, type NamedTensors, type Tensor } from '../../engine/tensor.ts';
 
-/** |want - got| <= absolute + relative * |want|; integers, booleans and text must be equal. */
+/**
+ * |want - got| <= absolute + relative * |want|. NaN, infinities, integers, booleans and text must be equal.
+ */
 const tolerances = {
   float32: { absolute: 1e-4, relative: 1e-3 },
   float64: { absolute: 1e-6, relative: 1e-5 },
@@ -45,7 +47,8 @@ function closeness(type: Tensor['type']): Close {
   const { absolute, relative } = tolerances[type];
   return (want, got) => {
     const [a, b] = [numberOf(want, type), numberOf(got, type)];
-    return (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= absolute + relative * Math.abs(a);
+    if (!Number.isFinite(a)) return Object.is(a, b);
+    return Math.abs(a - b) <= absolute + relative * Math.abs(a);
   };
 }
 

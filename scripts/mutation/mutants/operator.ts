@@ -210,6 +210,8 @@ export const operatorMutants = [
   ...group(['test/unit/operator/see/pod-trouble.test.ts'], [
     { name: 'the reason of an error code is not read', of: 'troubleOf', within: 'troubleOfCode',
       from: "'reason' in row ? row.reason : other", to: 'other' },
+    { name: 'the termination before a back-off is not counted', of: 'troubleOf', within: 'endsOf',
+      from: 'state?.running === undefined', to: 'state?.terminated !== undefined' },
   ]),
   ...group(['test/unit/operator/reports/*.test.ts'], [
     { name: 'all pods are asked at once', of: 'PullSchedule',
