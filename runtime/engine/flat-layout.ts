@@ -57,22 +57,23 @@ function sizeOf(
   first: NamedTensors,
   names: readonly string[],
 ): { readonly rows: number; readonly bytes: number } | undefined {
+  if (part !== first && Object.keys(part).length !== names.length) return undefined;
   let rows: number | undefined;
   let bytes = 0;
   for (const name of names) {
     const tensor = part[name];
-    if (tensor === undefined || tensor.type === 'string' || !isLike(tensor, first[name] as Tensor)) return undefined;
+    if (tensor === undefined || tensor.type === 'string' || !isLike(tensor, first[name])) return undefined;
     bytes += tensor.data.byteLength;
     const own = tensor.dims[0] ?? 0;
-    rows = rows === undefined || rows === own ? own : 0;
+    rows = (rows ?? own) === own ? own : 0;
   }
-  if (part !== first && Object.keys(part).length !== names.length) return undefined;
   return { rows: rows ?? 0, bytes };
 }
 
-function isLike(tensor: Tensor, other: Tensor): boolean {
+/** Whether types and dimensions are equal, except the first dimension. */
+function isLike(tensor: Tensor, other: Tensor | undefined): boolean {
   if (tensor === other) return true;
-  if (tensor.type !== other.type || tensor.dims.length !== other.dims.length) return false;
+  if (tensor.type !== other?.type || tensor.dims.length !== other.dims.length) return false;
   for (let axis = 1; axis < tensor.dims.length; axis += 1) if (tensor.dims[axis] !== other.dims[axis]) return false;
   return true;
 }
