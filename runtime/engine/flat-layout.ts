@@ -6,7 +6,7 @@
  * Pure.
  */
 import type { EngineBatch } from './port.ts';
-import { arrayOf, type NamedTensors, type Tensor } from './tensor.ts';
+import { arrayOf, type NamedTensors, type Tensor, type TensorOf } from './tensor.ts';
 
 export type FlatTensor = {
   readonly name: string;
@@ -22,6 +22,8 @@ export type FlatLayout = {
   /** Bytes of all inputs. */
   readonly bytes: number;
 };
+
+type NumericTensor = Exclude<Tensor, TensorOf<'string'>>;
 
 /** @returns undefined when the batch has strings, or requests of different shapes */
 export function layoutOf({ parts }: EngineBatch): FlatLayout | undefined {
@@ -62,7 +64,7 @@ function sizeOf(
   let bytes = 0;
   for (const name of names) {
     const tensor = part[name];
-    if (tensor === undefined || tensor.type === 'string' || !isLike(tensor, first[name])) return undefined;
+    if (!isLike(tensor, first[name])) return undefined;
     bytes += tensor.data.byteLength;
     const own = tensor.dims[0] ?? 0;
     rows = (rows ?? own) === own ? own : 0;
@@ -70,8 +72,9 @@ function sizeOf(
   return { rows: rows ?? 0, bytes };
 }
 
-/** Whether types and dimensions are equal, except the first dimension. */
-function isLike(tensor: Tensor, other: Tensor | undefined): boolean {
+/** Whether the tensor has numbers, and the type and dimensions of `other` except the first dimension. */
+function isLike(tensor: Tensor | undefined, other: Tensor | undefined): tensor is NumericTensor {
+  if (tensor === undefined || tensor.type === 'string') return false;
   if (tensor === other) return true;
   if (tensor.type !== other?.type || tensor.dims.length !== other.dims.length) return false;
   for (let axis = 1; axis < tensor.dims.length; axis += 1) if (tensor.dims[axis] !== other.dims[axis]) return false;
