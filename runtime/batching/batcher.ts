@@ -40,8 +40,8 @@ export type BatcherDeps = {
   readonly clock: Clock;
   readonly news: BatchNews;
   /**
-   * Calls a function after the requests that have arrived by now were submitted, so that they share runs. Default: calls
-   * it at once.
+   * Calls a function after the requests that have arrived by now were submitted, so that they share runs. Default:
+   * calls it at once.
    */
   readonly soon?: (fn: () => void) => void;
 };

@@ -5,7 +5,7 @@
  *       outputs do not have one row for each row of input. Its result then crosses as a message.
  */
 import type { FlatBatch, MailboxReceiver } from './mailbox.ts';
-import { fetchesOf, plain, runFeeds, runSession, type OrtSession, type OrtTensor } from './ort-session.ts';
+import { fetchesOf, ownTensorOf, runFeeds, runSession, type OrtSession, type OrtTensor } from './ort-session.ts';
 import type { EngineResult, PartResult } from './port.ts';
 import { failedPart, runApart, splitRows } from './rows.ts';
 import type { NamedTensors } from './tensor.ts';
@@ -51,7 +51,7 @@ function feedsOf(inputs: NamedTensors): Readonly<Record<string, unknown>> {
 }
 
 function partsOf({ outputs, rows }: FlatBatch, results: Readonly<Record<string, OrtTensor>>): readonly PartResult[] {
-  const whole = Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
+  const whole = Object.fromEntries(outputs.map((name) => [name, ownTensorOf(name, results[name])]));
   const pieces = rows.length === 1 ? [whole] : splitRows(whole, rows);
   return (pieces ?? []).map((piece) => ({ kind: 'Done', outputs: piece }));
 }

@@ -171,7 +171,7 @@ export type FlatBatch = {
   /** The inputs of all requests, joined. */
   readonly inputs: NamedTensors;
   readonly outputs: readonly string[];
-  /** Rows of each request. A single request has one entry, which is 0 when its inputs have different numbers of rows. */
+  /** Rows of each request. The one entry of a single request is 0 when its inputs have different numbers of rows. */
   readonly rows: readonly number[];
 };
 

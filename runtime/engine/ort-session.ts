@@ -4,7 +4,7 @@
  * Owns:   the types of the binding that this project relies on, and the conversion of tensors.
  * Limits: a run blocks its thread until it ends, so only worker threads and child processes use it.
  * Why:    the binding's own layer wraps each run into a promise and a turn of the event loop. A worker that waits for
- *         small batches without an event loop (desk.ts) needs a plain call, which also costs 10 µs less.
+ *         small batches without an event loop (mailbox.ts) needs a plain call, which also costs 10 µs less.
  */
 import { binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import { makeTensor, type ArrayOf, type NamedTensors, type Tensor, type TensorType } from './tensor.ts';
@@ -64,7 +64,7 @@ export function runSession(session: OrtSession, inputs: NamedTensors, outputs: r
   for (const [name, { type, dims, data }] of Object.entries(inputs))
     feeds[name] = { type, dims, data, location: 'cpu' };
   const results = runFeeds(session, feeds, fetchesOf(outputs));
-  return Object.fromEntries(outputs.map((name) => [name, plain(name, results[name])]));
+  return Object.fromEntries(outputs.map((name) => [name, ownTensorOf(name, results[name])]));
 }
 
 /**
@@ -88,7 +88,7 @@ export function fetchesOf(outputs: readonly string[]): Readonly<Record<string, n
 }
 
 /** ONNX Runtime returns float16 as a Float16Array. A Tensor of this project holds the same bits in a Uint16Array. */
-export function plain(name: string, tensor: OrtTensor | undefined): Tensor {
+export function ownTensorOf(name: string, tensor: OrtTensor | undefined): Tensor {
   if (tensor === undefined) throw new Error(`output '${name}' was not produced`);
   const { type, dims, data } = tensor;
   if (type !== 'float16' || !ArrayBuffer.isView(data))

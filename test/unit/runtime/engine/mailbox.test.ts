@@ -108,7 +108,8 @@ describe('Mailbox', () => {
     ['strings', { parts: [{ x: makeTensor('string', [1], ['a']) }], outputs: ['y'] }],
     ['more bytes than it has', { parts: [{ x: tooLarge }], outputs: [] }],
     ['requests of different shapes', { parts: [{ x: f32([1, 1], 1) }, { x: f32([1, 2], 1, 2) }], outputs: ['y'] }],
-    ['requests with different inputs', { parts: [{ x: f32([1], 1) }, { x: f32([1], 1), z: f32([1], 1) }], outputs: [] }],
+    ['requests with different inputs',
+      { parts: [{ x: f32([1], 1) }, { x: f32([1], 1), z: f32([1], 1) }], outputs: [] }],
     ['several requests without a number of rows',
       { parts: [{ x: f32([], 1) }, { x: f32([], 2) }], outputs: ['y'] }],
   ];
