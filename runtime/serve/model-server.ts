@@ -22,6 +22,7 @@ import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
+import { plainHandler } from '../transport/http/plain/plain-exchange.ts';
 import { HttpServers } from '../transport/http/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from '../transport/http/insight.ts';
 import { MemoryGuard } from '../call/memory-guard.ts';
@@ -123,6 +124,7 @@ export class ModelServer {
         maxConnections,
         clock: this.#deps.clock,
         isProbe,
+        plain: (keepAliveMs) => plainHandler(deps, forUsers, this.#deps.clock, keepAliveMs),
         onFull: () => transfers.cutSlowest(),
       },
       (request, response) => serveRequest(deps, forUsers, request, response),

@@ -78,7 +78,7 @@ function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: E
   });
   const lease = deps.transfers.lease();
   return {
-    requestId: requestIdOf(request),
+    requestId: requestIdOf(request.headers['x-request-id']),
     path,
     headers: headersOf(request),
     tier,
@@ -104,7 +104,7 @@ function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1])
  * Charges the memory of an answer while it is made. Once the answer is written, send.ts charges the part that is not
  * sent yet.
  */
-function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
+export function holdOf({ transfers }: Pick<HttpDeps, 'transfers'>, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {
     held += bytes;
@@ -130,7 +130,7 @@ function headersOf(request: IncomingMessage): Call['headers'] {
 }
 
 /** @throws AppError REQUEST_INVALID */
-function timeoutOf(header: string | string[] | undefined): number | undefined {
+export function timeoutOf(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
   const ms = Number(header);
   if (!Number.isFinite(ms) || ms <= 0)
@@ -154,8 +154,7 @@ function write(deps: HttpDeps, response: ServerResponse, answer: Answer): void {
 }
 
 /** The client's request id if it is safe in a header and in logs, else a generated one. */
-function requestIdOf(request: IncomingMessage): string {
-  const given = request.headers['x-request-id'];
+export function requestIdOf(given: string | string[] | undefined): string {
   if (typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given)) return given;
   lastRequest += 1;
   return `r-${process.pid.toString(36)}-${lastRequest.toString(36)}`;
