@@ -110,7 +110,9 @@ function readyAnswer(readiness: Readiness): Answer {
 async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call: Call): Promise<Answer> {
   const { trace, signal } = call;
   const beganMs = call.nowMs();
-  const request = await decodeRequest(model, call);
+  const decoded = decodeRequest(model, call);
+  // Small requests are decoded at once. Waiting for what is there costs a turn of the queue of promises.
+  const request = decoded instanceof Promise ? await decoded : decoded;
   checkInputs(model.signature, request.inputs, datatypeOf);
   checkLength(model, request.inputs);
   const choices = chooseForms(model.signature, request);
@@ -125,7 +127,8 @@ async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call:
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
   trace.inferred(result);
-  return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
+  const encoded = model.codec.encode(responseOf(served, request, choices, result));
+  return answerOf(encoded instanceof Promise ? await encoded : encoded);
 }
 
 /** Applies the limit on a text's tokens to [batch, sequence] tensors too. @throws AppError REQUEST_INVALID */
@@ -142,9 +145,18 @@ function checkLength({ maxTokens }: ProtocolModel, inputs: NamedTensors): void {
 }
 
 /** Decodes an infer request in any of its three forms: JSON, JSON followed by binary data, or raw bytes. */
-async function decodeRequest(model: ProtocolModel, call: Call): Promise<InferRequest> {
+function decodeRequest(model: ProtocolModel, call: Call): InferRequest | Promise<InferRequest> {
   const jsonBytes = jsonBytesOf(call.headers['inference-header-content-length']);
-  const body = await call.readBody(jsonBytes ?? 0);
+  const body = call.readBody(jsonBytes ?? 0);
+  if (body instanceof Promise) return body.then((bytes) => decodeBody(model, bytes, jsonBytes));
+  return decodeBody(model, body, jsonBytes);
+}
+
+function decodeBody(
+  model: ProtocolModel,
+  body: Uint8Array<ArrayBuffer>,
+  jsonBytes: number | undefined,
+): InferRequest | Promise<InferRequest> {
   if (jsonBytes === 0) return decodeRaw(body, model.signature);
   if (body.length === 0) throw invalidRequest('the body is empty: an infer request is a JSON object with inputs');
   return model.codec.decode(body, jsonBytes ?? body.length);
@@ -200,5 +212,7 @@ function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
 }
 
 function elementsOf(inputs: NamedTensors): number {
-  return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+  let elements = 0;
+  for (const { dims } of Object.values(inputs)) elements += elementCount(dims);
+  return elements;
 }

@@ -10,7 +10,7 @@ import type { Clock } from '../../../../lib/clock.ts';
 import type { Tier } from '../../../../api/tiers.ts';
 import { ClientGone, isStream, type Answer, type WholeBody } from '../../../call/answer.ts';
 import type { Call, Handler, IncomingCall } from '../../../call/handler.ts';
-import { perform } from '../../../call/perform.ts';
+import { performThen } from '../../../call/perform.ts';
 import { holdOf, requestIdOf, timeoutHeader, timeoutOf, type HttpDeps, type Terms } from '../exchange.ts';
 import { findRoute, type RouteTable } from '../routes.ts';
 import { pieceBytes, sendPieces } from '../send.ts';
@@ -36,7 +36,7 @@ export function plainHandler(deps: HttpDeps, terms: Terms, clock: Clock, keepAli
     begin: (head, body, connection) => {
       const handler = routes.inferAt(head.path) as Handler;
       const call = new PlainCall(deps, terms.tier, head, body, connection.socket);
-      void perform(terms.calls, call, handler).then((answer) => {
+      performThen(terms.calls, call, handler, (answer) => {
         // Without an answer, the client is gone.
         if (answer === undefined || connection.socket.destroyed) connection.socket.destroy();
         else write(answer, connection);
@@ -107,7 +107,7 @@ class PlainCall implements IncomingCall {
     return timeoutOf(this.headers[timeoutHeader]);
   }
 
-  async readBody(): Promise<Uint8Array<ArrayBuffer>> {
+  readBody(): Uint8Array<ArrayBuffer> {
     this.#lease.grow(this.#body.length);
     return this.#body;
   }
