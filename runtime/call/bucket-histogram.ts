@@ -7,7 +7,7 @@
  */
 import type { Metric, Registry } from 'prom-client';
 
-export type BucketHistogramOptions = {
+export type BucketHistogramDeps = {
   readonly name: string;
   readonly help: string;
   /** Upper bounds, ascending. */
@@ -56,7 +56,7 @@ export class BucketHistogram {
   readonly #bounds: Float64Array;
   readonly #series: HistogramSeries[] = [];
 
-  constructor({ name, help, buckets, registry }: BucketHistogramOptions) {
+  constructor({ name, help, buckets, registry }: BucketHistogramDeps) {
     this.name = name;
     this.help = help;
     this.#bounds = Float64Array.from(buckets);

@@ -82,7 +82,7 @@ function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: E
     path,
     headers: headersOf(request),
     tier,
-    timeoutMs: () => timeoutOf(request.headers[timeoutHeader]),
+    timeoutMs: () => timeoutIn(request.headers[timeoutHeader]),
     readBody: (headBytes) => bodyOf(request, { limitBytes: deps.bodyLimitBytes(), headBytes, lease }),
     hold: holdOf(deps, lease),
     release: lease.end,
@@ -130,7 +130,7 @@ function headersOf(request: IncomingMessage): Call['headers'] {
 }
 
 /** @throws AppError REQUEST_INVALID */
-export function timeoutOf(header: string | string[] | undefined): number | undefined {
+export function timeoutIn(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
   const ms = Number(header);
   if (!Number.isFinite(ms) || ms <= 0)

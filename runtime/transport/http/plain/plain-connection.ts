@@ -13,7 +13,7 @@ import { plainHead, type PlainHead } from './plain-head.ts';
 export type PlainOwner = {
   /** Whether the requests with this head are answered here. */
   readonly takes: (head: PlainHead) => boolean;
-  /** Answers a request, and then calls `answered` of the connection. @returns how to abort it when the client is gone */
+  /** Answers a request, and then calls `answered` of the connection. @returns aborts it when the client is gone */
   readonly begin: (head: PlainHead, body: Uint8Array<ArrayBuffer>, connection: PlainConnection) => () => void;
   /** Called when a request is answered. @returns whether the connection ends now */
   readonly ended: (connection: PlainConnection) => boolean;

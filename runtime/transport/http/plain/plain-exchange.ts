@@ -11,7 +11,7 @@ import type { Tier } from '../../../../api/tiers.ts';
 import { ClientGone, isStream, type Answer, type WholeBody } from '../../../call/answer.ts';
 import type { Call, Handler, IncomingCall } from '../../../call/handler.ts';
 import { performThen } from '../../../call/perform.ts';
-import { holdOf, requestIdOf, timeoutHeader, timeoutOf, type HttpDeps, type Terms } from '../exchange.ts';
+import { holdOf, requestIdOf, timeoutHeader, timeoutIn, type HttpDeps, type Terms } from '../exchange.ts';
 import { findRoute, type RouteTable } from '../routes.ts';
 import { pieceBytes, sendPieces } from '../send.ts';
 import type { BodyLease } from '../transfers.ts';
@@ -26,7 +26,9 @@ export function plainHandler(deps: HttpDeps, terms: Terms, clock: Clock, keepAli
   const usualEnd = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`;
   const write = (answer: Answer, connection: PlainConnection): void => {
     const closes = deps.draining() || answer.closes === true;
-    const head = headOf(answer, dates.now) + (closes ? 'connection: close\r\n\r\n' : usualEnd);
+    // node:http writes the headers of the answer first.
+    const [before, after] = closes ? ['connection: close\r\n', '\r\n'] : ['', usualEnd];
+    const head = `${headOf(answer)}${before}Date: ${dates.now}\r\n${after}`;
     sendAnswer(deps, connection, { head, body: answer.body as WholeBody, closes });
   };
   return {
@@ -35,7 +37,7 @@ export function plainHandler(deps: HttpDeps, terms: Terms, clock: Clock, keepAli
       !deps.draining() && head.contentBytes <= deps.bodyLimitBytes() && routes.inferAt(head.path) !== undefined,
     begin: (head, body, connection) => {
       const handler = routes.inferAt(head.path) as Handler;
-      const call = new PlainCall(deps, terms.tier, head, body, connection.socket);
+      const call = new PlainCall(deps, terms.tier, { head, body, socket: connection.socket });
       performThen(terms.calls, call, handler, (answer) => {
         // Without an answer, the client is gone.
         if (answer === undefined || connection.socket.destroyed) connection.socket.destroy();
@@ -79,6 +81,12 @@ function findOrNone(table: RouteTable, path: string): Handler | undefined {
   }
 }
 
+type PlainRequest = {
+  readonly head: PlainHead;
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly socket: Socket;
+};
+
 class PlainCall implements IncomingCall {
   readonly requestId: string;
   readonly path: string;
@@ -91,7 +99,7 @@ class PlainCall implements IncomingCall {
   readonly #lease: BodyLease;
   readonly #socket: Socket;
 
-  constructor(deps: HttpDeps, tier: Tier, head: PlainHead, body: Uint8Array<ArrayBuffer>, socket: Socket) {
+  constructor(deps: HttpDeps, tier: Tier, { head, body, socket }: PlainRequest) {
     this.requestId = requestIdOf(head.headers['x-request-id']);
     this.path = head.path;
     this.headers = head.headers;
@@ -104,7 +112,7 @@ class PlainCall implements IncomingCall {
   }
 
   timeoutMs(): number | undefined {
-    return timeoutOf(this.headers[timeoutHeader]);
+    return timeoutIn(this.headers[timeoutHeader]);
   }
 
   readBody(): Uint8Array<ArrayBuffer> {
@@ -141,11 +149,11 @@ class Dates {
   }
 }
 
-function headOf({ status, headers = {}, contentType, body }: Answer, date: string): string {
+function headOf({ status, headers = {}, contentType, body }: Answer): string {
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
   for (const name of Object.keys(headers)) head += `${name}: ${headers[name] ?? ''}\r\n`;
   const bytes = isStream(body) ? 0 : body.bytes;
-  return `${head}content-type: ${contentType}\r\ncontent-length: ${bytes}\r\nDate: ${date}\r\n`;
+  return `${head}content-type: ${contentType}\r\ncontent-length: ${bytes}\r\n`;
 }
 
 type WholeAnswer = { readonly head: string; readonly body: WholeBody; readonly closes: boolean };

@@ -80,7 +80,7 @@ describe('ThreadedCodec', function () {
   it('keeps the order of many', async () => {
     const counts = [30_000, 20_000, 40_000, 25_000];
     const decoded = await Promise.all(
-      counts.map((count) => {
+      counts.map(async (count) => {
         const body = request(count);
         return codec.decode(body, body.length);
       }),
