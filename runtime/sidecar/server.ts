@@ -1,5 +1,7 @@
 /**
- * The sidecar's HTTP server: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar.
+ * The sidecar's HTTP server: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar. Samples are
+ * answered requests of users, which the candidate (the revision that may replace this one) answers too. A report has
+ * the counts of the pod, in blocks of 20 s. A request for a report may carry instructions of the operator.
  *
  * Owns:   the routes and compression. A report is served from memory and never waits for the runtime.
  * Limits: a report has at most `reportLimitBytes`; 32 connections; a further connection replaces an idle one. Request
@@ -25,7 +27,10 @@ export type ReportServerDeps = {
   readonly blocks?: (from: number | undefined, limitBytes: number) => Blocks | undefined;
   /** Called with the instructions in a request for a report that carries the token. */
   readonly onAsked?: (asked: Asked) => void;
-  /** Samples of the runtime as encoded bytes; undefined when the runtime did not provide them. */
+  /**
+   * Takes at most `max` sampled requests with their answers from the runtime, encoded as in sampling/sample.ts.
+   * Undefined when the runtime did not provide them.
+   */
   readonly takeSamples?: (max: number) => Promise<Uint8Array | undefined>;
   readonly alive: () => boolean;
   /** Checks the token, which is required for instructions and samples. */
