@@ -82,36 +82,44 @@ const options = {
   help: { type: 'boolean', default: false },
 } as const;
 
+type Flags = ReturnType<typeof parseOnlyFlags<typeof options>>;
+
 /** @returns 'help' when --help was given. @throws AppError BAD_FLAG */
 export function readOrder(argv: readonly string[]): Order | 'help' {
   const flags = parseOnlyFlags('bench:runtime', argv, options);
   if (flags.help) return 'help';
-  const { quick } = flags;
   const cache = flags.cache ?? join(homedir(), '.cache', 'onnx-operator', 'bench');
-  const chosen = chooseFrom('--peer', peerNames, flags.peer);
-  const cases = chooseFrom('--only', caseNames, flags.only);
-  const loads = chooseFrom('--load', loadNames, flags.load);
   return {
-    cases: cases ?? (quick ? ['mlp-small'] : caseNames),
-    loads: loads ?? (quick ? ['c1', 'c8'] : loadNames),
-    peers: chosen ?? (flags.peers ? peerNames : []),
-    rounds: wholeNumber('--rounds', flags.rounds ?? (quick ? '3' : '5'), { min: 1, max: 100 }),
-    spanMs: duration('--span', flags.span ?? (quick ? '1s' : '3s')),
+    ...cellsOf(flags),
     deadlineMs: duration('--deadline', flags.deadline),
     modelsDir: flags.models ?? join(cache, 'models'),
     cache,
-    quotaCpus: flags.quota === undefined ? undefined : quotaOf(flags.quota),
+    quotaCpus: quotaOf(flags.quota),
     isNoisy: flags.noisy,
-    memoryRequests: memoryRequestsOf(flags.memory, quick || cases !== undefined || loads !== undefined),
+    memoryRequests: memoryRequestsOf(flags),
     memoryLimitBytes: bytesOf('--memory-limit', flags['memory-limit']),
     json: flags.json,
   };
 }
 
+function cellsOf(flags: Flags): Pick<Order, 'cases' | 'loads' | 'peers' | 'rounds' | 'spanMs'> {
+  const usual = flags.quick ? quickRun : fullRun;
+  return {
+    cases: chooseFrom('--only', caseNames, flags.only) ?? usual.cases,
+    loads: chooseFrom('--load', loadNames, flags.load) ?? usual.loads,
+    peers: chooseFrom('--peer', peerNames, flags.peer) ?? (flags.peers ? peerNames : []),
+    rounds: wholeNumber('--rounds', flags.rounds ?? usual.rounds, { min: 1, max: 100 }),
+    spanMs: duration('--span', flags.span ?? usual.span),
+  };
+}
+
+const fullRun = { cases: caseNames, loads: loadNames, rounds: '5', span: '3s' } as const;
+const quickRun = { cases: ['mlp-small'], loads: ['c1', 'c8'], rounds: '3', span: '1s' } as const;
+
 /** A run of chosen cells has a memory run only when it was asked for. */
-function memoryRequestsOf(text: string | undefined, isPart: boolean): number {
-  if (text === undefined) return isPart ? 0 : 100_000;
-  return wholeNumber('--memory', text, { min: 0, max: 10_000_000 });
+function memoryRequestsOf({ memory, quick, only, load }: Flags): number {
+  if (memory === undefined) return quick || only !== undefined || load !== undefined ? 0 : 100_000;
+  return wholeNumber('--memory', memory, { min: 0, max: 10_000_000 });
 }
 
 function chooseFrom<T extends string>(
@@ -126,7 +134,8 @@ function chooseFrom<T extends string>(
   return possible.filter((name) => wanted.includes(name));
 }
 
-function quotaOf(text: string): number {
+function quotaOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const cpus = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && cpus >= 0.1 && cpus <= 1024) return cpus;
   throw new AppError('BAD_FLAG', { flag: '--quota', problem: `'${text}' is not a number of CPUs from 0.1 to 1024` });

@@ -111,26 +111,38 @@ function openFigures(
 
 /** One row for each case, load and server, in the order of the first round. */
 export function summaryOf(cells: readonly Cell[]): readonly SummaryRow[] {
-  const groups = Map.groupBy(cells, (cell) => `${cell.case} ${cell.load} ${cell.server}`);
+  const groups = Map.groupBy(cells, (cell) => keyOf(cell, cell.server));
   const medians = new Map([...groups].map(([key, group]) => [key, medianOf(group.map(({ figures }) => figures))]));
   return [...groups].flatMap(([key, group]) => {
     const [first] = group;
     const figures = medians.get(key);
     if (first === undefined || figures === undefined) return [];
-    const of = (server: string): Figures | undefined => medians.get(`${first.case} ${first.load} ${server}`);
-    const [raw, fastapi] = [of('raw'), of('fastapi')];
-    return {
-      case: first.case,
-      load: first.load,
-      server: first.server,
-      rounds: group.length,
-      figures,
-      rateToRaw: figures.perSecond / (raw?.perSecond ?? NaN),
-      engineShare: (raw?.cpuPerThousand ?? NaN) / figures.cpuPerThousand,
-      rateToFastapi: figures.perSecond / (fastapi?.perSecond ?? NaN),
-      cpuToFastapi: (fastapi?.cpuPerThousand ?? NaN) / figures.cpuPerThousand,
-    };
+    const { case: name, load, server } = first;
+    const [raw, fastapi] = ['raw', 'fastapi'].map((other) => medians.get(keyOf(first, other)) ?? unknown);
+    return { case: name, load, server, rounds: group.length, figures, ...ratiosOf(figures, raw, fastapi) };
   });
+}
+
+/** Stands for a server that was not measured. */
+const unknown = { perSecond: NaN, cpuPerThousand: NaN } as const;
+
+function keyOf({ case: name, load }: Pick<Cell, 'case' | 'load'>, server: string): string {
+  return `${name} ${load} ${server}`;
+}
+
+type Compared = Pick<Figures, 'perSecond' | 'cpuPerThousand'>;
+
+function ratiosOf(
+  { perSecond, cpuPerThousand }: Compared,
+  raw: Compared = unknown,
+  fastapi: Compared = unknown,
+): Pick<SummaryRow, 'rateToRaw' | 'engineShare' | 'rateToFastapi' | 'cpuToFastapi'> {
+  return {
+    rateToRaw: perSecond / raw.perSecond,
+    engineShare: raw.cpuPerThousand / cpuPerThousand,
+    rateToFastapi: perSecond / fastapi.perSecond,
+    cpuToFastapi: fastapi.cpuPerThousand / cpuPerThousand,
+  };
 }
 
 /** The median of each figure by itself. */

@@ -55,22 +55,22 @@ function closedLine(row: SummaryRow): readonly string[] {
   ];
 }
 
-function openLine(row: SummaryRow): readonly string[] {
-  const { figures } = row;
+function openLine({ case: name, load, server, figures }: SummaryRow): readonly string[] {
   const { open } = figures;
+  if (open === undefined) return [];
   return [
-    row.case,
-    row.load,
-    row.server,
-    shown(open?.offeredPerSecond ?? NaN),
-    shown(open?.goodPerSecond ?? NaN),
-    percent(open?.keptShare ?? NaN),
-    percent(open?.refusedShare ?? NaN),
-    shown(open?.retryAfterSeconds ?? NaN),
+    name,
+    load,
+    server,
+    shown(open.offeredPerSecond),
+    shown(open.goodPerSecond),
+    percent(open.keptShare),
+    percent(open.refusedShare),
+    shown(open.retryAfterSeconds),
     shown(figures.p50),
     shown(figures.p95),
     shown(figures.p99),
-    shown(open?.healthP99 ?? NaN),
+    shown(open.healthP99),
     percent(figures.failedShare),
   ];
 }

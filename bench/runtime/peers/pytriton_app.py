@@ -1,5 +1,6 @@
 """Triton through nvidia-pytriton: one instance per CPU, Triton's batching where batching pays, binary tensors."""
 import os
+import sysconfig
 
 import numpy as np
 from pytriton.decorators import batch
@@ -7,6 +8,9 @@ from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 
 from common import SPEC, TYPES, Model
+
+# Triton's own Python process is linked with the installed libpython.
+os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
 
 BATCHED = SPEC["maxBatch"] > 1
 

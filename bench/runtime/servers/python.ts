@@ -22,7 +22,8 @@ export async function environmentFor(
   cache: string,
   say: (line: string) => void,
 ): Promise<PythonEnvironment> {
-  const pins = (JSON.parse(readFileSync(pinsFile, 'utf8')) as Record<PeerName, readonly string[]>)[peer];
+  const pins = pinsOf(peer);
+  const { python, packages } = pins;
   const folder = join(cache, 'peers', peer);
   const mark = join(folder, 'pins.json');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === JSON.stringify(pins)) return { folder };
@@ -30,20 +31,30 @@ export async function environmentFor(
   try {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
-    await run('python3', ['-m', 'venv', folder], { timeout: installWithinMs });
-    await run(join(folder, 'bin', 'pip'), ['install', '--quiet', ...pins], { timeout: installWithinMs });
+    await run(python, ['-m', 'venv', folder], { timeout: installWithinMs });
+    await run(join(folder, 'bin', 'pip'), ['install', '--quiet', ...packages], { timeout: installWithinMs });
     writeFileSync(mark, JSON.stringify(pins));
     return { folder };
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
-    return { missing: whyMissing(error) };
+    return { missing: whyMissing(error, python) };
   }
 }
 
+type Pins = {
+  /** The program; Triton brings libraries for certain versions of Python only. */
+  readonly python: string;
+  readonly packages: readonly string[];
+};
+
+export function pinsOf(peer: PeerName): Pins {
+  return (JSON.parse(readFileSync(pinsFile, 'utf8')) as Record<PeerName, Pins>)[peer];
+}
+
 /** The last line of what the failed program printed, which is the reason in pip's messages. */
-export function whyMissing(error: unknown): string {
+export function whyMissing(error: unknown, python: string): string {
   const { code, stderr, killed } = error as { code?: unknown; stderr?: string; killed?: boolean };
-  if (code === 'ENOENT') return 'python3 is not installed';
+  if (code === 'ENOENT') return `${python} is not installed`;
   if (killed === true) return `pip did not finish within ${installWithinMs / 60_000} minutes`;
   const lines = (stderr ?? '').split('\n').filter((line) => line.trim() !== '');
   const reason = lines.findLast((line) => line.startsWith('ERROR:')) ?? lines.at(-1) ?? String(error);
