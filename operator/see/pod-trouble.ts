@@ -61,8 +61,8 @@ export function troubleOf(pod: Pod): Trouble | undefined {
 }
 
 /**
- * Selects the latest fatal trouble, because an older fatal trouble may be from an earlier try of the revision. If there
- * is no fatal trouble, it selects the first trouble.
+ * Selects the latest fatal trouble, because an older fatal trouble may be from an earlier try of the revision. Without
+ * a fatal trouble, it selects the first trouble.
  */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
