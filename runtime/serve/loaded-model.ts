@@ -370,6 +370,7 @@ function makeBatcher(
     model: config.name,
     engine,
     clock,
+    soon: setImmediate,
     limits: {
       maxRows: alone === undefined ? batching.maxBatchSize : 1,
       maxElements: limits.batchElements,
