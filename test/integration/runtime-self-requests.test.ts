@@ -1,4 +1,4 @@
-/** The model server's requests to itself: they take the whole way of a request, and nobody counts them. */
+/** The requests that the model server sends to itself: they run the model, and no metric counts them. */
 import assert from 'node:assert/strict';
 import { body, endAll, gated, infer } from '../support/gated-server.ts';
 import { ask, jsonOf } from '../support/infer-client.ts';
