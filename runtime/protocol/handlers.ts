@@ -171,8 +171,22 @@ function jsonBytesOf(header: string | undefined): number | undefined {
 
 type Choice = { readonly name: string; readonly binary: boolean };
 
+type Chosen = { readonly signature: Signature; readonly binaryOutput: boolean; readonly choices: readonly Choice[] };
+
+/** Requests whose heads are known (oip/known-heads.ts) have the same list of outputs. */
+const chosenBefore = new WeakMap<InferRequest['outputs'], Chosen>();
+
 /** Chooses the outputs and their form. Outputs that JSON cannot express are refused here, before the model runs. */
 function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
+  const { outputs, binaryOutput } = request;
+  const before = chosenBefore.get(outputs);
+  if (before?.signature === signature && before.binaryOutput === binaryOutput) return before.choices;
+  const choices = chooseAnew(signature, request);
+  chosenBefore.set(outputs, { signature, binaryOutput, choices });
+  return choices;
+}
+
+function chooseAnew(signature: Signature, request: InferRequest): readonly Choice[] {
   const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
   return chooseOutputs(signature, [...asked.keys()]).map((name) => {
     const binary = asked.get(name) ?? request.binaryOutput;
