@@ -115,16 +115,16 @@ async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call:
   const request = decoded instanceof Promise ? await decoded : decoded;
   checkInputs(model.signature, request.inputs, datatypeOf);
   checkLength(model, request.inputs);
-  const choices = chooseForms(model.signature, request);
+  const { choices, names } = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
   const deadlineMs = call.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
   const result = await model.inference.submit({
     inputs: request.inputs,
-    outputs: choices.map(({ name }) => name),
+    outputs: names,
     signal,
     tier: call.tier,
     hold: call.hold,
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    deadlineMs,
   });
   trace.inferred(result);
   const encoded = model.codec.encode(responseOf(served, request, choices, result));
@@ -171,8 +171,28 @@ function jsonBytesOf(header: string | undefined): number | undefined {
 
 type Choice = { readonly name: string; readonly binary: boolean };
 
+type Chosen = {
+  readonly signature: Signature;
+  readonly binaryOutput: boolean;
+  readonly choices: readonly Choice[];
+  readonly names: readonly string[];
+};
+
+/** Requests whose heads are known (oip/known-heads.ts) have the same list of outputs. */
+const chosenBefore = new WeakMap<InferRequest['outputs'], Chosen>();
+
 /** Chooses the outputs and their form. Outputs that JSON cannot express are refused here, before the model runs. */
-function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
+function chooseForms(signature: Signature, request: InferRequest): Chosen {
+  const { outputs, binaryOutput } = request;
+  const before = chosenBefore.get(outputs);
+  if (before?.signature === signature && before.binaryOutput === binaryOutput) return before;
+  const choices = chooseAnew(signature, request);
+  const chosen = { signature, binaryOutput, choices, names: choices.map(({ name }) => name) };
+  chosenBefore.set(outputs, chosen);
+  return chosen;
+}
+
+function chooseAnew(signature: Signature, request: InferRequest): readonly Choice[] {
   const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
   return chooseOutputs(signature, [...asked.keys()]).map((name) => {
     const binary = asked.get(name) ?? request.binaryOutput;

@@ -6,7 +6,7 @@
  *         determines everything but the numbers.
  * Limits: `maxHeads` heads of at most `maxHeadBytes`; the oldest is replaced first.
  */
-import { makeTensor, tensorRecord, type NamedTensors, type Tensor, type TensorType } from '../../engine/tensor.ts';
+import { makeTensor, type NamedTensors, type Tensor, type TensorType } from '../../engine/tensor.ts';
 import { arrayOfBytes } from './datatypes.ts';
 import type { InferRequest } from './decode.ts';
 
@@ -58,11 +58,13 @@ export class KnownHeads {
 }
 
 function inputOf(name: string, { type, dims, data }: Tensor): KnownInput | undefined {
-  return type === 'string' ? undefined : { name, type, dims, bytes: data.byteLength };
+  // A record without a prototype could take this name, but its use is slower.
+  if (type === 'string' || name === '__proto__') return undefined;
+  return { name, type, dims, bytes: data.byteLength };
 }
 
 function inputsOf({ inputs, json }: KnownHead, body: Uint8Array<ArrayBuffer>): NamedTensors {
-  const tensors = tensorRecord();
+  const tensors: Record<string, Tensor> = {};
   let from = json.length;
   for (const { name, type, dims, bytes } of inputs) {
     const data = arrayOfBytes(type, body.subarray(from, from + bytes), `input '${name}'`);

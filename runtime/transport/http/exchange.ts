@@ -42,6 +42,7 @@ export function sidecarTerms(deps: CallDeps, { headers }: Pick<IncomingMessage, 
 
 /** The header in which a client sets its deadline, in milliseconds. */
 export const timeoutHeader = 'x-request-timeout-ms';
+const requestPrefix = `r-${process.pid.toString(36)}-`;
 let lastRequest = 0;
 
 /** Never rejects. */
@@ -157,5 +158,5 @@ function write(deps: HttpDeps, response: ServerResponse, answer: Answer): void {
 export function requestIdOf(given: string | string[] | undefined): string {
   if (typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given)) return given;
   lastRequest += 1;
-  return `r-${process.pid.toString(36)}-${lastRequest.toString(36)}`;
+  return requestPrefix + lastRequest.toString(36);
 }

@@ -44,10 +44,12 @@ describe('KnownHeads', () => {
     assert.deepEqual(request && shown(request), shown(decoded(other)));
   });
 
-  it('finds an input that is named as an inherited property', () => {
-    const named = bodyOf({ inputs: [{ ...x('UINT8', [1], 1), name: '__proto__' }] }, Uint8Array.of(7));
-    const request = found(named, named);
-    assert.deepEqual(request && shown(request), shown(decoded(named)));
+  it('finds an input that is named as an inherited property, except __proto__', () => {
+    for (const name of ['constructor', '__proto__']) {
+      const named = bodyOf({ inputs: [{ ...x('UINT8', [1], 1), name }] }, Uint8Array.of(7));
+      const request = found(named, named);
+      assert.deepEqual(request && shown(request), name === '__proto__' ? undefined : shown(decoded(named)));
+    }
   });
 
   // prettier-ignore
