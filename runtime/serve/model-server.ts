@@ -112,9 +112,10 @@ export class ModelServer {
    * @throws AppError PORT_TAKEN
    */
   async listen(): Promise<void> {
-    const { addresses, port, metricsPort, maxConnections } = this.#deps;
+    const { addresses, port, metricsPort, maxConnections, clock } = this.#deps;
     const deps = this.#httpDeps();
     const { transfers } = deps;
+    const onFull = (): boolean => transfers.cutSlowest();
     const users = this.#userCalls();
     const forUsers: Terms = { calls: users, tier: 'interactive' };
     this.#servers = await HttpServers.listen(
@@ -122,10 +123,10 @@ export class ModelServer {
         addresses,
         port,
         maxConnections,
-        clock: this.#deps.clock,
+        clock,
         isProbe,
-        plain: (keepAliveMs) => plainHandler(deps, forUsers, this.#deps.clock, keepAliveMs),
-        onFull: () => transfers.cutSlowest(),
+        plain: (keepAliveMs) => plainHandler(deps, forUsers, clock, keepAliveMs),
+        onFull,
       },
       (request, response) => serveRequest(deps, forUsers, request, response),
     );
@@ -133,10 +134,7 @@ export class ModelServer {
     const sidecars = uncounted(users);
     const scrape = metricsHandler(this.#metrics.registry);
     // Scrapes have a separate memory budget, so that the metric of transfer memory does not include the scrape itself.
-    const scrapes: HttpDeps = {
-      ...deps,
-      transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#deps.clock }),
-    };
+    const scrapes = { ...deps, transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock }) };
     const debug = debugApp({
       metrics: (request, response) =>
         serveBy(scrape, scrapes, { calls: sidecars, tier: 'interactive' }, { request, response, path: '/metrics' }),
@@ -148,7 +146,7 @@ export class ModelServer {
         serveRequest(deps, isSidecar ? sidecarTerms(sidecars, request) : forUsers, request, response),
     });
     this.#debug = await HttpServers.listen(
-      { addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => transfers.cutSlowest() },
+      { addresses, port: metricsPort, maxConnections: debugConnections, onFull },
       async (request, response) => debug(request, response),
     );
     this.#metrics.readFrom({
