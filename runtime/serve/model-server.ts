@@ -18,7 +18,8 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
-import { warmHandlers, type WarmHandlersDeps } from './example-requests.ts';
+import { warmHandlers } from './example-requests.ts';
+import { selfServing } from './self-requests.ts';
 import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
@@ -198,14 +199,9 @@ export class ModelServer {
     await this.#checkRoom();
     this.#taskRoutes = this.#model.task.routes;
     this.#routes = this.#routeTable();
-    await warmHandlers(this.#model, { ...this.#deps, serve: this.#selfServing(), stop });
+    const serving = selfServing(this.#httpDeps(), this.#userCalls(), this.#deps.clock);
+    await warmHandlers(this.#model, { ...this.#deps, ...serving, stop });
     this.#readiness.moveTo('Ready');
-  }
-
-  #selfServing(): WarmHandlersDeps['serve'] {
-    const http = this.#httpDeps();
-    const terms: Terms = { calls: { ...uncounted(this.#userCalls()), admit: () => {} }, tier: 'interactive' };
-    return (request, response) => void serveRequest(http, terms, request, response);
   }
 
   /**
