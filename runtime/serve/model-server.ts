@@ -199,7 +199,8 @@ export class ModelServer {
     await this.#checkRoom();
     this.#taskRoutes = this.#model.task.routes;
     this.#routes = this.#routeTable();
-    const serving = selfServing(this.#httpDeps(), this.#userCalls(), this.#deps.clock);
+    const terms: Terms = { calls: this.#userCalls(), tier: 'interactive' };
+    const serving = selfServing(this.#httpDeps(), terms, this.#deps.clock);
     await warmHandlers(this.#model, { ...this.#deps, ...serving, stop });
     this.#readiness.moveTo('Ready');
   }

@@ -17,7 +17,7 @@ import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Connections } from '../../lib/connections.ts';
-import { uncounted, type CallDeps } from '../call/perform.ts';
+import { uncounted } from '../call/perform.ts';
 import { serveRequest, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
 import { plainHandler } from '../transport/http/plain/plain-exchange.ts';
 import { PlainServer, type PlainHandler } from '../transport/http/plain/plain-server.ts';
@@ -93,12 +93,19 @@ export async function sendSelfRequests(deps: SelfRequestsDeps): Promise<SelfRequ
   }
 }
 
-/** How the server answers its own requests: without admission, counting and samples. */
-export function selfServing(http: HttpDeps, users: CallDeps, clock: Clock): Pick<SelfRequestsDeps, 'serve' | 'plain'> {
-  const terms: Terms = { calls: { ...uncounted(users), admit: () => {} }, tier: 'interactive' };
+/**
+ * How the server answers its own requests: without admission, counting and samples.
+ * @param terms of users' requests
+ */
+export function selfServing(
+  deps: HttpDeps,
+  { calls, tier }: Terms,
+  clock: Clock,
+): Pick<SelfRequestsDeps, 'serve' | 'plain'> {
+  const own: Terms = { calls: { ...uncounted(calls), admit: () => {} }, tier };
   return {
-    serve: (request, response) => void serveRequest(http, terms, request, response),
-    plain: plainHandler(http, terms, clock, 0),
+    serve: (request, response) => void serveRequest(deps, own, request, response),
+    plain: plainHandler(deps, own, clock, 0),
   };
 }
 
