@@ -1,6 +1,6 @@
 /**
- * Finds the text that a mutant (a small change that makes the program wrong) replaces: first the file, by an exported
- * name, then the declaration, then the text in the declaration.
+ * Finds the text that a mutant changes: first the file, by an exported name, then the declaration, then the text in the
+ * declaration.
  * Pure.
  * Owns: parsing this repository's layout. A top-level declaration begins in the first column. It ends at the next
  * closing bracket in the first column, or before the next declaration. White space and trailing commas in a mutant's
