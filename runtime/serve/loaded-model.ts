@@ -22,6 +22,7 @@ import { fittingWorkers, planThreads, type Machine, type Threads } from '../engi
 import { measureRuns } from '../engine/measure-runs.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
+import { cpuMs } from './cpu-time.ts';
 import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
@@ -131,6 +132,8 @@ export type LoadingDeps = {
   readonly runs: RunWatch;
   /** Anonymous memory of this process; undefined when it cannot be read. */
   readonly readAnonymous: () => Promise<number | undefined>;
+  /** Whether runs are counted: not during the warm-up. */
+  readonly isCounting: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -160,6 +163,7 @@ export class LoadedModel implements ProtocolModel {
   readonly #plan: ServingPlan;
   readonly #deps: LoadingDeps;
   #warmed = 0;
+  #fill: number | undefined;
   #alone: string | undefined;
   #runMemory: RunMemory = unknownRunMemory;
 
@@ -230,6 +234,7 @@ export class LoadedModel implements ProtocolModel {
       stop,
     });
     this.#deps.runs.warmed();
+    this.#fill = result.fill;
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
@@ -254,6 +259,11 @@ export class LoadedModel implements ProtocolModel {
   /** How the memory that the warmed-up model leaves free is divided. */
   get shares(): MemoryShares {
     return this.#shares.now;
+  }
+
+  /** The size of free dimensions in generated inputs; undefined when the model accepted none. */
+  get fill(): number | undefined {
+    return this.#fill;
   }
 
   /** Messages about requests that the model accepts, but for which the memory limit is too low. */
@@ -362,7 +372,7 @@ function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): numb
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,
-  { clock, metrics, tally }: LoadingDeps,
+  { clock, metrics, tally, isCounting }: LoadingDeps,
   engine: Engine,
 ): Batcher {
   const { batching } = config;
@@ -380,16 +390,11 @@ function makeBatcher(
     },
     news: {
       batch: ({ rows }) => {
+        if (!isCounting()) return;
         metrics.ran(rows);
         tally.ran(rows);
       },
       fellApart: () => metrics.fellApart(),
     },
   });
-}
-
-/** CPU time of all threads of this process. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
