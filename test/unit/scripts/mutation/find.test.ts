@@ -1,6 +1,6 @@
 /**
- * A mutant is a small change that makes the program wrong. Its place is found by the exported name of a function, a
- * text that is missing is reported, and every mutant is in exactly one part of the list.
+ * The mutator finds functions by their exported name, reports a text that is missing, and puts every mutant into
+ * exactly one part.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
