@@ -22,8 +22,8 @@ export function openTable(rows: readonly SummaryRow[]): string {
 }
 
 /**
- * Ours beside each other server in closed loops, one line for each case and load: our rate divided by theirs, and their
- * CPU divided by ours. Above 1, ours is better.
+ * Ours beside each other server in closed loops, one line for each case and load: our rate divided by the other rate,
+ * and the other CPU divided by ours. Above 1, ours is better.
  */
 export function comparisonTable(rows: readonly SummaryRow[]): string {
   const closed = rows.filter(({ figures }) => figures.open === undefined);
