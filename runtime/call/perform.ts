@@ -3,7 +3,7 @@
  *
  * Owns:  the order: admit or refuse, run the handler within the deadline, translate an error, call the observer.
  * Ends:  every call is answered exactly once, unless its client disconnected. The observer is called exactly once: when
- *        a complete answer is made, or when a stream ends.
+ *        a complete answer is made, or when a stream ends. An error of the observer or of `tell` is logged.
  */
 import { AppError } from '../../api/errors.ts';
 import { outcomeKindOf } from '../../api/outcomes.ts';
@@ -60,7 +60,7 @@ export function perform(deps: CallDeps, incoming: IncomingCall, handler: Handler
 
 /**
  * As perform. Transports of small requests use it, because each promise between a request and its answer costs time.
- * @param tell called exactly once, maybe at once
+ * @param tell called exactly once, maybe at once. It closes the connection before it throws
  */
 export function performThen(
   deps: CallDeps,
@@ -89,6 +89,7 @@ class Live implements Call {
   /** Whether the runtime was idle when the body arrived. Always false when `tellsService` is false. */
   cameWhileIdle = false;
   isTold = false;
+  isRecorded = false;
   readonly #tell: (answer: Answer | undefined) => void;
 
   constructor(deps: CallDeps, incoming: IncomingCall, handler: Handler, tell: (answer: Answer | undefined) => void) {
@@ -132,7 +133,12 @@ class Live implements Call {
   /** Passes the answer on; only the first one counts. */
   tell(answer: Answer | undefined): void {
     this.isTold = true;
-    this.#tell(answer);
+    try {
+      this.#tell(answer);
+    } catch (error) {
+      const { deps, incoming } = this;
+      deps.logger.error('answer not sent', { requestId: incoming.requestId, err: error });
+    }
   }
 
   close(): void {
@@ -203,7 +209,13 @@ function answered(live: Live, answer: Answer): void {
 function refuse(live: Live, error: unknown): void {
   if (live.isTold) return;
   live.isTold = true;
-  const told = fail(live, error);
+  let told: Answer | undefined;
+  try {
+    told = fail(live, error);
+  } catch (err) {
+    // The transport closes the connection.
+    live.deps.logger.error('error not answered', { requestId: live.incoming.requestId, err });
+  }
   live.close();
   live.tell(told);
 }
@@ -286,8 +298,16 @@ function withHeaders({ incoming, trace }: Live, answer: Answer, serviceMs?: numb
   return { ...answer, headers };
 }
 
-function record({ deps }: Live, call: AnsweredCall): void {
-  deps.observer.answered(call);
+/** Records the first outcome only: an error while an answer is made may follow its record. */
+function record(live: Live, call: AnsweredCall): void {
+  if (live.isRecorded) return;
+  live.isRecorded = true;
+  const { deps, incoming } = live;
+  try {
+    deps.observer.answered(call);
+  } catch (error) {
+    deps.logger.error('call not observed', { requestId: incoming.requestId, err: error });
+  }
   if (!deps.logger.isDebug) return;
   deps.logger.debug('request answered', {
     route: call.route,

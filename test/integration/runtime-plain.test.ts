@@ -13,8 +13,10 @@ import { matmul } from '../support/onnx-models.ts';
 type Client = { readonly socket: Socket; readonly heard: () => string };
 const clients: Client[] = [];
 
-function open(running: RunningServer): Client {
-  const socket = connect(Number(new URL(running.url).port), '127.0.0.1').on('error', () => {});
+/** @param allowHalfOpen whether the client leaves its side open when the server closes */
+function open(running: RunningServer, allowHalfOpen = false): Client {
+  const port = Number(new URL(running.url).port);
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen }).on('error', () => {});
   let heard = '';
   socket.setNoDelay(true).on('data', (chunk: Buffer) => {
     heard += chunk.toString('latin1');
@@ -213,6 +215,61 @@ describe('plain requests', () => {
     await until(() => client.socket.closed);
     assert.match(client.heard(), /^HTTP\/1\.1 200 [\s\S]*\r\nconnection: close\r\nDate: .*\r\n\r\n/);
     await drained;
+  });
+
+  it('do not keep a server from closing whose client leaves its side open', async () => {
+    const { gate, running } = await gated();
+    const client = open(running, true);
+    const arrival = gate.arrival();
+    client.socket.write(bytesOf({ body: small }));
+    await arrival;
+    const drained = running.server.drain();
+    gate.letGo();
+    await drained;
+    await running.end();
+    assert.match(client.heard(), /^HTTP\/1\.1 200 /);
+  });
+
+  it('are answered when a part of them has arrived before the server closes', async () => {
+    const { gate, running } = await gated();
+    gate.open = true;
+    const client = open(running);
+    const bytes = bytesOf({ body: small });
+    client.socket.write(bytes.subarray(0, -5));
+    await read(running);
+    const ended = running.end();
+    client.socket.write(bytes.subarray(-5));
+    await until(() => client.socket.closed);
+    assert.match(client.heard(), /^HTTP\/1\.1 200 [\s\S]*\r\nconnection: close\r\n/i);
+    await ended;
+  });
+
+  it('of a client that does not read are answered in order, once it reads, and hold little memory', async () => {
+    const { gate, running } = await gated({ batching: { maxBatchSize: 8000, maxQueueDelayMs: 0, maxQueueDepth: 64 } });
+    gate.open = true;
+    const client = open(running);
+    client.socket.pause();
+    // Answers of 32 KB: more than the kernel keeps.
+    const body = JSON.stringify({ inputs: [inputOf(new Array<number>(32_000).fill(1), { shape: [8000, 4] })] });
+    const ids: string[] = [];
+    const before = gate.engine.batches.length;
+    let polls = 0;
+    while (polls < 50 && ids.length < 1000) {
+      const id = `${ids.length}`;
+      ids.push(id);
+      client.socket.write(bytesOf({ headers: { 'x-request-id': id }, body }));
+      // After about a hundred requests the server reads no more.
+      for (polls = 0; polls < 50 && gate.engine.batches.length - before < ids.length; polls += 1) await read(running);
+    }
+    const { body: metrics } = await ask(running.debugUrl, '/metrics');
+    const bytes = Number(/onnx_runtime_transfer_bytes\{.*\} (\d+)\n/.exec(metrics.toString())?.[1]);
+    assert.ok(bytes < 2 ** 20, `${bytes} bytes`);
+    client.socket.resume();
+    await until(() => client.heard().includes(`x-request-id: ${ids.at(-1) ?? ''}\r\n`));
+    assert.deepEqual(
+      [...client.heard().matchAll(/HTTP\/1\.1 200 OK\r\n(?:.*\r\n)*?x-request-id: (\d+)/g)].map(([, id]) => id),
+      ids,
+    );
   });
 
   it('leave no memory charged', async () => {

@@ -65,7 +65,9 @@ export async function serveBy(
   { request, response, path }: Exchange,
 ): Promise<void> {
   const answer = await perform(calls, incomingCall(deps, tier, { request, response, path }), handler);
-  if (answer !== undefined) write(deps, response, answer);
+  // Without an answer, the client is gone.
+  if (answer === undefined) response.destroy();
+  else write(deps, response, answer);
   // Discard the rest of an unread body, so that the client can finish sending and the connection stays usable.
   if (!request.readableEnded) request.resume();
 }

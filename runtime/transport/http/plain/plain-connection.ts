@@ -1,10 +1,12 @@
 /**
  * One connection while all its requests are plain: it reads a request, passes it on, and waits for the answer.
  *
- * Owns:  the bytes of a request that is not complete, and bytes that arrive before the answer.
+ * Owns:  the bytes of a request that is not complete, bytes that arrive before the answer, and the memory charge of
+ *        both.
  * Ends:  when the connection closes, or when it is handed over to node:http, which reads everything that is not plain:
- *        another method, path or form of a head, a large body, pipelined requests, a request that arrives slowly. Only
- *        whole requests are handed over, so node:http sees what it would have seen from the start.
+ *        another method, path or form of a head, a large body, pipelined requests, a request that arrives slowly or in
+ *        many pieces, a request of a client that has not read the answer before it. All bytes of a request are handed
+ *        over, so node:http sees what it would have seen from the start.
  */
 import type { Socket } from 'node:net';
 import type { BodyLease } from '../transfers.ts';
@@ -26,6 +28,8 @@ export type PlainOwner = {
 
 /** A client may send this much before it has read its answer; then its connection is not read any more. */
 const earlyBytes = 64 * 1024;
+/** Each piece costs memory that is not charged. A usual body takes about 50 packets at most. */
+const mostPieces = 64;
 /** A request that is not complete after this time is handed over. */
 const patienceMs = 1000;
 const nothing = new Uint8Array(0);
@@ -33,8 +37,10 @@ const nothing = new Uint8Array(0);
 export class PlainConnection {
   readonly socket: Socket;
   readonly #owner: PlainOwner;
+  /** Head of the request whose body arrives, or else of the latest request. */
   #last: PlainHead | undefined;
-  #held: Buffer | undefined;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
   #lease: BodyLease | undefined;
   #abort: (() => void) | undefined;
   #hasServed = false;
@@ -59,10 +65,15 @@ export class PlainConnection {
     this.#abort = undefined;
     this.#hasServed = true;
     this.#sinceMs = this.#owner.nowMs();
-    if (this.#owner.ended(this) || closes) {
-      this.#isOver = true;
-      this.socket.end();
-    } else if (this.#held !== undefined) this.#handOver(false);
+    if (this.#owner.ended(this) || closes) this.#end();
+    else if (this.#held.length > 0) this.#handOver(false);
+  }
+
+  /** The server closes: ends the connection, unless a request is in progress or partly here; its answer ends it then. */
+  close(): void {
+    if (!this.isIdle || this.#isOver) return;
+    if (this.#held.length > 0) this.#handOver(false);
+    else this.#end();
   }
 
   /** Called about once a second. */
@@ -71,31 +82,35 @@ export class PlainConnection {
     const waitedMs = nowMs - this.#sinceMs;
     if (this.socket.writableLength > 0) {
       if (waitedMs > stalledMs) this.socket.destroy();
-    } else if (this.#isOver) return;
-    else if (!this.#hasServed || this.#held !== undefined) {
+    } else if (this.#isOver) this.socket.destroy();
+    else if (!this.#hasServed || this.#held.length > 0) {
       if (waitedMs >= patienceMs) this.#handOver(false);
     } else if (waitedMs > keepAliveMs) this.socket.destroy();
   }
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#isOver) return;
-    const bytes = this.#held === undefined ? chunk : joined(this.#held, chunk);
     if (!this.isIdle) {
-      this.#held = bytes;
-      if (bytes.length > earlyBytes) this.socket.pause();
+      if (!this.#hold(chunk) || this.#heldBytes > earlyBytes) this.socket.pause();
       return;
     }
-    const head = this.#headOf(bytes);
-    const length = head === undefined ? 0 : head.bytes.length + head.contentBytes;
-    if (head === undefined || bytes.length > length || !this.#owner.takes(head)) {
-      this.#held = bytes;
-      this.#handOver(false);
-    } else if (bytes.length < length) this.#hold(bytes, chunk.length);
-    else this.#begin(head, bytes);
+    // The first piece holds the whole head, or else the connection is handed over.
+    const head = this.#held.length > 0 ? this.#last : this.#headOf(chunk);
+    const missing = head === undefined ? -1 : head.bytes.length + head.contentBytes - this.#heldBytes - chunk.length;
+    // A client that does not read its answers is not read either: node:http sees to that.
+    if (head === undefined || missing < 0 || this.socket.writableLength > 0 || !this.#owner.takes(head))
+      this.#handOver(false, chunk);
+    else if (missing === 0) this.#begin(head, chunk);
+    else {
+      this.#last = head;
+      // When memory is short, node:http reads the request with its own charge, and refuses it.
+      if (!this.#hold(chunk)) this.#handOver(false);
+    }
   };
 
-  #begin(head: PlainHead, bytes: Buffer): void {
-    this.#release();
+  /** @param chunk the last bytes of the request */
+  #begin(head: PlainHead, chunk: Buffer): void {
+    const bytes = this.#taken(chunk) ?? chunk;
     this.#last = head;
     const body =
       head.contentBytes === 0
@@ -117,29 +132,43 @@ export class PlainConnection {
     return plainHead(bytes);
   }
 
-  #hold(bytes: Buffer, newBytes: number): void {
-    if (this.#held === undefined) this.#sinceMs = this.#owner.nowMs();
-    this.#held = bytes;
+  /** Keeps and charges bytes. @returns whether there is room for more */
+  #hold(chunk: Buffer): boolean {
+    if (this.#held.length === 0) this.#sinceMs = this.#owner.nowMs();
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
     this.#lease ??= this.#owner.lease();
     try {
-      this.#lease.grow(newBytes);
+      this.#lease.grow(chunk.length);
     } catch {
-      // node:http reads the request with its own charge, and refuses it.
-      this.#handOver(false);
+      // The bytes are in memory all the same.
+      this.#lease.take(chunk.length);
+      return false;
     }
+    return this.#held.length < mostPieces;
   }
 
-  #release(): void {
-    this.#held = undefined;
+  /** Takes what is held, and then `chunk`. Their charge ends. @returns undefined when there is nothing */
+  #taken(chunk?: Buffer): Buffer | undefined {
+    if (this.#held.length === 0) return chunk;
+    const pieces = chunk === undefined ? this.#held : [...this.#held, chunk];
+    this.#held = [];
+    this.#heldBytes = 0;
     this.#lease?.end();
     this.#lease = undefined;
+    return pieces.length > 1 ? joined(pieces) : pieces[0];
   }
 
-  #handOver(hasEnded: boolean): void {
-    const bytes = this.#held;
-    this.#release();
+  #handOver(hasEnded: boolean, chunk?: Buffer): void {
+    const bytes = this.#taken(chunk);
     this.#leave();
     this.#owner.handOver(this.socket, bytes, hasEnded);
+  }
+
+  /** Closes the connection after what is written. It does not wait for the client to close its side. */
+  #end(): void {
+    this.#isOver = true;
+    this.socket.destroySoon();
   }
 
   #leave(): void {
@@ -151,12 +180,12 @@ export class PlainConnection {
 
   /** As with node:http, a client that ends its side gets no answer any more. */
   readonly #onEnd = (): void => {
-    if (this.isIdle && this.#held !== undefined) this.#handOver(true);
+    if (this.isIdle && this.#held.length > 0) this.#handOver(true);
     else this.socket.end();
   };
 
   readonly #onClose = (): void => {
-    this.#release();
+    this.#taken();
     this.#isOver = true;
     this.#owner.closed(this);
     this.#abort?.();
@@ -169,9 +198,9 @@ export class PlainConnection {
 const unset = (): void => {};
 
 /** A buffer of its own: the handler may transfer it to another thread. */
-function joined(held: Buffer, chunk: Buffer): Buffer {
-  const whole = Buffer.allocUnsafeSlow(held.length + chunk.length);
-  held.copy(whole);
-  chunk.copy(whole, held.length);
+function joined(pieces: readonly Buffer[]): Buffer {
+  const whole = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) at += piece.copy(whole, at);
   return whole;
 }

@@ -39,9 +39,15 @@ export function plainHandler(deps: HttpDeps, terms: Terms, clock: Clock, keepAli
       const handler = routes.inferAt(head.path) as Handler;
       const call = new PlainCall(deps, terms.tier, { head, body, socket: connection.socket });
       performThen(terms.calls, call, handler, (answer) => {
+        const { socket } = connection;
         // Without an answer, the client is gone.
-        if (answer === undefined || connection.socket.destroyed) connection.socket.destroy();
-        else write(answer, connection);
+        if (answer === undefined || socket.destroyed) return void socket.destroy();
+        try {
+          write(answer, connection);
+        } catch (error) {
+          socket.destroy();
+          throw error;
+        }
       });
       return call.leave;
     },
@@ -191,7 +197,10 @@ function inOnePiece(head: string, { chunks, bytes }: WholeBody): Buffer {
   return whole;
 }
 
-/** Charges what the kernel did not take, and watches the client's pace, until the kernel has taken it. */
+/**
+ * Charges what the kernel did not take, and watches the client's pace, until the kernel has taken it. All of it is
+ * charged once: a connection with an answer that waits is handed over before the next request (plain-connection.ts).
+ */
 function chargeUnsent({ transfers }: HttpDeps, socket: Socket): void {
   const lease = transfers.lease();
   lease.take(socket.writableLength);

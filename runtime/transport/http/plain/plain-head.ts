@@ -16,6 +16,8 @@ export type PlainHead = {
 };
 
 const longestHead = 8 * 1024;
+/** node:http refuses a head with more than 1000. */
+const mostHeaders = 100;
 /** A larger body is read by node:http, in pieces. */
 export const largestPlainBody = 64 * 1024;
 
@@ -40,7 +42,7 @@ const special = new Set([
 export function plainHead(bytes: Buffer): PlainHead | undefined {
   const end = bytes.subarray(0, longestHead).indexOf('\r\n\r\n');
   if (end < 0) return undefined;
-  const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n');
+  const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n', mostHeaders + 2);
   const path = requestLine.exec(first)?.[1];
   const headers = path === undefined ? undefined : headersOf(lines);
   if (path === undefined || headers === undefined) return undefined;
@@ -50,6 +52,7 @@ export function plainHead(bytes: Buffer): PlainHead | undefined {
 }
 
 function headersOf(lines: readonly string[]): Record<string, string> | undefined {
+  if (lines.length > mostHeaders) return undefined;
   const headers = Object.create(null) as Record<string, string>;
   for (const line of lines) {
     const [, given, value] = headerLine.exec(line) ?? [];

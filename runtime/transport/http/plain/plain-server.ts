@@ -53,9 +53,10 @@ export class PlainServer {
       begin: (head, body, connection) => this.#begin(head, body, connection),
       handOver: (socket, bytes, hasEnded) => {
         for (const listener of usual) listener.call(server, socket);
+        // First, because node:http pauses the socket when the client does not read its answers.
+        if (!hasEnded && socket.isPaused()) socket.resume();
         if (bytes !== undefined) socket.emit('data', bytes);
         if (hasEnded) socket.emit('end');
-        else if (socket.isPaused()) socket.resume();
       },
       ended: (connection) => {
         connections.ended(connection.socket, connection);
@@ -74,7 +75,7 @@ export class PlainServer {
   /** Closes connections that wait for a request, and from now on each connection after its answer. */
   close(): void {
     this.#closing = true;
-    for (const connection of this.#open) if (connection.isIdle) connection.socket.destroy();
+    for (const connection of this.#open) connection.close();
   }
 
   #begin(head: PlainHead, body: Uint8Array<ArrayBuffer>, connection: PlainConnection): () => void {

@@ -6,7 +6,7 @@ import { silentLogger } from '../../../../lib/log.ts';
 import { ClientGone, jsonAnswer, protocolErrorBody, type Answer } from '../../../../runtime/call/answer.ts';
 import type { Handler, IncomingCall } from '../../../../runtime/call/handler.ts';
 import type { AnsweredCall } from '../../../../runtime/call/observer.ts';
-import { perform, uncounted, type CallDeps } from '../../../../runtime/call/perform.ts';
+import { perform, performThen, uncounted, type CallDeps } from '../../../../runtime/call/perform.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 type Given = {
@@ -135,6 +135,43 @@ describe('perform', () => {
       assert.equal((await perform(deps, incoming, handler))?.headers?.['retry-after'], want);
     });
   }
+
+  it('records a call once, and answers it, when the observer throws', async () => {
+    for (const given of [{}, { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }]) {
+      const { deps, incoming, handler } = made(given);
+      let records = 0;
+      const observer = {
+        answered: (): never => {
+          records += 1;
+          throw new Error('the observer failed');
+        },
+      };
+      const answer = await perform({ ...deps, observer }, incoming, handler);
+      assert.deepEqual([answer?.status, records, deps.open.size], ['handle' in given ? 429 : 200, 1, 0]);
+    }
+  });
+
+  it('tells and records a call once when the transport throws', () => {
+    for (const given of [{}, { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }]) {
+      const { deps, incoming, handler, seen } = made(given);
+      const errors: string[] = [];
+      const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
+      let told = 0;
+      performThen({ ...deps, logger }, incoming, handler, () => {
+        told += 1;
+        throw new Error('the transport failed');
+      });
+      assert.deepEqual([told, seen.length, deps.open.size, errors], [1, 1, 0, ['answer not sent']]);
+    }
+  });
+
+  it('tells that there is no answer when the error cannot be written', () => {
+    const { deps, incoming, handler, seen } = made({ admit: notReady });
+    const errorBody = refuse(new Error('the encoder failed'));
+    const told: unknown[] = [];
+    performThen(deps, incoming, { ...handler, errorBody }, (answer) => void told.push(answer));
+    assert.deepEqual([told, seen.length, deps.open.size], [[undefined], 1, 0]);
+  });
 
   it('answers at the deadline, and releases the body only when the handler returns', async () => {
     const { promise, resolve } = Promise.withResolvers<Answer>();

@@ -28,6 +28,12 @@ describe('plainHead', () => {
   for (const more of ['connection: keep-alive', 'Connection: Keep-Alive', 'x:1', 'x: a  b', 'content-type: a/b; c="d"'])
     it(`takes "${more}"`, () => assert.notEqual(plainHead(headOf(usual, more)), undefined));
 
+  it('leaves a head with more than 100 headers to node:http', () => {
+    const more = Array.from({ length: 98 }, (_, index) => `x-${index}: 1`);
+    assert.notEqual(plainHead(headOf([...usual.slice(0, 3), ...more])), undefined);
+    assert.equal(plainHead(headOf([...usual, ...more])), undefined);
+  });
+
   const odd = [
     'connection: close',
     'connection: keep-alive, x',

@@ -1,0 +1,195 @@
+/** One plain connection: when it begins a request, what it charges, and when it closes or hands over its socket. */
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { PlainConnection } from '../../../../../../runtime/transport/http/plain/plain-connection.ts';
+import { Transfers } from '../../../../../../runtime/transport/http/transfers.ts';
+import { HandClock, settle } from '../../../../../support/hand-clock.ts';
+
+/** A socket whose client reads when the test says so, and never closes its side. */
+class FakeSocket extends Duplex {
+  reads = true;
+  #go: (() => void) | undefined;
+
+  override _read(): void {}
+
+  override _write(_chunk: Buffer, _encoding: string, done: () => void): void {
+    if (this.reads) done();
+    else this.#go = done;
+  }
+
+  /** As of net.Socket. */
+  destroySoon(): void {
+    this.end(() => this.destroy());
+  }
+
+  letRead(): void {
+    this.reads = true;
+    this.#go?.();
+  }
+}
+
+type Begun = { readonly body: string; readonly abortCount: () => number };
+
+function world(limitBytes = 2 ** 20) {
+  const clock = new HandClock();
+  const transfers = new Transfers({ limitBytes: () => limitBytes, clock });
+  const socket = new FakeSocket();
+  const begun: Begun[] = [];
+  const handed: (string | undefined)[] = [];
+  let headsRead = 0;
+  let closedCount = 0;
+  const connection = new PlainConnection(socket as unknown as Socket, {
+    takes: () => {
+      headsRead += 1;
+      return true;
+    },
+    begin: (_head, body) => {
+      let aborts = 0;
+      begun.push({ body: Buffer.from(body).toString(), abortCount: () => aborts });
+      return () => void (aborts += 1);
+    },
+    ended: () => false,
+    handOver: (_socket, bytes) => void handed.push(bytes?.toString()),
+    closed: () => void (closedCount += 1),
+    lease: () => transfers.lease(),
+    nowMs: () => clock.monotonic(),
+  });
+  const send = async (...pieces: readonly string[]): Promise<void> => {
+    for (const piece of pieces) socket.emit('data', Buffer.from(piece));
+    await settle();
+  };
+  const look = (laterMs: number): void =>
+    connection.look(clock.monotonic() + laterMs, { keepAliveMs: 75_000, stalledMs: 60_000 });
+  return { clock, transfers, socket, begun, handed, connection, send, look, closed: () => closedCount };
+}
+
+const request = (body: string): string =>
+  `POST /v2/models/m/infer HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+
+describe('PlainConnection', () => {
+  it('begins a request that arrives in pieces, and charges the pieces until then', async () => {
+    const { transfers, begun, handed, send } = world();
+    const whole = request('abcdef');
+    await send(whole.slice(0, -4), whole.slice(-4, -3));
+    assert.equal(transfers.heldBytes, whole.length - 3);
+    await send(whole.slice(-3));
+    assert.deepEqual([begun.map(({ body }) => body), handed, transfers.heldBytes], [['abcdef'], [], 0]);
+  });
+
+  it('hands over a request of very many pieces, with all its bytes', async () => {
+    const { transfers, begun, handed, send } = world();
+    const whole = request('a'.repeat(200));
+    await send(whole.slice(0, -200), ...'a'.repeat(100));
+    assert.deepEqual([begun.length, handed, transfers.heldBytes], [0, [whole.slice(0, -137)], 0]);
+  });
+
+  it('hands over a request for which there is no memory', async () => {
+    const { transfers, handed, send } = world(100);
+    transfers.lease().take(90);
+    await send(request('abc').slice(0, -1));
+    assert.deepEqual([handed, transfers.heldBytes], [[request('abc').slice(0, -1)], 90]);
+  });
+
+  it('charges bytes that arrive before the answer, until it hands them over', async () => {
+    const { transfers, socket, handed, connection, send } = world();
+    await send(request('a'), request('b'));
+    assert.deepEqual([transfers.heldBytes, socket.isPaused()], [request('b').length, false]);
+    connection.answered(false);
+    assert.deepEqual([handed, transfers.heldBytes], [[request('b')], 0]);
+  });
+
+  const floods: readonly { readonly name: string; readonly limitBytes?: number; readonly pieces: string[] }[] = [
+    { name: 'many bytes arrive', pieces: ['a'.repeat(65_537)] },
+    { name: 'many pieces arrive', pieces: [...'a'.repeat(64)] },
+    { name: 'bytes arrive for which there is no memory', limitBytes: 100, pieces: ['a'.repeat(50)] },
+  ];
+  for (const { name, limitBytes, pieces } of floods)
+    it(`reads no more when ${name} before the answer`, async () => {
+      const { transfers, socket, send } = world(limitBytes);
+      transfers.lease().take(90);
+      await send(request('a'), ...pieces);
+      assert.deepEqual([socket.isPaused(), transfers.heldBytes], [true, 90 + pieces.join('').length]);
+      socket.destroy();
+      await settle();
+      assert.equal(transfers.heldBytes, 90);
+    });
+
+  it('hands over the next request of a client that has not read its answer', async () => {
+    const { socket, begun, handed, connection, send } = world();
+    await send(request('a'));
+    socket.reads = false;
+    socket.write('answer');
+    connection.answered(false);
+    await send(request('b'));
+    assert.deepEqual([begun.length, handed], [1, [request('b')]]);
+  });
+
+  it('closes after the last answer, though the client does not close its side', async () => {
+    const { socket, connection, send, closed } = world();
+    await send(request('a'));
+    connection.answered(true);
+    await settle();
+    assert.deepEqual([socket.destroyed, closed()], [true, 1]);
+  });
+
+  it('closes after the last answer when it does not read any more', async () => {
+    const { socket, connection, send, look } = world();
+    await send(request('a'), 'a'.repeat(70_000));
+    socket.destroySoon = () => {};
+    connection.answered(true);
+    look(0);
+    assert.ok(socket.destroyed);
+  });
+
+  it('closes a client that does not read its last answer', async () => {
+    const { socket, connection, send, look } = world();
+    await send(request('a'));
+    socket.reads = false;
+    socket.write('answer');
+    connection.answered(true);
+    look(60_000);
+    assert.ok(!socket.destroyed);
+    look(60_001);
+    assert.ok(socket.destroyed);
+  });
+
+  describe('when the server closes', () => {
+    it('closes while nothing is held', async () => {
+      const { socket, handed, connection } = world();
+      connection.close();
+      await settle();
+      assert.deepEqual([socket.destroyed, handed], [true, []]);
+    });
+
+    it('hands over a part of a request', async () => {
+      const { socket, handed, connection, send } = world();
+      await send(request('abc').slice(0, -1));
+      connection.close();
+      await settle();
+      assert.deepEqual([socket.destroyed, handed], [false, [request('abc').slice(0, -1)]]);
+    });
+
+    it('sends the answer that waits, and then closes', async () => {
+      const { socket, connection, send } = world();
+      await send(request('a'));
+      socket.reads = false;
+      socket.write('answer');
+      connection.answered(false);
+      connection.close();
+      await settle();
+      assert.ok(!socket.destroyed);
+      socket.letRead();
+      await settle();
+      assert.ok(socket.destroyed);
+    });
+
+    it('waits for the answer to a request', async () => {
+      const { socket, begun, connection, send } = world();
+      await send(request('a'));
+      connection.close();
+      await settle();
+      assert.deepEqual([socket.destroyed, begun[0]?.abortCount()], [false, 0]);
+    });
+  });
+});
