@@ -17,7 +17,7 @@ export type PlainOwner = {
   readonly takes: (head: PlainHead) => boolean;
   /** Answers a request, and then calls `answered` of the connection. @returns aborts it when the client is gone */
   readonly begin: (head: PlainHead, body: Uint8Array<ArrayBuffer>, connection: PlainConnection) => () => void;
-  /** Called when a request is answered. @returns whether the connection ends now */
+  /** Called when a request is answered. @returns whether the server closes */
   readonly ended: (connection: PlainConnection) => boolean;
   /** Gives the connection to node:http, with the bytes that it has not seen. */
   readonly handOver: (socket: Socket, bytes: Buffer | undefined, hasEnded: boolean) => void;
@@ -26,7 +26,7 @@ export type PlainOwner = {
   readonly nowMs: () => number;
 };
 
-/** A client may send this much before it has read its answer; then its connection is not read any more. */
+/** A client may send this much before its answer is written; then its connection is not read any more. */
 const earlyBytes = 64 * 1024;
 /** Each piece costs memory that is not charged. A usual body takes about 50 packets at most. */
 const mostPieces = 64;
@@ -65,11 +65,13 @@ export class PlainConnection {
     this.#abort = undefined;
     this.#hasServed = true;
     this.#sinceMs = this.#owner.nowMs();
-    if (this.#owner.ended(this) || closes) this.#end();
+    const serverCloses = this.#owner.ended(this);
+    if (closes) this.#end();
     else if (this.#held.length > 0) this.#handOver(false);
+    else if (serverCloses) this.#end();
   }
 
-  /** The server closes: ends the connection, unless a request is in progress or partly here; its answer ends it then. */
+  /** The server closes. A connection with a request, or with a part of one, ends after the answer. */
   close(): void {
     if (!this.isIdle || this.#isOver) return;
     if (this.#held.length > 0) this.#handOver(false);

@@ -31,7 +31,7 @@ class FakeSocket extends Duplex {
 
 type Begun = { readonly body: string; readonly abortCount: () => number };
 
-function world(limitBytes = 2 ** 20) {
+function world(limitBytes = 2 ** 20, serverCloses = false) {
   const clock = new HandClock();
   const transfers = new Transfers({ limitBytes: () => limitBytes, clock });
   const socket = new FakeSocket();
@@ -49,7 +49,7 @@ function world(limitBytes = 2 ** 20) {
       begun.push({ body: Buffer.from(body).toString(), abortCount: () => aborts });
       return () => void (aborts += 1);
     },
-    ended: () => false,
+    ended: () => serverCloses,
     handOver: (_socket, bytes) => void handed.push(bytes?.toString()),
     closed: () => void (closedCount += 1),
     lease: () => transfers.lease(),
@@ -182,6 +182,14 @@ describe('PlainConnection', () => {
       socket.letRead();
       await settle();
       assert.ok(socket.destroyed);
+    });
+
+    it('hands over bytes that arrived before the last answer', async () => {
+      const { socket, handed, connection, send } = world(undefined, true);
+      await send(request('a'), request('b'));
+      connection.answered(false);
+      await settle();
+      assert.deepEqual([socket.destroyed, handed], [false, [request('b')]]);
     });
 
     it('waits for the answer to a request', async () => {
