@@ -2,7 +2,7 @@
  * How urgent a request is, and what reports call it.
  *
  * Owns:  the list of tiers. Bulk work runs only while no interactive work waits, except for one run in 10 s
- *        (bulkPatienceMs).
+ *        (bulkPatienceMs), and except in a run of interactive work that it hardly makes longer.
  */
 
 /**

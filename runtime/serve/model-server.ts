@@ -158,6 +158,7 @@ export class ModelServer {
       connections: () => this.connections,
       transferBytes: () => transfers.heldBytes,
       ready: () => this.#readiness.ready,
+      runCosts: () => this.#model?.batcher.costs.points ?? [],
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
     });
@@ -374,7 +375,13 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#deps;
     const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    const { inference, batcher } = this.#model ?? {};
+    const batching = {
+      maxRows: inference?.maxRows ?? config.batching.maxBatchSize,
+      because: this.alone,
+      sizes: batcher?.costs.shapes ?? [],
+      costs: batcher?.costs.points ?? [],
+    };
     return effectiveConfig({
       config,
       prepared,
