@@ -1,5 +1,5 @@
 /**
- * Decides with which flags the operator's Node must start, and how a process without these flags re-executes itself.
+ * Decides with which flags Node.js must start the operator, and how a process without these flags re-executes itself.
  *
  * Owns: the size of the heap's young generation, the growth of the old generation (the measurements are in
  * docs/performance.md), and where compiled code is cached. Node reads these settings only at its start.
@@ -27,6 +27,11 @@ export function nodeFlags(nodeMajor: number): readonly string[] {
  * folder, and TypeScript code without its types.
  */
 const compileCache = 'NODE_COMPILE_CACHE';
+/**
+ * glibc's number of heaps. By default each thread gets a heap of its own, which keeps freed memory. With one heap the
+ * process takes about 14 MiB less at 1,000 models.
+ */
+const oneHeap = { MALLOC_ARENA_MAX: '1' };
 
 export type ProcessStart = {
   readonly execArgv: readonly string[];
@@ -50,7 +55,7 @@ export function wantedStart(
   const missing = nodeFlags(nodeMajor).filter((flag) => !given.has(nameOf(flag)));
   if (missing.length === 0) return undefined;
   const cache = cacheFolder === undefined || env[compileCache] !== undefined ? {} : { [compileCache]: cacheFolder };
-  return { execArgv: [...missing, ...execArgv], env: { ...env, ...cache } };
+  return { execArgv: [...missing, ...execArgv], env: { ...oneHeap, ...env, ...cache } };
 }
 
 /** Node accepts `_` for `-` in the names of flags. */

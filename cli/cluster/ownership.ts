@@ -1,5 +1,5 @@
 /**
- * Which other tools write an OnnxModel, by its managedFields, labels and annotations.
+ * Finds the other tools that write an OnnxModel, from its managedFields, labels and annotations.
  *
  * Owns: the field manager of this command, and the marks of GitOps tools. Pure.
  */

@@ -4,10 +4,10 @@
  * Owns: the frame of a question (noise, minutes, pods), the bounds, and the forecast of both bounds.
  * Method: lower bound L = D - √(w_L² + m²), upper bound U = D + √(w_U² + m²). D is the estimate, w the exact sampling
  * width (quantile-evidence.ts), m the margin for minutes (noise.ts) and pods (pod-spread.ts).
- * Pure: the same blocks give the same bounds.
+ * Pure: the same blocks give the same bounds. The tail sums of a histogram are kept as long as the histogram.
  */
 import { tuning } from './constants.ts';
-import { tailOf, type LatencyCounts } from './log-histogram.ts';
+import { tailOf, type LatencyCounts, type Tail } from './log-histogram.ts';
 import {
   doubtedVariance,
   effectiveMinutes,
@@ -170,7 +170,7 @@ export function viewOf({ question, minutes }: LatencyFrame): LatencyView {
 export function estimateOf(frame: LatencyFrame, view: LatencyView, said: Said, growth = 1): Estimate {
   const { against } = frame.question;
   const bound = frame.bounds[said];
-  const candidate = { tail: tailOf(view.candidate), n: view.candidate.total * growth };
+  const candidate = { tail: tailIn(view.candidate), n: view.candidate.total * growth };
   const minutes = view.minutes * growth;
   const variance = said === 'Pass' ? frame.passVariance(minutes) : frame.variance;
   const margin = minuteMargin(variance, minutes, bound) + frame.podMargin[said];
@@ -180,11 +180,22 @@ export function estimateOf(frame: LatencyFrame, view: LatencyView, said: Said, g
   return {
     contrast: contrastOf(
       frame.test,
-      { candidate, stable: { tail: tailOf(histogram), n: histogram.total * growth } },
+      { candidate, stable: { tail: tailIn(histogram), n: histogram.total * growth } },
       bound,
     ),
     margin,
   };
+}
+
+const tails = new WeakMap<LatencyCounts, Tail>();
+
+/** A forecast looks at the same counts a hundred times. Nothing changes the histograms of a view. */
+function tailIn(histogram: LatencyCounts): Tail {
+  const known = tails.get(histogram);
+  if (known !== undefined) return known;
+  const made = tailOf(histogram);
+  tails.set(histogram, made);
+  return made;
 }
 
 type Imagined = { readonly growth?: number; /** Added to the estimate, in ln. */ readonly shift?: number };

@@ -223,8 +223,8 @@ function addStretch(
 }
 
 /**
- * Σ a_t² plus the products of neighbouring values within one minute, with Bartlett's weights (Newey & West,
- * Econometrica 55, 1987).
+ * Σ a_t², plus the products of values that are one or two blocks of 20 s apart, with Bartlett's weights 2·(1 − 1/3)
+ * and 2·(1 − 2/3) (Newey & West, Econometrica 55, 1987). `a` has one value for each block.
  */
 export function bartlett(a: readonly number[]): number {
   let result = 0;

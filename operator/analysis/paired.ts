@@ -24,7 +24,9 @@ export type PairedQuestion = {
   readonly limit: number;
   /** The bound that a Pass must show, in the unit of `limit`. */
   readonly toShow: number;
-  /** The bound of the early promise, in the unit of `limit`. */
+  /**
+   * The bound that the gate must show before a NoFail step may end, in the unit of `limit`. Infinity: none is needed.
+   */
   readonly early: number;
   /** The gate's quantile, 0..1, exclusive. */
   readonly quantile: number;

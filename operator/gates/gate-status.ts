@@ -159,7 +159,11 @@ function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'to
   });
 }
 
-/** The bound that a Pass proves, if this bound is weaker than the limit; "nothing" for a gate that can only fail. */
+/**
+ * The bound that a Pass of the gate shows, if it is larger than the limit. Undefined for a Fail, and if a Pass shows
+ * the limit itself. "nothing" if a Pass shows no bound, because the gate can only fail, and the limit is not shown
+ * either.
+ */
 function toShowStatus(result: ShownResult): string | undefined {
   const { verdict, limit, upper, toShow } = result;
   if (verdict === 'Fail' || toShow <= limit) return undefined;

@@ -105,8 +105,8 @@ function openLive(gate: TrafficGate, result: Told): string {
 }
 
 /**
- * For a gate of one class of requests, for example " for interactive requests of up to 512 elements"; otherwise an
- * empty text.
+ * Names the class of requests that the gate covers, for example " for interactive requests of up to 512 elements".
+ * Returns an empty text if the gate covers all requests.
  */
 function classWords({ ofClass }: GateResult): string {
   return ofClass === undefined ? '' : ` for ${classOf(ofClass)}`;

@@ -17,6 +17,7 @@ import type { ApplyFailure, Seen } from '../see/seen.ts';
 import { revisionOfChild } from '../see/ownership.ts';
 import { dueOf, identityOf, putChild, refusalKey, toldOf, type Put } from './put-child.ts';
 import type { Manifest } from '../resources/objects.ts';
+import { withStoredAddress } from './service-address.ts';
 import { markPods, selectsMarks, sharing, unmarkPods, type ApplyDeps, type Marking } from './serving-pods.ts';
 import { Stamps } from './stamps.ts';
 import { candidateOf, stableOf, type Decision, type Revision } from '../rollout/state.ts';
@@ -42,9 +43,11 @@ export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }
   const { stamps = new Stamps() } = deps;
   const marking = await tryToMark(deps, seen, decision);
   deps.recent.keepRefusals(new Set(manifests.map(identityOf)));
-  const put = await putAll({ ...deps, stamps }, seen, {
+  const live = new Map(seen.children.map((object) => [identityOf(object), object]));
+  const stored = manifests.map((manifest) => withStoredAddress(manifest, live.get(identityOf(manifest))));
+  const put = await putAll({ ...deps, stamps }, live, {
     decision,
-    manifests: stamps.of(manifests).filter((manifest) => isDue(manifest, seen, { decision, marking })),
+    manifests: stamps.of(stored).filter((manifest) => isDue(manifest, seen, { decision, marking })),
   });
   const writes = marking.writes + put.writes;
   const recheckMs = marking.recheckMs === undefined ? {} : { recheckMs: marking.recheckMs };
@@ -55,8 +58,11 @@ export async function apply(deps: ApplyDeps, seen: Seen, { decision, manifests }
 
 type Failed = { readonly error: unknown; readonly failure: ApplyFailure; readonly retryMs?: number };
 
-async function putAll(deps: Required<ApplyDeps>, seen: Seen, { decision, manifests }: Wanted): Promise<Applied> {
-  const live = new Map(seen.children.map((object) => [identityOf(object), object]));
+async function putAll(
+  deps: Required<ApplyDeps>,
+  live: ReadonlyMap<string, KubeObject>,
+  { decision, manifests }: Wanted,
+): Promise<Applied> {
   const course = new Course(decision);
   for (const stage of stagesOf(manifests)) {
     const due = stage
@@ -249,8 +255,9 @@ function isDue(
 }
 
 /**
- * Whether a refused manifest delays this manifest. It delays all manifests of its own revision. It delays objects that
- * direct traffic only if its revision should get traffic. A refused manifest without a revision delays all manifests.
+ * Whether the refused manifest of `failure` delays `manifest`. A refused manifest of a revision delays the other
+ * manifests of the revision. If the revision should get traffic, it also delays the entry Service and the route, which
+ * belong to no revision. A refused manifest without a revision delays all manifests.
  */
 function concerns(failure: ApplyFailure, manifest: Manifest, decision: Decision): boolean {
   const revision = manifest.metadata.labels[labels.revision];

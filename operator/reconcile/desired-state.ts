@@ -23,13 +23,14 @@ export function desiredState(
   decision: Decision,
   records: ReadonlyMap<Revision, RevisionRecord>,
 ): readonly Manifest[] {
+  const { revisionAddress } = routerOf(model.spec.traffic);
   const children = decision.run.flatMap(({ revision, replicas }) => {
     const record = records.get(revision);
     if (record === undefined) return [];
     return [
       controllerRevision(model, record),
       configMap(model, record),
-      revisionService(model, revision),
+      revisionService(model, revision, revisionAddress),
       deployment(model, record, replicas),
     ];
   });

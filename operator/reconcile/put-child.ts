@@ -16,6 +16,7 @@ import { isAlreadyExists, isNotFound, statusError } from '../../kube/client/kube
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { RecentWrites, Refusal } from './recent-writes.ts';
 import type { Manifest } from '../resources/objects.ts';
+import { lacksAddress, withStoredAddress } from './service-address.ts';
 import { conversionPatch, convertedEntries, fieldShapeOf } from './child-patch.ts';
 import { foreignFieldsOf, foreignText, isSameAt, repairManager, repairPatch, updatePatch } from './foreign-fields.ts';
 import { isOwnedBy, isStripped } from '../see/ownership.ts';
@@ -48,10 +49,13 @@ export function dueOf({ recent, clock }: PutDeps, manifest: Manifest, known: Kub
   const identity = identityOf(manifest);
   const before = known === undefined ? undefined : recent.converged(identity, hashOf(manifest), known);
   if (before?.isUntouched === true) return { kind: 'none' };
-  if (isApplied(manifest, known, before?.answer) && !isTouched(manifest, known, before?.answer))
-    return { kind: 'none' };
+  if (isAsWanted(manifest, known, before?.answer)) return { kind: 'none' };
   const refusal = recent.refusal(identity, refusalKey(manifest, known), clock.monotonic());
   return refusal === undefined ? { kind: 'put' } : { kind: 'refused', refusal };
+}
+
+function isAsWanted(manifest: Manifest, known: KubeObject | undefined, answer: KubeObject | undefined): boolean {
+  return isApplied(manifest, known, answer) && !isTouched(manifest, known, answer) && !lacksAddress(manifest, known);
 }
 
 /** Whether another writer has set a field that must be removed, or may have changed one of our atomic fields. */
@@ -72,7 +76,7 @@ export function refusalKey(manifest: Manifest, known: KubeObject | undefined): s
 export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
   const found = known ?? (await createdOrFound(deps, manifest));
   if ('created' in found) return noted(deps, manifest, { wanted: manifest, answer: found.created, writes: 1 });
-  const wanted = withStoredData(manifest, found);
+  const wanted = withStoredAddress(withStoredData(manifest, found), found);
   try {
     const { answer, writes } = isStuck(wanted, found)
       ? await recreate(deps, wanted, found)
@@ -198,10 +202,12 @@ async function recreate({ client, call }: PutDeps, wanted: Manifest, found: Kube
 }
 
 /**
- * True for a ConfigMap that another writer made immutable, if its content must change. The API refuses changes of an
- * immutable ConfigMap, so the ConfigMap is deleted and recreated. Running pods keep the mounted content.
+ * True if the API refuses the change, so that the object is deleted and recreated: a headless Service that a route
+ * needs, or a ConfigMap that another writer made immutable, if its content must change. Running pods keep the mounted
+ * content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
+  if (lacksAddress(wanted, found)) return true;
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
   return ['data', 'binaryData'].some((field) => !isSame(recordOf(wanted[field]), recordOf(recordOf(found)[field])));
 }

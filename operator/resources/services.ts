@@ -11,6 +11,9 @@ import type { OnnxModel } from '../../api/onnxmodel.ts';
 import type { Revision } from '../rollout/state.ts';
 import { childMeta, selectorOf, type Manifest } from './objects.ts';
 
+/** The value of `clusterIP` of a Service without a cluster IP. */
+export const headless = 'None';
+
 /** Value of the serving label. */
 export const servingValue = 'true';
 
@@ -36,21 +39,36 @@ export function entryService(
   );
 }
 
-/** The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. */
-export function revisionService(model: OnnxModel, revision: Revision): Manifest {
+/**
+ * Whether the Services of revisions have a cluster IP. `None`: a headless Service, whose DNS name gives the addresses
+ * of the pods.
+ */
+export type RevisionAddress = 'ClusterIP' | 'None';
+
+/**
+ * The Service of one revision, a backend of the HTTPRoute. It also lets users call one revision directly. Without a
+ * route it is headless: allocating a cluster IP costs the API server twice as much as the rest of the creation.
+ */
+export function revisionService(model: OnnxModel, revision: Revision, address: RevisionAddress): Manifest {
   return service(
     childMeta(model, childName(model.metadata.name, revision), revision),
     selectorOf(model.metadata.name, revision),
+    address === 'None' ? { clusterIP: headless } : {},
   );
 }
 
-function service(metadata: Manifest['metadata'], selector: Readonly<Record<string, string>>): Manifest {
+function service(
+  metadata: Manifest['metadata'],
+  selector: Readonly<Record<string, string>>,
+  address: { readonly clusterIP?: string } = {},
+): Manifest {
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
     spec: {
       type: 'ClusterIP',
+      ...address,
       selector,
       ports: [{ name: 'http', port: ports.runtime, targetPort: ports.runtime, protocol: 'TCP' }],
       // Kubernetes' defaults for the fields that decide which pod gets a request. They are explicit, so that changes

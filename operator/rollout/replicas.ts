@@ -50,7 +50,10 @@ export function splitFor(weight: number, fleet: Fleet): Split {
   return best;
 }
 
-/** The minimum number of pods for a candidate under a weight. */
+/**
+ * The minimum number of pods of a candidate at this weight, even if its share needs fewer: two with a route and room
+ * for two surge pods, otherwise one.
+ */
 function fewestOf(weight: number, { capacity: { mode, surge }, isByWeight = false }: Fleet): number {
   return isByWeight && weight > 0 && mode === 'Surge' && surge > 1 ? 2 : 1;
 }

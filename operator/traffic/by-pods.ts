@@ -17,6 +17,7 @@ import { isOwnSelector, portProblem, selectedPods, selectorText } from './servic
 export const byPods: TrafficRouter = {
   subject: 'the entry Service',
   kinds: [],
+  revisionAddress: 'None',
   isWritable: () => true,
   manifests: (model, { next, serve, canary }) => [
     entryService(model, canary === undefined ? serve : { kind: 'Shared' }, stableOf(next)),

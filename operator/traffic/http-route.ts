@@ -20,6 +20,8 @@ import { isOwnSelector, portProblem, selectedPods, selectorText } from './servic
 export const byHttpRoute: TrafficRouter = {
   subject: 'the HTTPRoute',
   kinds: ['HTTPRoute'],
+  // Some gateways send requests to the cluster IP of a backend and not to its pods.
+  revisionAddress: 'ClusterIP',
   isWritable: (gatewayApi) => gatewayApi === 'Served',
   manifests: (model, { next, serve, canary }, reachable) => [
     entryService(model, serve, stableOf(next)),

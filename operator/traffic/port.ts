@@ -8,6 +8,7 @@ import type { TypePresence } from '../../kube/cache/optional-watch.ts';
 import type { ObjectName } from '../../api/kube-object.ts';
 import type { Gateway, HttpRoute, Pod, Service } from '../../kube/kinds.ts';
 import type { Manifest } from '../resources/objects.ts';
+import type { RevisionAddress } from '../resources/services.ts';
 import type { Decision, Revision, TrafficSeen } from '../rollout/state.ts';
 
 /** The observed data that a router reads. */
@@ -41,6 +42,8 @@ export interface TrafficRouter {
   readonly subject: string;
   /** Kinds of children that only this router makes, in addition to the entry Service. */
   readonly kinds: readonly string[];
+  /** Whether the Services of revisions need a cluster IP. */
+  readonly revisionAddress: RevisionAddress;
   /** Whether objects of `kinds` can be written; false when the cluster does not serve the kinds. */
   isWritable(gatewayApi: TypePresence): boolean;
   /**

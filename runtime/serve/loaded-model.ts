@@ -223,7 +223,7 @@ export class LoadedModel implements ProtocolModel {
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
-      // If the graph already prevents batching, `#alone` is set and the plan has a note.
+      // If the graph already prevents batching, do not warn twice: the plan's note is logged below.
       if (this.#alone === undefined)
         logger.warn('requests are not batched', { because: differsInTrial, maxBatchSize: batching.maxBatchSize });
       this.#alone ??= differsInTrial;

@@ -25,7 +25,10 @@ export type ReportServerDeps = {
   readonly blocks?: (from: number | undefined, limitBytes: number) => Blocks | undefined;
   /** Called with the instructions in a request for a report that carries the token. */
   readonly onAsked?: (asked: Asked) => void;
-  /** Samples of the runtime as encoded bytes; undefined when the runtime did not provide them. */
+  /**
+   * Takes at most `max` sampled requests with their answers from the runtime, encoded as in sampling/sample.ts.
+   * Undefined when the runtime did not provide them.
+   */
   readonly takeSamples?: (max: number) => Promise<Uint8Array | undefined>;
   readonly alive: () => boolean;
   /** Checks the token, which is required for instructions and samples. */

@@ -1,6 +1,7 @@
 /**
- * The parts of cases for HTTP itself.
- * Owns: the model for raw HTTP, one valid request to it, and how a case is assembled. Pure.
+ * Helpers for fuzz cases that test the HTTP server and not the inference protocol.
+ * Owns: the name of the served model, one valid request to it, and functions that build a case from actions of a client
+ * (`Part`). Pure.
  */
 import { get, parseOrUndefined, statusIn, type Case, type Check, type Due, type Part } from './cases.ts';
 import type { Chance } from './chance.ts';

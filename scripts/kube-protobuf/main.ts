@@ -120,8 +120,11 @@ function typeOf(go: string, home: string): string {
 }
 
 /**
- * Resolves the name of a type in a Go file. The result is a message; for an alias, it is the type that the alias stands
- * for.
+ * Resolves the name of a type as a Go file writes it, for example `metav1.ObjectMeta`.
+ *
+ * @param home the package of the file
+ * @returns the key of the type in the result, for example `meta/v1.ObjectMeta`; for a type that only renames another
+ *   type (`type PodPhase string`), what `typeOf` returns for that type
  */
 function nameOf(go: string, home: string): string {
   const cut = go.indexOf('.');

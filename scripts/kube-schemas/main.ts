@@ -57,8 +57,8 @@ function isMeaningless(value: unknown): boolean {
 }
 
 /**
- * A schema with only the parts that are stored. When a reference is wrapped only to add a default, it becomes a plain
- * reference.
+ * Returns the schema with only the parts that are stored. OpenAPI writes a reference with a default as
+ * `{ allOf: [{ $ref }], default }`. It becomes `{ $ref, default }`, or `{ $ref }` if the default is empty.
  */
 function trim(schema: unknown): unknown {
   if (!isJson(schema)) return schema;

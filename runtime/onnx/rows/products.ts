@@ -64,8 +64,8 @@ function multiply(call: NodeCall, a: Value | undefined, b: Value | undefined): V
 }
 
 /**
- * Multiplies row by row. The axis of the rows must be the same in both inputs, and must not be one of the last two
- * axes.
+ * Multiplies the matrices of each row of the request separately. The axis of the rows must be the same in both inputs,
+ * and must not be one of the last two axes.
  */
 function multiplyRows(call: NodeCall, [a, b]: readonly [RowsValue, RowsValue], shape: readonly Size[]): Value {
   if (a.axis >= a.dims.length - 2 || b.axis >= b.dims.length - 2)

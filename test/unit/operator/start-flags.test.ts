@@ -9,9 +9,15 @@ describe('the flags of the operator process', () => {
   it('are added before the given ones', () => {
     assert.deepEqual(wantedStart({ execArgv: ['--cpu-prof'], env: { HOME: '/h' }, nodeMajor }), {
       execArgv: [...flags, '--cpu-prof'],
-      env: { HOME: '/h' },
+      env: { MALLOC_ARENA_MAX: '1', HOME: '/h' },
     });
   });
+
+  it('keep the number of heaps that the environment names', () =>
+    assert.equal(
+      wantedStart({ execArgv: [], env: { MALLOC_ARENA_MAX: '4' }, nodeMajor })?.env['MALLOC_ARENA_MAX'],
+      '4',
+    ));
 
   it('are added once, so that a process starts over at most once', () => {
     const { execArgv = [], env = {} } = wantedStart({ execArgv: [], env: {}, nodeMajor }, '/cache') ?? {};

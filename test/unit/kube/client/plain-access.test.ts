@@ -89,8 +89,8 @@ users: [{name: u, user: {token: a}}]`;
     await promisify(execFile)('mkfifo', [path]);
     const waits = new Promise<'waits'>((resolve) => setTimeout(resolve, 1000, 'waits').unref());
     const got = await Promise.race([plainAccess({ kubeconfig: path }), waits]);
-    // If the code reads the pipe, the test fails. Then write to the pipe, so that the pending read ends and the process
-    // can end.
+    // `waits`: plainAccess reads the pipe, and the assertion below fails. Write to the pipe first, so that the pending
+    // read ends; otherwise the process could not end.
     if (got === 'waits') await writeFile(path, '');
     assert.equal(got, undefined);
   });

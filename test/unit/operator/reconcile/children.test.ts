@@ -8,6 +8,7 @@ import { statusError } from '../../../../kube/client/kube-error.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';
 import type { Reconciler } from '../../../../operator/reconcile/reconcile.ts';
 import { canonicalJson } from '../../../../lib/canonical-json.ts';
+import { recordOf } from '../../../../lib/json.ts';
 import { FakeCluster } from '../../../support/fake-cluster.ts';
 import { operatorOf } from '../../../support/operator-of.ts';
 import { given } from '../../../support/given.ts';
@@ -152,6 +153,36 @@ describe('a ConfigMap that another writer made immutable', () => {
     assert.deepEqual(await stage.writes(2), []);
     stage.change(keyOf(map), (object) => ({ ...object, data: { 'runtime.json': '{}' } }));
     assert.deepEqual(await stage.writes(2), [`delete ${keyOf(map)}`, `apply ${keyOf(map)}`]);
+  });
+});
+
+describe('the Service of a revision', () => {
+  const addressOf = (service: Stored): unknown => recordOf(service['spec'])['clusterIP'];
+  const serviceOf = (stage: Stage): Stored => {
+    const [service] = stage.children.filter(
+      ({ kind, metadata }) => kind === 'Service' && metadata.labels?.[labels.revision] !== undefined,
+    );
+    assert.ok(service);
+    return service;
+  };
+
+  it('is headless', async () => {
+    assert.equal(addressOf(serviceOf(await Stage.atRest())), 'None');
+  });
+
+  it('is made again with a cluster IP when a route needs it, before the route exists', async () => {
+    const stage = await Stage.atRest();
+    const service = serviceOf(stage);
+    const { uid } = service.metadata;
+    stage.cluster.put(given.spec({ traffic: { router: 'HTTPRoute', parentRefs: [{ name: 'public' }] } }));
+    const writes = await stage.writes(2);
+    assert.deepEqual(
+      writes.filter((write) => write.includes('Service') || write.includes('HTTPRoute')),
+      [`delete ${keyOf(service)}`, `apply ${keyOf(service)}`, 'apply HTTPRoute/ranker'],
+    );
+    assert.equal(addressOf(serviceOf(stage)), undefined);
+    assert.notEqual(serviceOf(stage).metadata.uid, uid);
+    assert.deepEqual(await stage.writes(2), []);
   });
 });
 
