@@ -138,24 +138,12 @@ export class Batcher implements Inference {
   }
 
   submit(request: InferenceRequest): Promise<InferenceResult> {
-    const { clock, limits } = this.#deps;
     if (request.signal.aborted) return Promise.reject(reasonOf(request.signal));
-    const elements = elementsOf(request.inputs);
-    if (elements > limits.maxRequestElements)
-      return Promise.reject(
-        new AppError('REQUEST_TOO_LARGE', {
-          what: `the inputs have ${elements} elements`,
-          limit: limits.maxRequestElements,
-        }),
-      );
     const { tier = 'interactive' } = request;
-    if (this.#backlog.depthOf(tier) >= limits.maxDepth)
-      return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
+    const elements = elementsOf(request.inputs);
     const rows = rowsOf(request.inputs);
-    const bytes = this.#room.bytesOf(rows, elements);
-    if (bytes > this.#room.totalBytes) return Promise.reject(this.#room.refusal(rows, elements));
-    const late = this.#comesTooLate(request, rows ?? 1, elements);
-    if (late !== undefined) return Promise.reject(late);
+    const refusal = this.#refusalOf(request, rows, elements);
+    if (refusal !== undefined) return Promise.reject(refusal);
     const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {
       request,
@@ -163,11 +151,11 @@ export class Batcher implements Inference {
       reject,
       tier,
       elements,
-      bytes,
+      bytes: this.#room.bytesOf(rows, elements),
       rows: rows ?? 1,
       workMs: this.#workMs(rows ?? 1, elements),
       group: rows === undefined || rows === 0 ? undefined : groupOf(request),
-      enqueuedAtMs: clock.monotonic(),
+      enqueuedAtMs: this.#deps.clock.monotonic(),
       deadlineMs: request.deadlineMs,
       isGivenUp: false,
     };
@@ -177,6 +165,20 @@ export class Batcher implements Inference {
     this.#backlog.add(ticket);
     this.#pump();
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
+  }
+
+  /** Why a request may not enter the queue; undefined when it may. */
+  #refusalOf(request: InferenceRequest, rows: number | undefined, elements: number): AppError | undefined {
+    const { maxRequestElements, maxDepth } = this.#deps.limits;
+    if (elements > maxRequestElements)
+      return new AppError('REQUEST_TOO_LARGE', {
+        what: `the inputs have ${elements} elements`,
+        limit: maxRequestElements,
+      });
+    if (this.#backlog.depthOf(request.tier ?? 'interactive') >= maxDepth)
+      return new AppError('QUEUE_FULL', { limit: maxDepth });
+    if (this.#room.bytesOf(rows, elements) > this.#room.totalBytes) return this.#room.refusal(rows, elements);
+    return this.#comesTooLate(request, rows ?? 1, elements);
   }
 
   /** The error for a request that would probably miss its deadline in the queue. */

@@ -28,6 +28,7 @@ import type { ProtocolModel } from '../protocol/handlers.ts';
 import type { Tally } from '../call/tally.ts';
 import type { Task } from '../tasks/task.ts';
 import { tasks } from '../tasks/registry.ts';
+import type { ConfigSources } from '../transport/http/insight.ts';
 
 /** Settings that follow from config, model and machine before the model is loaded. */
 export type ServingPlan = {
@@ -323,6 +324,12 @@ export class LoadedModel implements ProtocolModel {
       maxDelayMs: this.#plan.config.batching.maxQueueDelayMs,
       workers: this.engine.workers.wanted,
     };
+  }
+
+  /** How many rows a run has at most, and the cost of runs that this follows from. */
+  get joining(): { readonly maxRows: number } & Pick<ConfigSources['batching'], 'sizes' | 'costs'> {
+    const { maxRows, costs } = this.batcher;
+    return { maxRows, sizes: costs.shapes, costs: costs.points };
   }
 
   /** Waits for queued requests and current runs, then releases everything. */

@@ -375,13 +375,7 @@ export class ModelServer {
   #config(): unknown {
     const { config, prepared, machine, memoryLimitBytes } = this.#deps;
     const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const { inference, batcher } = this.#model ?? {};
-    const batching = {
-      maxRows: inference?.maxRows ?? config.batching.maxBatchSize,
-      because: this.alone,
-      sizes: batcher?.costs.shapes ?? [],
-      costs: batcher?.costs.points ?? [],
-    };
+    const batching = this.#model?.joining ?? { maxRows: config.batching.maxBatchSize, sizes: [], costs: [] };
     return effectiveConfig({
       config,
       prepared,
@@ -391,7 +385,7 @@ export class ModelServer {
       memoryLimitBytes,
       machine,
       signature,
-      batching,
+      batching: { ...batching, because: this.alone },
       memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
       notes: [...notes, ...(this.#model?.notes ?? [])],
     });
