@@ -19,6 +19,7 @@ import { elementCount, tensorBytes, type NamedTensors } from '../engine/tensor.t
 import { unknownRunCost, type RunCost } from '../engine/run-cost.ts';
 import { Backlog, comesTooLate, type CurrentRun, type QueuedWork } from './backlog.ts';
 import { CostModel } from './cost-model.ts';
+import { groupOf } from './group.ts';
 import { planBatch, planWhileBusy, type BatchLimits, type Waiting } from './plan.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 import { unlimitedRoom, type RunRoom } from './room.ts';
@@ -47,6 +48,11 @@ export type BatcherDeps = {
   readonly limits: BatcherLimits;
   readonly clock: Clock;
   readonly news: BatchNews;
+  /**
+   * Calls a function after the requests that have arrived by now were submitted, so that they share runs. Default:
+   * calls it at once.
+   */
+  readonly soon?: (fn: () => void) => void;
 };
 
 type Ticket = Waiting &
@@ -66,6 +72,7 @@ export class Batcher implements Inference {
   readonly #backlog = new Backlog();
   readonly #costs: CostModel;
   readonly #runs = new Set<TicketRun>();
+  #pumpsSoon = false;
   #room: RunRoom = unlimitedRoom;
   #runningBytes = 0;
   /** When the last run of bulk requests began. */
@@ -163,7 +170,7 @@ export class Batcher implements Inference {
     request.signal.addEventListener('abort', leave, { once: true });
     this.#queue.push(ticket);
     this.#backlog.add(ticket);
-    this.#pump();
+    this.#pumpSoon();
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
   }
 
@@ -220,6 +227,16 @@ export class Batcher implements Inference {
   async idle(): Promise<void> {
     while (this.#queue.length > 0 || this.#runs.size > 0)
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumpsSoon) return;
+    this.#pumpsSoon = true;
+    const { soon = (fn) => fn() } = this.#deps;
+    soon(() => {
+      this.#pumpsSoon = false;
+      this.#pump();
+    });
   }
 
   #pump(): void {
@@ -355,22 +372,6 @@ export class Batcher implements Inference {
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }
-}
-
-/**
- * A key made of the names and types of the inputs, all their dimensions but the first, and the names of the outputs.
- * Requests with equal keys can share a run.
- */
-export function groupOf({ inputs, outputs }: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
-  const names = Object.keys(inputs);
-  if (names.length > 1) names.sort((a, b) => (a < b ? -1 : 1));
-  let text = outputs.join('\0');
-  for (const name of names) {
-    const tensor = inputs[name];
-    text += `\0\0${name}\0${tensor?.type ?? ''}`;
-    for (let axis = 1; axis < (tensor?.dims.length ?? 0); axis += 1) text += `,${tensor?.dims[axis] ?? 0}`;
-  }
-  return text;
 }
 
 function elementsOf(inputs: NamedTensors): number {

@@ -2,6 +2,8 @@
  * The parts that serve one prepared model: engine, batcher, codec, task.
  *
  * Owns: their construction, warm-up and release. close() waits for current runs.
+ * Words: a run is one call of ONNX Runtime by a worker, for the rows of one or more requests. A row is everything at
+ *       one index of the first dimension of the inputs. `prepare` is the container that fetched and tried the model.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { formatBytes } from '../../api/units.ts';
@@ -368,6 +370,7 @@ function makeBatcher(
     model: config.name,
     engine,
     clock,
+    soon: setImmediate,
     limits: {
       maxRows: alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
       maxRowsIsDefault: batching.maxBatchSize === undefined,
