@@ -1,8 +1,8 @@
 /**
  * Predicts the time of a run from runs that were measured during warm-up.
  *
- * Owns:  the curve cost(rows, elements of one row). It is linear between measured sizes. Beyond the most rows it goes on
- *        with its last slope; beyond the largest row it grows in proportion to the row.
+ * Owns:  the curve cost(rows, elements of one row). It is linear between measured sizes. Beyond the most rows it
+ *        continues with its last slope; beyond the largest row it grows in proportion to the row.
  * Pure.
  */
 

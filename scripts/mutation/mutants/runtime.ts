@@ -126,8 +126,8 @@ export const runtimeMutants = [
   ...group(['test/unit/runtime/batching/{plan,batcher}.test.ts', 'test/unit/runtime/call/{perform,counters}.test.ts'], [
     { name: 'bulk work runs beside interactive work that waits', of: 'planBatch', within: 'groupsOf',
       from: '({ tier }) => tier === turn', to: '() => true' },
-    { name: 'bulk work fills the queue of interactive work', of: 'Batcher', from: "this.#backlog.depthOf(request.tier ?? 'interactive') >=",
-      to: 'this.#queue.length >=' },
+    { name: 'bulk work fills the queue of interactive work', of: 'Batcher',
+      from: "this.#backlog.depthOf(request.tier ?? 'interactive') >=", to: 'this.#queue.length >=' },
     { name: 'bulk work starves', of: 'planBatch', within: 'tierNow', from: 'nowMs - sinceMs >= bulkPatienceMs',
       to: 'false' },
     { name: 'bulk work that is due never lets others pass', of: 'planBatch', within: 'tierNow',

@@ -33,7 +33,7 @@ describe('CostModel', () => {
     about(model.msOf(2, 100), 20);
   });
 
-  it('does not take a busy machine for expensive batches: single rows when idle, batches when all runs are slow', () => {
+  it('keeps joining rows although batches only ran while the machine was busy and all runs were slow', () => {
     const model = modelOf(curveOf((n) => 10 + n));
     for (let period = 0; period < 20; period += 1) {
       for (let run = 0; run < 50; run += 1) model.learn(1, 100, 11);
