@@ -2,8 +2,9 @@
  * The cost of runs: the curve that was measured during warm-up, corrected by the runs of real requests.
  *
  * Owns:   the corrections. Each class of row sizes has a pace: how many times longer than the curve says its recent
- *         runs took. Each class of row counts has a correction relative to the pace. When the machine is busy, large batches
- *         and slow runs come at the same time; only the pace rises then, so that large batches do not look expensive.
+ *         runs took. Each class of row counts has a correction relative to the pace. When the machine is busy, large
+ *         batches and slow runs come at the same time; only the pace rises then, so that large batches do not look
+ *         expensive.
  * Limits: at most 32 size classes with at most 11 row classes each. A single slow run changes a prediction little.
  */
 import type { CostPoint, RunCost } from '../engine/run-cost.ts';

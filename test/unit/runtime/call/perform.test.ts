@@ -130,7 +130,7 @@ describe('perform', () => {
     { tier: 'interactive', want: ['3', '2500'] },
     { tier: 'bulk', want: ['7', '7000'] },
   ] as const) {
-    it(`adds Retry-After in seconds and milliseconds to a temporary error, by the queue of the ${tier} tier`, async () => {
+    it(`adds Retry-After, also in milliseconds, to a temporary error, by the queue of the ${tier} tier`, async () => {
       const { deps, incoming, handler } = made({ tier, handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
       const { headers } = (await perform(deps, incoming, handler)) as Answer;
       assert.deepEqual([headers?.['retry-after'], headers?.['retry-after-ms']], want);
