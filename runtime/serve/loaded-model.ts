@@ -132,6 +132,8 @@ export type LoadingDeps = {
   readonly runs: RunWatch;
   /** Anonymous memory of this process; undefined when it cannot be read. */
   readonly readAnonymous: () => Promise<number | undefined>;
+  /** Whether runs are counted: not during the warm-up. */
+  readonly isCounting: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -153,6 +155,7 @@ export class LoadedModel implements ProtocolModel {
   readonly #plan: ServingPlan;
   readonly #deps: LoadingDeps;
   #warmed = 0;
+  #fill: number | undefined;
   #alone: string | undefined;
   #runMemory: RunMemory = unknownRunMemory;
 
@@ -223,6 +226,7 @@ export class LoadedModel implements ProtocolModel {
       stop,
     });
     this.#deps.runs.warmed();
+    this.#fill = result.fill;
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
@@ -251,6 +255,11 @@ export class LoadedModel implements ProtocolModel {
   /** How the memory that the warmed-up model leaves free is divided. */
   get shares(): MemoryShares {
     return this.#shares.now;
+  }
+
+  /** The size of free dimensions in generated inputs; undefined when the model accepted none. */
+  get fill(): number | undefined {
+    return this.#fill;
   }
 
   /** Messages about requests that the model accepts, but for which the memory limit is too low. */
@@ -362,7 +371,7 @@ function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): numb
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,
-  { clock, metrics, tally }: LoadingDeps,
+  { clock, metrics, tally, isCounting }: LoadingDeps,
   engine: Engine,
 ): Batcher {
   const { batching } = config;
@@ -381,6 +390,7 @@ function makeBatcher(
     },
     news: {
       batch: ({ rows }) => {
+        if (!isCounting()) return;
         metrics.ran(rows);
         tally.ran(rows);
       },

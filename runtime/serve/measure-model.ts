@@ -10,6 +10,7 @@ import type { RunCost } from '../engine/run-cost.ts';
 import type { RunMemory } from '../engine/run-memory.ts';
 import type { Signature } from '../engine/signature.ts';
 import type { WarmEngine } from '../engine/warmup.ts';
+import { cpuMs } from './cpu-time.ts';
 
 export type MeasuringDeps = {
   /** A run with a new size may never end, so this engine must have a time limit. */
@@ -84,10 +85,4 @@ export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> 
     patienceMs: endMs - clock.monotonic(),
   });
   return { memory, cost };
-}
-
-/** CPU time of all threads of this process. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
