@@ -381,19 +381,13 @@ export class ModelServer {
   }
 
   #config(): unknown {
-    const { config, prepared, machine, memoryLimitBytes } = this.#deps;
-    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const batching = this.#model?.joining ?? { maxRows: config.batching.maxBatchSize, sizes: [], costs: [] };
+    const { session, notes, memoryBytes } = this.#plan;
+    const { maxBatchSize: maxRows } = this.#deps.config.batching;
     return effectiveConfig({
-      config,
-      prepared,
-      threads,
+      ...this.#deps,
+      ...this.#plan,
       options: session,
-      limits,
-      memoryLimitBytes,
-      machine,
-      signature,
-      batching: { ...batching, because: this.alone },
+      batching: { ...(this.#model?.joining ?? { maxRows, sizes: [], costs: [] }), because: this.alone },
       memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
       notes: [...notes, ...(this.#model?.notes ?? [])],
     });
