@@ -21,7 +21,7 @@ type SizeClass = {
 
 /** Weight of the latest run in the pace, and in the correction of a row class. */
 const paceWeight = 0.1;
-const rowsWeight = 0.05;
+const rowsWeight = 0.02;
 /** One run counts as at most this many times the expected time, and at least as its inverse. */
 const mostSurprise = 4;
 /** Limit of the correction of a row class, and its inverse. */

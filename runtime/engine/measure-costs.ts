@@ -1,14 +1,14 @@
 /**
  * Runs a model with growing numbers of rows at a few sizes and measures the time of each run.
  *
- * Owns:   the choice of sizes and of repetitions. Repetitions of all row counts take turns, and the fastest run of each
+ * Owns:   the choice of sizes and of repetitions. Few rows run three times and more rows twice, and the fastest run
  *         counts, because other work can only make a run slower.
  * Limits: tries a size only if it is predicted to fit into what is left of `budgetMs` and `patienceMs`. More rows are
  *         not tried after two doublings that gained nothing. Stops at the first size that the model refuses.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine } from './port.ts';
-import { flatGain, runCost, type CostPoint, type RunCost } from './run-cost.ts';
+import { flatGain, runCost, type RunCost } from './run-cost.ts';
 import type { TensorSpec } from './signature.ts';
 import { elementCount, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
@@ -42,7 +42,10 @@ export type CostDeps = {
 /** Each size is this many times the size before it, in each free dimension. */
 const sizeStep = 4;
 const maxSizes = 4;
-const repetitions = 3;
+/** After a doubling that lowers the rate to this share, more rows are not tried. */
+const clearLoss = 0.8;
+/** Row counts up to this one are measured at every size first. */
+const fewRows = 4;
 /** A single row of a larger size may take this share of the budget: it runs several times, and with more rows. */
 const rowShare = 1 / 16;
 
@@ -50,33 +53,51 @@ type Bounds = CostDeps & { readonly endMs: number; readonly endCpuMs: number };
 /** `waitedMs` is the elapsed time, `cpuMs` the CPU time of the process, `ms` the one of them that counts. */
 type Timed = { readonly ms: number; readonly waitedMs: number; readonly cpuMs: number; readonly elements: number };
 
+/** One size of the free dimensions. `row` is the cost of a row in the largest run so far, `best` the fastest runs. */
+type Size = { readonly fill: number; row: Timed; readonly best: Map<number, Timed> };
+
 /**
  * Does not reject when the model refuses a run.
  * @throws what the engine throws when a worker is lost
  */
 export async function measureCosts(deps: CostDeps): Promise<RunCost> {
+  if (deps.maxRows < 2) return runCost([]);
   const bounds = { ...deps, endMs: deps.clock.monotonic() + deps.patienceMs, endCpuMs: deps.cpuMs() + deps.budgetMs };
-  const points: CostPoint[] = [];
-  if (deps.maxRows < 2) return runCost(points);
-  let before: Timed | undefined;
-  for (const fill of fillsOf(deps)) {
-    if (before !== undefined && !isWorthwhile(bounds, before)) break;
-    const one = await timed(bounds, fill, 1);
-    // A larger `fill` makes the same inputs when the model's shapes are fixed.
-    if (one === undefined || one.elements === before?.elements) break;
-    points.push(...(await curve(bounds, fill, one)));
-    before = one;
-  }
-  return runCost(points);
+  const sizes = await firstRows(bounds);
+  for (const size of sizes) await addRows(bounds, size, rowCountsOf(deps.maxRows));
+  for (const size of sizes) await repeat(bounds, size);
+  return runCost(sizes.flatMap(({ best }) => [...best].map(([rows, { ms, elements }]) => ({ rows, elements, ms }))));
 }
 
-/** Whether the next size should be measured. @param before a run of one row of the size before it */
-function isWorthwhile(bounds: Bounds, { waitedMs, ...before }: Timed): boolean {
+/**
+ * Measures few rows of every size. This happens before runs of many rows use up the budget, because the largest size
+ * decides what is believed of larger ones.
+ */
+async function firstRows(bounds: Bounds): Promise<readonly Size[]> {
+  const sizes: Size[] = [];
+  for (const fill of fillsOf(bounds)) {
+    const before = sizes.at(-1)?.row;
+    if (before !== undefined && !isWorthwhile(bounds, before, sizes.at(-2)?.row)) break;
+    // The first run with a new shape is slower than later ones, so it is only used to predict.
+    const row = await timed(bounds, fill, 1);
+    // A larger `fill` makes the same inputs when the model's shapes are fixed.
+    if (row === undefined || row.elements === before?.elements) break;
+    const size = { fill, row, best: new Map<number, Timed>() };
+    await addRows(bounds, size, rowCountsOf(Math.min(fewRows, bounds.maxRows)));
+    await repeat(bounds, size);
+    sizes.push(size);
+  }
+  return sizes;
+}
+
+/** @param last a row of the largest size so far @param beforeLast a row of the size before it, if there is one */
+function isWorthwhile(bounds: Bounds, { waitedMs, ...last }: Timed, beforeLast: Timed | undefined): boolean {
   // The time grows at most with the square of the size, for attention and for images of `fill` times `fill` pixels.
-  const growth = sizeStep ** 2;
+  const most = sizeStep ** 2;
+  const likely = beforeLast === undefined ? sizeStep : Math.min(most, last.cpuMs / Math.max(1e-6, beforeLast.cpuMs));
   return (
-    before.cpuMs * sizeStep <= bounds.budgetMs * rowShare &&
-    affords(bounds, { ...before, cpuMs: before.cpuMs * growth, waitedMs: waitedMs * growth }, 1)
+    last.cpuMs * likely <= bounds.budgetMs * rowShare &&
+    affords(bounds, { ...last, cpuMs: last.cpuMs * most, waitedMs: waitedMs * most }, 1)
   );
 }
 
@@ -86,24 +107,24 @@ function fillsOf({ fill, maxFill = Infinity }: CostDeps): readonly number[] {
   return within.length === 0 ? [fill] : within;
 }
 
-/** The points of one size. @param first a run of one row */
-async function curve(bounds: Bounds, fill: number, first: Timed): Promise<readonly CostPoint[]> {
-  const best = new Map<number, Timed>();
-  // The first run with a new shape is slower than later ones, so it is only used to predict.
-  let last = first;
-  for (const rows of rowCountsOf(bounds.maxRows)) {
-    if (!affords(bounds, last, rows) || gainsNothing(best)) break;
-    const run = await timed(bounds, fill, rows);
-    if (run === undefined) break;
-    best.set(rows, run);
-    last = perRow(run, rows);
+/** Runs the row counts that have not run yet, until more rows gain nothing. */
+async function addRows(bounds: Bounds, size: Size, rowCounts: readonly number[]): Promise<void> {
+  for (const rows of rowCounts) {
+    if (size.best.has(rows)) continue;
+    if (!affords(bounds, size.row, rows) || gainsNothing(size.best)) return;
+    const run = await timed(bounds, size.fill, rows);
+    if (run === undefined) return;
+    size.best.set(rows, run);
+    size.row = perRow(run, rows);
   }
-  for (let turn = 1; turn < repetitions; turn += 1)
-    for (const [rows, known] of best) {
-      const again = affords(bounds, perRow(known, rows), rows) ? await timed(bounds, fill, rows) : undefined;
-      if (again !== undefined && again.ms < known.ms) best.set(rows, again);
-    }
-  return [...best].map(([rows, { ms, elements }]) => ({ rows, elements, ms }));
+}
+
+/** Runs every row count again and keeps the faster run. */
+async function repeat(bounds: Bounds, { fill, best }: Size): Promise<void> {
+  for (const [rows, known] of best) {
+    const again = affords(bounds, perRow(known, rows), rows) ? await timed(bounds, fill, rows) : undefined;
+    if (again !== undefined && again.ms < known.ms) best.set(rows, again);
+  }
 }
 
 function perRow(run: Timed, rows: number): Timed {
@@ -116,10 +137,11 @@ function rowCountsOf(maxRows: number): readonly number[] {
   return doubling.at(-1) === maxRows ? doubling : [...doubling, maxRows];
 }
 
-/** True when the last two doublings did not raise the rate. */
+/** True when the last two doublings did not raise the rate, or the last one lowered it a lot. */
 function gainsNothing(best: ReadonlyMap<number, Timed>): boolean {
   const rates = [...best].slice(-3).map(([rows, { ms }]) => rows / ms);
-  return rates.length === 3 && Math.max(...rates.slice(1)) < (rates[0] ?? 0) * flatGain;
+  const [last = 0, before = 0] = rates.toReversed();
+  return last < before * clearLoss || (rates.length === 3 && Math.max(...rates.slice(1)) < (rates[0] ?? 0) * flatGain);
 }
 
 /** @param row the cost of a row in the largest run so far */

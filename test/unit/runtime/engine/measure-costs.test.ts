@@ -63,6 +63,12 @@ describe('measureCosts', () => {
     assert.deepEqual([rowsAt(sizes, 8), cost.trustedRows(8, 32)], [[1, 2, 4], 4]);
   });
 
+  it('stops adding rows when two rows take far more than twice the time of one', async () => {
+    const { deps, sizes } = world((rows) => rows ** 2, { maxFill: 8 });
+    const cost = await measureCosts(deps);
+    assert.deepEqual([rowsAt(sizes, 8), cost.trustedRows(8, 32)], [[1, 2], 2]);
+  });
+
   it('measures the maximum of the spec too', async () => {
     const { deps, sizes } = world((rows) => 5 + rows, { maxFill: 8, maxRows: 12 });
     await measureCosts(deps);
@@ -107,7 +113,7 @@ describe('measureCosts', () => {
     const { deps } = world((rows) => 5 + rows, {
       maxFill: 8,
       onCpu: false,
-      delayMs: (run) => (run % 4 === 0 ? 20 : 0),
+      delayMs: (run) => (run % 5 === 0 ? 20 : 0),
     });
     assert.equal((await measureCosts(deps)).msOf(8, 8), 13);
   });
