@@ -64,10 +64,11 @@ export async function measureModel(model: ModelName, cases: readonly CaseName[],
     for (const name of cases) {
       stop.throwIfAborted();
       const run = new CaseRun(name, materialFor(name, deps.modelFolder), raw, deps);
-      missing.push(...(await run.prepare(participants)));
+      await run.prepare(participants);
       batches[name] = run.batch;
       await run.measure();
       cells.push(...run.cells);
+      missing.push(...run.missing);
     }
     return { cells, missing, batches };
   } finally {
@@ -78,6 +79,7 @@ export async function measureModel(model: ModelName, cases: readonly CaseName[],
 
 class CaseRun {
   readonly cells: Cell[] = [];
+  readonly missing: Missing[] = [];
   batch = 1;
   readonly #name: CaseName;
   readonly #case: BenchCase;
@@ -94,8 +96,8 @@ class CaseRun {
     this.#deps = deps;
   }
 
-  /** Finds the raw loop's batch size, and warms up the servers. @returns the servers with wrong answers */
-  async prepare(all: readonly Participant[]): Promise<readonly Missing[]> {
+  /** Finds the raw loop's batch size, warms up the servers, and leaves out those with wrong answers. */
+  async prepare(all: readonly Participant[]): Promise<void> {
     const { order, cpus } = this.#deps;
     const probeMs = Math.max(300, order.spanMs / 4);
     const { values } = await this.#rawRun(1, cpus, probeMs);
@@ -104,7 +106,6 @@ class CaseRun {
       const { perSecond } = rawFigures(await this.#rawRun(batch, cpus, probeMs));
       if (perSecond > best * gain) [best, this.batch] = [perSecond, batch];
     }
-    const missing: Missing[] = [];
     const right: Participant[] = [];
     for (const participant of all) {
       const why = await this.#alone(participant, async () => {
@@ -113,10 +114,9 @@ class CaseRun {
         return wrong;
       });
       if (why === undefined) right.push(participant);
-      else missing.push({ what: `${participant.name}, ${this.#name}`, why });
+      else this.#leaveOut(participant, why);
     }
     this.#participants = right;
-    return missing;
   }
 
   async measure(): Promise<void> {
@@ -142,7 +142,7 @@ class CaseRun {
     const alone = plan.clients === 1;
     const report = await this.#rawRun(alone ? 1 : this.batch, alone ? 1 : this.#deps.cpus, spanMs);
     this.#keep(load, 'raw', round, rawFigures(report));
-    for (const participant of this.#participants) {
+    for (const participant of this.#running()) {
       const measured = await this.#alone(participant, () => this.#closed(participant, plan.clients, spanMs));
       this.#keep(load, participant.name, round, figuresOf(measured));
     }
@@ -152,7 +152,7 @@ class CaseRun {
     const plan = loadTable[load];
     if (plan.kind !== 'open') return;
     const { spanMs, deadlineMs } = this.#deps.order;
-    for (const participant of this.#participants) {
+    for (const participant of this.#running()) {
       const { name, form, server } = participant;
       const perSecond = rateOf(plan, name, capacities);
       if (perSecond === undefined) continue;
@@ -202,6 +202,18 @@ class CaseRun {
     } finally {
       server.pause();
     }
+  }
+
+  /** Leaves out servers that have ended by themselves. */
+  #running(): readonly Participant[] {
+    for (const participant of this.#participants)
+      if (!participant.server.isRunning) this.#leaveOut(participant, 'it ended by itself during the measurement');
+    this.#participants = this.#participants.filter(({ server }) => server.isRunning);
+    return this.#participants;
+  }
+
+  #leaveOut({ name }: Participant, why: string): void {
+    this.missing.push({ what: `${name}, ${this.#name}`, why });
   }
 
   #keep(load: LoadName, server: string, round: number, figures: Figures): void {

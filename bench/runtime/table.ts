@@ -21,6 +21,36 @@ export function openTable(rows: readonly SummaryRow[]): string {
   return tableWith(openHead, rows.filter(({ figures }) => figures.open !== undefined).map(openLine));
 }
 
+/**
+ * Ours beside each other server in closed loops, one line for each case and load: our rate divided by the other rate,
+ * and the other CPU divided by ours. Above 1, ours is better.
+ */
+export function comparisonTable(rows: readonly SummaryRow[]): string {
+  const closed = rows.filter(({ figures }) => figures.open === undefined);
+  const others = [...new Set(closed.map(({ server }) => server))].filter((server) => server !== 'ours');
+  const groups = Map.groupBy(closed, (row) => `${row.case} | ${row.load}`);
+  const lines = [...groups].map(([name, group]) => {
+    const ours = group.find(({ server }) => server === 'ours');
+    return [
+      name,
+      ...others.map((other) =>
+        ratio(
+          ours,
+          group.find(({ server }) => server === other),
+        ),
+      ),
+    ];
+  });
+  return tableWith(`| case | load | ${others.map((other) => `ours ÷ ${other}`).join(' | ')} |`, lines);
+}
+
+function ratio(ours: SummaryRow | undefined, other: SummaryRow | undefined): string {
+  if (ours === undefined || other === undefined || other.figures.perSecond === 0) return '';
+  const rate = ours.figures.perSecond / other.figures.perSecond;
+  const cpu = other.figures.cpuPerThousand / ours.figures.cpuPerThousand;
+  return `${shown(rate)} (${shown(cpu)})`;
+}
+
 export function missingLines(missing: readonly Missing[]): string {
   return missing.map(({ what, why }) => `- ${what}: ${why}\n`).join('');
 }

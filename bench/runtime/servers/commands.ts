@@ -75,7 +75,9 @@ export function commandFor(server: ServedName, asked: ServeAsked): Omit<ServerCo
       'optimum', '--device', 'cpu', '--host', '127.0.0.1', '--port', String(port), '--url-prefix', '/v1',
       '--no-model-warmup', '--pooling-method', 'mean', '--log-level', 'error'], readyPath: '/health' },
   };
-  return { ...common, env: { ...common.env, BENTOML_HOME: folder, HOME: folder }, ...argv[server] };
+  // Triton's processes share locks that time out during a pause.
+  const canPause = server !== 'pytriton';
+  return { ...common, canPause, env: { ...common.env, BENTOML_HOME: folder, HOME: folder }, ...argv[server] };
 }
 
 /** Nothing is sent to others, nothing is fetched from others, and numpy starts no threads of its own. */
@@ -112,6 +114,7 @@ function ourCommand({ modelFolder, folder, cache }: ServeAsked): Omit<ServerComm
     env: {},
     port: /^serving m at http:\/\/127\.0\.0\.1:(\d+)/m,
     readyPath: undefined,
+    canPause: true,
   };
 }
 
