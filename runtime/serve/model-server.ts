@@ -159,6 +159,7 @@ export class ModelServer {
       connections: () => this.connections,
       transferBytes: () => transfers.heldBytes,
       ready: () => this.#readiness.ready,
+      runCosts: () => this.#model?.batcher.costs.points ?? [],
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
     });
@@ -377,19 +378,13 @@ export class ModelServer {
   }
 
   #config(): unknown {
-    const { config, prepared, machine, memoryLimitBytes } = this.#deps;
-    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    const { session, notes, memoryBytes } = this.#plan;
+    const { maxBatchSize: maxRows } = this.#deps.config.batching;
     return effectiveConfig({
-      config,
-      prepared,
-      threads,
+      ...this.#deps,
+      ...this.#plan,
       options: session,
-      limits,
-      memoryLimitBytes,
-      machine,
-      signature,
-      batching,
+      batching: { ...(this.#model?.joining ?? { maxRows, sizes: [], costs: [] }), because: this.alone },
       memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
       notes: [...notes, ...(this.#model?.notes ?? [])],
     });
