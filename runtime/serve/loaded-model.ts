@@ -62,6 +62,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     memory: config.memory,
     threads,
     signature,
+    ...(prepared.allocation === undefined ? {} : { arena: prepared.allocation.arena }),
     optimized: prepared.optimised,
   });
   const alone = isBatchable(signature)

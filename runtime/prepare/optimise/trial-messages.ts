@@ -1,6 +1,7 @@
 /**
  * Messages between trial.ts and its child process, trial-child.ts. Node's IPC channel carries them as JSON.
  */
+import type { RunCost } from '../../engine/allocation.ts';
 import type { TrialSample } from '../../engine/trial-inputs.ts';
 import type { TensorSpec } from '../../engine/signature.ts';
 
@@ -16,10 +17,30 @@ export type TrialTask = {
     readonly fills: readonly number[];
     readonly rows: readonly number[];
   };
+  /** Measure the cost of runs instead of checking their outputs. */
+  readonly pace?: PaceTask;
   /** File for the runs' outputs. */
   readonly writeTo?: string;
   /** File with another trial's outputs. The samples of that trial are run again, and the outputs are compared. */
   readonly compareWith?: string;
+};
+
+/** Measures the CPU time and the page faults of runs, in a thread like the threads of the server's workers. */
+export type PaceTask = {
+  /** Sizes of the free dimensions to measure; absent: the thread searches the largest sizes that the model accepts. */
+  readonly fills?: readonly number[];
+  /** A size is only measured if its run takes at most this CPU time, and the runs of a size stay below three times it. */
+  readonly runMs: number;
+};
+
+export type PaceResult = {
+  readonly runs: readonly RunCost[];
+  /** True if the model refuses inputs larger than the largest measured size. */
+  readonly complete: boolean;
+  /** Anonymous memory of the process after loading. */
+  readonly loadedBytes: number;
+  /** CPU time of the process from its start. */
+  readonly cpuMs: number;
 };
 
 export type TrialMessage =
@@ -36,5 +57,7 @@ export type TrialMessage =
        * absent when the outputs agree.
        */
       readonly difference?: string;
+      /** The answer to `pace`. */
+      readonly pace?: PaceResult;
     }
   | { readonly kind: 'failed'; readonly why: string };

@@ -1,0 +1,147 @@
+/**
+ * The thread of a trial that measures the cost of runs: CPU time and page faults.
+ *
+ * Owns:  one session of ONNX Runtime, and the choice of the sizes: free dimensions are doubled until a run takes too
+ *        long or the model refuses it. The largest sizes are then run in turn, several times each; of the CPU times the
+ *        smallest counts, because other programs can only make a run slower.
+ */
+import { readFileSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../../api/errors.ts';
+import type { RunCost } from '../../engine/allocation.ts';
+import { openSession, runSession, type OrtSession } from '../../engine/ort-session.ts';
+import type { NamedTensors } from '../../engine/tensor.ts';
+import { fills, trialInputs } from '../../engine/trial-inputs.ts';
+import type { PaceTask, TrialMessage, TrialTask } from './trial-messages.ts';
+
+type Runs = NonNullable<TrialTask['runs']>;
+type Sized = { readonly fill: number; readonly inputs: NamedTensors; readonly cost: RunCost };
+
+/** Sizes that are measured: this many, each twice the size before it. */
+const mostSizes = 3;
+const rounds = 3;
+
+async function pace(
+  task: TrialTask,
+  { fills: given, runMs }: PaceTask,
+  say: (message: TrialMessage) => void,
+): Promise<void> {
+  const began = performance.now();
+  let session: OrtSession;
+  try {
+    session = await openSession(task);
+  } catch (error) {
+    return say({ kind: 'failed', why: messageOf(error) });
+  }
+  const loadedBytes = anonymousBytesNow();
+  say({ kind: 'loaded', loadMs: performance.now() - began });
+  const runs = task.runs ?? { inputs: [], outputs: [], fills: [], rows: [] };
+  try {
+    const { sizes, complete } =
+      given === undefined ? await search(session, runs, runMs) : await prepared(session, runs, given);
+    const costs = await measure(session, runs, sizes, runMs);
+    const { user, system } = process.cpuUsage();
+    const result = { runs: costs, complete, loadedBytes, cpuMs: (user + system) / 1000 };
+    await session.release();
+    say({ kind: 'done', made: [], pace: result });
+  } catch (error) {
+    say({ kind: 'failed', why: messageOf(error) });
+  }
+}
+
+/** Finds the largest sizes that the model accepts and that run in `runMs`. */
+async function search(
+  session: OrtSession,
+  runs: Runs,
+  runMs: number,
+): Promise<{ sizes: readonly Sized[]; complete: boolean }> {
+  let sizes: Sized[] = [];
+  for (const first of fills) {
+    const one = await tryFill(session, runs, first);
+    if (one !== undefined) {
+      sizes = [one];
+      break;
+    }
+  }
+  for (;;) {
+    const last = sizes.at(-1);
+    // CPU time may grow with the square of the size.
+    if (last === undefined || last.cost.cpuMs * 4 > runMs) return { sizes, complete: false };
+    const next = await tryFill(session, runs, last.fill * 2);
+    if (next === undefined) return { sizes, complete: sizes.length > 1 };
+    sizes = [...sizes, next].slice(-mostSizes);
+  }
+}
+
+async function prepared(
+  session: OrtSession,
+  runs: Runs,
+  given: readonly number[],
+): Promise<{ sizes: readonly Sized[]; complete: boolean }> {
+  const sizes: Sized[] = [];
+  for (const fill of given) {
+    const one = await tryFill(session, runs, fill);
+    if (one === undefined) throw new Error(`a run of size ${fill} failed`);
+    sizes.push(one);
+  }
+  return { sizes, complete: false };
+}
+
+/** Runs every size in turn, so that a size finds the memory as the other sizes leave it. */
+async function measure(
+  session: OrtSession,
+  runs: Runs,
+  sizes: readonly Sized[],
+  runMs: number,
+): Promise<readonly RunCost[]> {
+  const seen = sizes.map(({ fill }): { fill: number; cpuMs: number[]; faults: number[] } => ({
+    fill,
+    cpuMs: [],
+    faults: [],
+  }));
+  const end = cpuMsNow() + runMs * rounds;
+  for (let round = 0; round < rounds && (round === 0 || cpuMsNow() < end); round += 1)
+    for (const [at, { fill, inputs }] of sizes.entries()) {
+      const { cpuMs, faults } = await costOf(session, runs, fill, inputs);
+      seen[at]?.cpuMs.push(cpuMs);
+      seen[at]?.faults.push(faults);
+    }
+  return seen.map(({ fill, cpuMs, faults }) => ({
+    fill,
+    cpuMs: Math.max(Math.min(...cpuMs), 0.001),
+    faults: Math.round(faults.reduce((sum, count) => sum + count, 0) / faults.length),
+  }));
+}
+
+/** @returns undefined for a size that cannot be generated or that the model refuses */
+async function tryFill(session: OrtSession, runs: Runs, fill: number): Promise<Sized | undefined> {
+  const inputs = trialInputs(runs.inputs, { fill, rows: 1, seed: 1 });
+  if (inputs === undefined) return undefined;
+  try {
+    return { fill, inputs, cost: await costOf(session, runs, fill, inputs) };
+  } catch {
+    return undefined;
+  }
+}
+
+async function costOf(session: OrtSession, runs: Runs, fill: number, inputs: NamedTensors): Promise<RunCost> {
+  const faults = process.resourceUsage().minorPageFault;
+  const began = cpuMsNow();
+  await runSession(session, inputs, runs.outputs);
+  return { fill, cpuMs: cpuMsNow() - began, faults: process.resourceUsage().minorPageFault - faults };
+}
+
+function cpuMsNow(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+function anonymousBytesNow(): number {
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
+}
+
+const port = parentPort;
+if (port !== null) {
+  const task = workerData as TrialTask;
+  if (task.pace !== undefined) void pace(task, task.pace, (message) => port.postMessage(message));
+}
