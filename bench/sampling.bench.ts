@@ -1,7 +1,7 @@
 /**
- * What sampling and replaying cost users. The bench measures the throughput and latency of the model server in two
- * situations: while the server keeps samples of 0, 5 and 100 % of its requests, and while replays of samples are sent
- * to the server.
+ * What sampling and replaying cost users. A sample is a user's request that the server keeps with its answer; a replay
+ * sends a sample to the server of another revision. The bench measures the throughput and latency of the model server
+ * in two situations: while it keeps samples of 0, 5 and 100 % of its requests, and while replays are sent to it.
  * Use: `npm run bench:sampling -- [ROUNDS]`. It prints the medians over the rounds, divided by the median of the same
  * server without samples or replays. Each round measures every setting, so that other load of the machine affects all
  * settings.

@@ -130,7 +130,7 @@ async function compare(label: string, model: string, width: number, rounds: numb
 
 async function floodWithJson(model: string, width: number, rounds: number): Promise<void> {
   const samples: Sample[] = [];
-  // Each request has four megabytes of JSON, at nine characters per number.
+  // Each request has about four megabytes of JSON, because a number takes about nine characters.
   for (let round = 0; round < rounds; round += 1)
     samples.push(await sample('ours', model, jsonShot(width, Math.floor(4e6 / (9 * width))), 6));
   say('large JSON requests to a large model');

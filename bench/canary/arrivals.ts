@@ -2,11 +2,13 @@
  * Uneven arrivals of requests, and the retries of failed requests.
  * Owns: the factor on the rate of requests, and the retries of clients that were refused or timed out. The factor has
  * mean 1. The factor is the same for both revisions, because one stream of requests is split between the revisions.
+ * Words: the two revisions are stable, which serves already, and the candidate, which may replace it. A slice is one
+ * step of the simulation: five seconds.
  */
 import { Held } from './noise.ts';
 import type { Random } from './random.ts';
 
-/** Seconds per step of the simulation. */
+/** The length of a slice: the simulation computes the requests of this many seconds at a time. */
 export const sliceSeconds = 5;
 
 export type Arrivals =
@@ -96,7 +98,7 @@ export class Repeats {
 
   /**
    * Removes and returns the retries of the slice that contains `at`.
-   * @param weight the candidate's share, 0..1
+   * @param weight the candidate's share of the traffic, 0..1
    */
   take(at: number, weight: number): { readonly candidate: readonly number[]; readonly stable: readonly number[] } {
     const slice = Math.floor(at / sliceSeconds);

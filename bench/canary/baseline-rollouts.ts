@@ -3,6 +3,8 @@
  * documentation.
  * Owns: the weights, the intervals and when a rollout ends. Latency is judged as in baselines.ts (p95, 15 %), and
  * errors by the limits of the tools' examples. Pods start at once, as in our simulated rollouts.
+ * Words: a rollout gives the candidate (the new revision) more and more of the traffic of stable (the serving
+ * revision); the weight is the candidate's share. To promote is to make the candidate the new stable.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';
 import type { RolloutRun } from './rollout.ts';
@@ -18,7 +20,7 @@ export function rollOutWith(name: BaselineName, world: World, stable: Stable): R
   return { 'argo-rollouts': argoRollouts, flagger, kayenta }[name](tried, stable);
 }
 
-/** A simulated service, with the number of requests that its candidate has received. */
+/** A simulated service, with the candidate's number of requests and its highest weight so far. */
 class Tried {
   readonly #world: World;
   #requests = 0;

@@ -1,9 +1,11 @@
 /**
- * How Argo Rollouts, Flagger and Kayenta judge a canary window, by their documented rules and defaults.
+ * How Argo Rollouts, Flagger and Kayenta judge a canary, by their documented rules and defaults.
  * Owns: one rule for each tool. Each rule uses one number per minute, as its tool does.
  * Rule: the rules follow the tools' documentation, not their code. The thresholds are the ones of our gate: 15 % more
  * latency, or 0.5 percentage points more errors. Flagger's threshold is an absolute number, so it is computed from
  * stable's true value.
+ * Words: a window is a period in which the candidate (the new revision) gets a constant share of the traffic and is
+ * compared with stable (the serving revision). A gate limits one measure, such as the latency.
  */
 import { addCount, emptyHistogram, lnQuantileOf, reportScale } from '../../operator/analysis/log-histogram.ts';
 import { sliceSeconds, type PodSlice, type World } from './world.ts';
@@ -53,7 +55,7 @@ export function watchWith(name: BaselineName, world: World, { weight, minutes, m
   return { rolledBack: false, candidateRequests, minutes };
 }
 
-/** One revision's values over one minute or several minutes. */
+/** The requests of one revision in one minute or several minutes, and the metrics that are computed from them. */
 export class Minutely {
   readonly #latency = emptyHistogram(reportScale);
   #requests = 0;

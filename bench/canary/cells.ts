@@ -1,6 +1,9 @@
 /**
  * The cells that the bench measures (judge × scenario × rate), and how one cell is run.
- * Owns: the list of cells and the row of each.
+ * Owns: the list of cells and the row of each. A row has the results of a cell.
+ * Words: a judge is a rule that decides whether to roll back. A rollout gives the candidate (the new revision) its
+ * traffic in steps. A single window has one constant share of the traffic. The history is the time before, in which
+ * only stable (the serving revision) gets traffic.
  * Rule: run i of a cell has the seed (seed, number of the cell, i), so a cell gives the same row whether it runs alone
  * or with other cells.
  */
@@ -27,7 +30,7 @@ const baselines: readonly BaselineName[] = ['argo-rollouts', 'flagger', 'kayenta
 
 const window = { router: 'HTTPRoute', replicas: 1 } as const;
 
-/** A cell that simulates a rollout with default settings and half an hour of history. */
+/** A cell that simulates a rollout with default settings after half an hour with stable alone. */
 function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, judge: JudgeName = 'ours'): Cell {
   const alone = unseen.machines.some((one) => scenario.name.startsWith(one.name));
   const replicas = alone ? 1 : Math.max(2, scenario.pods);
@@ -36,7 +39,7 @@ function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, j
 
 type LatencyCell = { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number };
 
-/** The rates, shares and history of the cells in the documentation's table of slowdowns. */
+/** For the cells in the documentation's table of slowdowns: requests per minute, share, and minutes of history. */
 const latencyCells: readonly LatencyCell[] = [
   { rate: 20, share: 0.5, noisy: false, history: 0 },
   { rate: 100, share: 0.05, noisy: false, history: 0 },

@@ -1,9 +1,12 @@
 /**
  * How accurate the forecasts are. A forecast is the number of requests that a verdict still needs.
- * Owns: the cells, and windows of one gate that has the complete error budget α. After some minutes a window gives its
- * forecast; it is then simulated until its gate is decided.
+ * Owns: the measured cells, and simulated windows. After some minutes the judge makes a forecast for a window; the
+ * window is then simulated until its gate has a verdict.
  * Why: people plan by a forecast, so the actual number must be in the forecast's range about as often as the range
  * claims.
+ * Words: a window is a period in which the judge compares the candidate (the new revision) with stable (the serving
+ * revision). A gate limits one measure; its verdict is Pass, Fail or Undecided. Each window has one gate, which may
+ * use the complete error budget α. A cell is one scenario at one rate of requests.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { judge, verdicts } from '../../operator/analysis/judge.ts';
@@ -14,7 +17,7 @@ import { historyOf } from './ours.ts';
 import { failing, identical, quiet, slower, type Scenario } from './scenarios.ts';
 import { sliceSeconds, World } from './world.ts';
 
-/** After these numbers of minutes, a window whose gate is still undecided gives its forecast. */
+/** A forecast is made after each of these numbers of minutes while the gate of the window is still undecided. */
 export const askedAfterMinutes = [3, 5, 10] as const;
 
 export type Forecast = {

@@ -1,12 +1,14 @@
 /**
  * Plans with a single gate, for windows that are simulated outside a rollout.
  * Owns: the gates and their limits.
+ * Words: a gate limits one measure of the candidate (the new revision). A plan is the list of gates with the error
+ * probability that each verdict may have. A window is the period in which the candidate is judged.
  */
 import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';
 
 export type Gate = 'latency' | 'errors' | 'quality';
 
-/** A plan of one gate that has the complete error budget, α = 0.05. */
+/** A plan of one gate. The gate may use the complete error budget of a rollout, α = 0.05. */
 export function planFor(gate: Gate): GatePlan {
   const none = { latency: [], errors: {} };
   const gates = {

@@ -110,9 +110,9 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 }
 
 /**
- * Prints a table about forecasts, with a row for each cell and time. `within` and `sooner` are shares of the forecasts
- * of the row. The last three columns are the 10th, 50th and 90th percentile of the actual number divided by the
- * forecast.
+ * Prints how accurate the forecasts of "requests until a verdict" are: a row for each scenario, rate and time of the
+ * forecast. `within` is the share of forecasts whose range contained the actual number, `sooner` the share that were
+ * too high. The last three columns are the 10th, 50th and 90th percentile of the actual number divided by the forecast.
  */
 async function forecasts({ runs = 100, seed }: Order, stop: AbortSignal): Promise<ExitCode> {
   const row = (cells: readonly string[]): void =>

@@ -1,6 +1,6 @@
 /**
- * Canaries that are judged by pairs alone: the service has hardly any traffic, and each golden input is sent to both
- * revisions.
+ * Canaries that are judged by pairs alone. A pair is the service times of one request on both revisions: stable, which
+ * serves, and the candidate. The service has hardly any traffic, so golden inputs are sent to both revisions (probes).
  * Owns: the simulated pairs and the time until a verdict. `npm run bench:paired -- [--runs 200] [--seed 1]`
  * Model: in a pair, the time of each revision is service · e^(σ z) times the noise of the revision in that minute. Each
  * revision draws its own z from the standard normal distribution. Probes are sent as often as the prober's load limit

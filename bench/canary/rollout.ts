@@ -2,6 +2,9 @@
  * A complete rollout with default settings in a simulated service.
  * Owns: the operator's loop: it sets weights, pods and windows step by step, evaluates reports, and ends the rollout.
  * The operator's own code computes steps, pods, gates and verdicts. Pods start without a delay.
+ * Words: a step gives the candidate (the new revision) a share of the traffic, or judges it against stable (the
+ * serving revision) in a window. Reports count in blocks of 20 s, the simulation in slices of 5 s. A gate limits one
+ * measure; its verdict is Pass, Fail or Undecided, and its bounds contain the true value with probability 1 - alpha.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';
 import { historyBefore } from '../../operator/analysis/history.ts';
@@ -86,9 +89,9 @@ export type Outcome = {
   readonly windows: readonly Shown[];
 };
 
-/** The fields of the result that the rollouts of the other tools have, too. */
+/** The fields of the result that simulated rollouts of Argo Rollouts, Flagger and Kayenta have, too. */
 type Always = 'ending' | 'endingIfPromoted' | 'minutes' | 'candidateRequests' | 'reachedHalf';
-/** The result of a rollout. Rollouts of the other tools have no bounds and no windows, and are never held. */
+/** The result of a rollout by any tool. Only our rollouts have bounds and windows, and only they can be held. */
 export type RolloutRun = Pick<Outcome, Always> & Partial<Outcome>;
 
 /** @param world a new world, in which nothing was simulated yet, with the scenario of the setting */
@@ -182,8 +185,8 @@ class Course {
   }
 
   /**
-   * Whether the candidate's true difference exceeds what its Pass promised. A Pass promises that the difference is at
-   * most the gate's limit, or at most its upper bound when the upper bound is larger than the limit.
+   * Whether the candidate's true difference from stable is larger than the last window allows for one of the gates: the
+   * gate's limit, or the upper bound in that window if it is larger.
    */
   #isWorseThanShown(): boolean {
     return (this.#last ?? []).some((result, i) => {

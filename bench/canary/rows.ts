@@ -2,6 +2,9 @@
  * The bench's results for one cell.
  * Owns: the row, its fields and how they are computed from runs. Rates are 0..1. A number that is not defined for the
  * cell is null.
+ * Words: a cell is one judge in one scenario at one rate of requests. A run simulates the candidate (the new revision)
+ * beside stable (the serving revision): in a rollout with its steps, or in a single window with one share of the
+ * traffic. A gate limits one measure; its bounds are an interval for the true value of the measure.
  */
 import type { GateResult } from '../../operator/analysis/verdict.ts';
 import type { Cell } from './cell.ts';
@@ -59,7 +62,7 @@ export type RolloutNumbers = {
   readonly medianCandidateFailures: number | null;
   /** The median number of the candidate's answers that took longer than 1.15 times stable's p95. */
   readonly medianCandidateSlow: number | null;
-  /** Share of runs that promoted the candidate although its true difference exceeds what the last Pass promised. */
+  /** Share of runs that promoted a candidate whose true difference exceeds both a gate's limit and its upper bound. */
   readonly wrongPromotionRate: number;
   readonly shown: readonly ShownNumbers[];
   readonly bounds: readonly BoundNumbers[];

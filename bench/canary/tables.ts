@@ -1,5 +1,6 @@
 /**
- * Shapes of latency as tables, so that a random latency needs only a lookup.
+ * Shapes of latency as tables, so that a random latency needs only a lookup. A shape is a distribution of ln(latency /
+ * base); `base` is the latency at which the shape has the value 0.
  * Owns: the tables, each computed once.
  */
 import { shapes } from './scenarios.ts';

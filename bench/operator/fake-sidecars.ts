@@ -1,5 +1,6 @@
 /**
- * The sidecars of the fake pods. They answer `GET http://POD_IP:8081/report` on loopback addresses.
+ * The sidecars of the fake pods. They answer `GET http://POD_IP:8081/report` on loopback addresses. A report contains
+ * the requests that a pod counted, in blocks of 20 s.
  * Owns: one listener for each pod, and the traffic that the pod reports. In the reports, golden sets have always
  * passed.
  * Limits: Linux only, because only there a process can listen on every address of 127.0.0.0/8 without preparation.
@@ -37,7 +38,7 @@ export class FakeSidecars {
   readonly #sidecars = new Map<string, Sidecar>();
   /** The current traffic of each pod. A scenario may replace this function. */
   trafficOf: TrafficOf = () => ({ perMinute: 400, failing: 0 });
-  /** Called after each report, with the pod and with the last block of the report. */
+  /** Called after each report, with the pod and with the number of the last block of the report. */
   onReport: (pod: ServedPod, until: number) => void = () => {};
   /** The number of reports that have been sent. */
   reports = 0;

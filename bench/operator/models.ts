@@ -38,14 +38,14 @@ export function modelName(index: number): string {
   return `bench-${String(index).padStart(4, '0')}`;
 }
 
-/** A model of ours. With `replicas` 0 the operator makes every child object but no pods. */
+/** An OnnxModel. With `replicas` 0 the operator makes every object that belongs to the model, but no pods. */
 export function plainModel(name: string, replicas: number): KubeObject {
   return ourModel(name, { replicas });
 }
 
 /**
- * A model of ours with a canary that gets half of the traffic. The canary is judged for half an hour, so the rollout
- * stays in this step during a run.
+ * An OnnxModel whose new revisions are rolled out as canaries. A canary first gets half of the traffic and is judged
+ * for up to half an hour, so the rollout stays in this step during a run of the bench.
  */
 export function canaryModel(name: string): KubeObject {
   return ourModel(name, {
@@ -59,7 +59,10 @@ export function canaryModel(name: string): KubeObject {
   });
 }
 
-/** A merge patch that makes a new revision. @param value a text that must be visible in the pod template */
+/**
+ * A merge patch that changes the runtime's image, so the operator must make a Deployment for a new revision.
+ * @param value becomes the tag of the image; the bench searches Deployments for it to see that the change has arrived
+ */
 export function newRevision(value: string): object {
   return { spec: { runtime: { image: `registry.invalid/runtime:${value}` } } };
 }

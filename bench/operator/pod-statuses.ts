@@ -1,6 +1,4 @@
-/**
- * The statuses that a kubelet and the Deployment controller write. Pure.
- */
+/** The statuses of pods and Deployments that a kubelet and the Deployment controller would write. Pure. */
 import { printLastWords } from '../../api/last-words.ts';
 import { containers } from '../../api/names.ts';
 import type { Deployment } from '../../kube/kinds.ts';

@@ -1,5 +1,5 @@
 /**
- * The counts of one pod's sidecar: requests in blocks, drawn at random as time passes.
+ * The counts of one pod's sidecar: requests in blocks of 20 s, drawn at random as time passes.
  * Owns: the blocks of one pod. The same seed, with calls at the same times, gives the same counts.
  * Limits: it keeps the last 90 blocks, as a sidecar does.
  */

@@ -1,12 +1,13 @@
 /**
  * Recorded counts, and the comparison of a run with them.
  * Owns: the form of the recorded file, and how much a count may differ. Two runs have different counts for two reasons:
- * a request that fails with a conflict is repeated, and two events that arrive together are handled once.
+ * a request that fails with a conflict is repeated, and two events that arrive together are handled once. A count is
+ * the number of requests or writes in a row, the result of one scenario.
  * Pure.
  */
 import { perTime, type Row } from './rows.ts';
 
-/** The rows of each setting, by the name of the setting (order.ts, settingOf). */
+/** Rows by setting. The name of a setting contains the flags on which counts depend (order.ts, settingOf). */
 export type Recorded = Readonly<Record<string, readonly Row[]>>;
 
 export type Verdict = { readonly passed: boolean; readonly sentence: string };

@@ -1,5 +1,5 @@
 /**
- * The results of a scenario, and their form as a table.
+ * The results of a scenario (a row counts the operator's requests), and their form as a table.
  * Pure.
  */
 import { countOf, isCounted, isWriting, type RequestCounts } from './requests.ts';

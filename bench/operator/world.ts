@@ -1,6 +1,6 @@
 /**
  * One API server with one operator, and the simulated parts of a cluster.
- * Owns: starting and ending the parts, waiting, and computing a row from two moments.
+ * Owns: starting and ending the parts, waiting, and computing a row (the result of a scenario) from two moments.
  * Ends: `close` ends every process and removes the folder.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -60,7 +60,7 @@ const serviceAccounts: ResourceType = {
   namespaced: true,
 };
 
-/** The counts of a run from its start to one moment, and the CPU time of the API server at this moment. */
+/** The numbers of requests from the start of a run to one moment, and the API server's CPU time at this moment. */
 export type Moment = {
   readonly atMs: number;
   readonly counts: RequestCounts;

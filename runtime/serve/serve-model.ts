@@ -83,7 +83,7 @@ export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<
   try {
     await server.load(stop);
   } catch (error) {
-    // Write last words first, because closing may end with a kill.
+    // Write the termination message first: `leave` may kill this process.
     if (!stop.aborted) sayLast(deps, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
     await leave(server, () =>
       logger.error('the process kills itself because a run of the model does not end', { because: messageOf(error) }),

@@ -1,6 +1,9 @@
 /**
  * The scenarios with pods and reports: many models in a canary step, a release day, a lost node.
  * Owns: the measurements of each scenario. Each scenario begins with models whose first revision has one ready pod.
+ * Words: stable is the revision that serves, the candidate the one that may replace it; in a canary step the candidate
+ * gets a part of the traffic and is judged by the pods' reports, which count requests in blocks of 20 s. The verdict is
+ * the result.
  */
 import { blockAt } from '../../../api/report.ts';
 import { paceMs } from '../../../operator/reports/pace.ts';
@@ -79,8 +82,8 @@ async function verdicts(world: World, models: number): Promise<Row> {
 }
 
 /**
- * The latest complete block of failures of a candidate. `agoMs` is the time since a report first contained this block.
- * `failed` is the number of complete blocks of failures so far, including this block.
+ * The latest complete block in which a candidate's requests failed. `agoMs` is the time since a report first contained
+ * this block. `failed` is the number of such blocks so far, including this block.
  */
 type LastBlock = { readonly agoMs: number; readonly failed: number };
 

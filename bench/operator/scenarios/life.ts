@@ -2,7 +2,7 @@
  * The scenarios on models without canaries: cold start, changes, quiet time, restart. They run one after the other on
  * the same API server.
  * Owns: the measurements of each scenario. A cold start always runs, but its row is only printed when the scenario was
- * requested.
+ * requested. A row is the printed result of a scenario.
  */
 import { quantile } from '../../support/load.ts';
 import { filledIn, modelName, newRevision, newSettings, plainModel, type BenchModel } from '../models.ts';

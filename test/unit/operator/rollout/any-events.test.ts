@@ -1,4 +1,8 @@
-/** Invariants of a rollout under random events in random order, and the state in which it ends (docs/rollouts.md). */
+/**
+ * Invariants of a rollout under random events in random order, and the state in which it ends (docs/rollouts.md).
+ * Words: stable is the revision that serves. The candidate may replace it. After the promotion of a candidate, the
+ * former stable is retiring. When a rollout is given up, the candidate is rejected.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -196,7 +200,10 @@ function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision,
   );
 }
 
-/** The revisions that may get traffic: they passed the checks before traffic, or had traffic already. */
+/**
+ * The revisions that may get traffic in this state of a rollout: they passed the checks before traffic, or had traffic
+ * already.
+ */
 function admittedIn(next: RolloutState): readonly (Revision | null)[] {
   if (next.phase === 'Shifting' || next.phase === 'Analyzing' || next.phase === 'Paused')
     return [next.stable, next.candidate];
@@ -205,17 +212,17 @@ function admittedIn(next: RolloutState): readonly (Revision | null)[] {
 }
 
 /**
- * A revision with traffic keeps the ready pods that its share needs. Pods are removed only after their traffic has
- * moved.
+ * Checks that each revision with traffic keeps the ready pods that its share needs: the operator removes pods only
+ * after their traffic has moved. With capacity Recreate this does not hold, because pods are removed first.
  */
 function assertCarried(world: RolloutWorld, before: RolloutState, decision: Decision, seen: Observation): void {
   const { capacity, router } = world.plan;
   const isInTurn = capacity.mode === 'Recreate' || !('stable' in before) || before.stable === null;
   if (isInTurn) return;
   if (router === 'Service' && world.taken.canary !== undefined) assertCarriedTogether(world, decision, seen);
-  // Do not check other revisions. They have traffic only until the route has changed, and the operator need not keep
-  // pods for this traffic.
   else
+    // Check only stable and the revisions that may get traffic (admittedIn). Any other revision has traffic only until
+    // the route changes, and the operator need not keep pods for it.
     for (const revision of new Set([before.stable, ...admittedIn(before)]))
       if (revision !== null) assertCarriedBy(revision, world, decision, seen);
 }
