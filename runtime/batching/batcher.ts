@@ -129,7 +129,7 @@ export class Batcher implements Inference {
       return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
     const rows = rowsOf(request.inputs);
     const bytes = this.#room.bytesOf(rows, elements);
-    if (bytes > this.#room.totalBytes) return Promise.reject(this.#room.refusal(rows, elements));
+    if (bytes > this.#room.largestBytes) return Promise.reject(this.#room.refusal(rows, elements));
     const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {
       request,

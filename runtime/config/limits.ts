@@ -3,6 +3,7 @@
  *
  * Owns: the shares of memory. Without a memory limit, 16 GiB are assumed.
  */
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
 
 /** Limits that are known before the model is loaded. */
 export type ServerLimits = {
@@ -79,6 +80,14 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
     parseBytes: Math.floor(Math.min(free / 4, 512 * mib)),
     bodiesBytes: Math.floor(Math.min(free / 4, 512 * mib)),
   };
+}
+
+/**
+ * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
+ * of the memory each.
+ */
+export function codecBytes({ task }: Pick<RuntimeConfig, 'task'>, { parseBytes }: MemoryShares): number {
+  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
 }
 
 /**

@@ -16,9 +16,8 @@ export function nativeEnvironmentOf(thresholdBytes?: number): Readonly<Record<ke
 }
 
 /**
- * The variables with which a process must start over; empty when its environment is right. A variable with another value
- * than the usual one was set by the user, or by this process before it started over, and is kept. The operator and the
- * image set the usual values.
+ * The variables with which a process must start over; empty when its environment is right. The operator and the image
+ * set the usual values. Any other value was set by the user, or by this process before it started over, and is kept.
  */
 export function missingEnvironment(
   environment: Environment,
@@ -31,4 +30,10 @@ export function missingEnvironment(
       return now === undefined || (now === usual[name] && now !== value);
     }),
   );
+}
+
+/** The threshold that applies to this process; null when the environment does not set one. */
+export function thresholdIn(environment: Environment): number | null {
+  const value = Number(environment['MALLOC_MMAP_THRESHOLD_'] ?? NaN);
+  return Number.isSafeInteger(value) ? value : null;
 }

@@ -65,9 +65,9 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
 }
 
 /**
- * Whether sessions use the memory arena, which never shrinks. With `Auto`, a measurement decides (allocation.ts). Without
- * a measurement, the arena is on if sizes are fixed, and off if they vary, because the memory of one large request
- * would never be freed.
+ * Whether sessions use the arena, which never shrinks. With `Auto`, a measurement decides (config/allocation.ts).
+ * Without a measurement the arena is on if sizes are fixed, and off if they vary, because the memory of one large
+ * request would never be freed.
  */
 export function usesArena(memory: Pick<MemoryConfig, 'arena'>, signature: Signature, measured?: boolean): boolean {
   return memory.arena === 'Auto' ? (measured ?? !hasFreeShape(signature)) : memory.arena === 'On';

@@ -32,7 +32,7 @@ import { readPrepared, writePrepared, type Prepared } from './prepared.ts';
 import { Progress } from './progress.ts';
 import { defaultLimits, type SourceLimits } from './fetch/source.ts';
 import { nativeEnvironmentOf } from '../config/native-environment.ts';
-import { allocationsToMeasure, chooseAllocation, type AllocationChoice } from '../engine/allocation.ts';
+import { allocationsToMeasure, chooseAllocation, type AllocationChoice } from '../config/allocation.ts';
 import { hasFreeShape } from '../engine/signature.ts';
 import { fittingWorkers, planThreads } from '../engine/threads.ts';
 

@@ -10,7 +10,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Resolved } from '../../api/last-words.ts';
 import type { ProviderUse } from '../../api/report.ts';
 import type { ProviderName } from '../../api/choices.ts';
-import type { AllocationChoice } from '../engine/allocation.ts';
+import type { AllocationChoice } from '../config/allocation.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import { writeAtomically } from './cache/durable-file.ts';
 

@@ -13,14 +13,16 @@ import { Batcher } from '../batching/batcher.ts';
 import { runRoom } from '../batching/room.ts';
 import { RowSplitter } from '../batching/split.ts';
 import type { Engine } from '../engine/port.ts';
+import { hasRaisedThresholds } from '../config/allocation.ts';
 import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
-import { isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
+import { hasFreeShape, isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
 import type { RunWatch } from '../engine/run-watch.ts';
 import { fittingWorkers, planThreads, type Machine, type Threads } from '../engine/threads.ts';
 import { measureRuns } from '../engine/measure-runs.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
+import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
-import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
+import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
 import type { RuntimeMetrics } from '../call/metrics.ts';
@@ -39,6 +41,8 @@ export type ServingPlan = {
   readonly limits: ServerLimits;
   /** The container's memory limit; undefined: no limit. */
   readonly memoryBytes: number | undefined;
+  /** True if a worker keeps the memory of its largest run, whose size varies. */
+  readonly keeps: boolean;
   /** Why requests are neither batched nor split; undefined when both are possible. */
   readonly alone: string | undefined;
   /** Messages about settings that are not applied as configured, with the reason. */
@@ -77,6 +81,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     session,
     limits: planLimits(machine.bodyBytes, machine.memoryBytes),
     memoryBytes: machine.memoryBytes,
+    keeps: hasFreeShape(signature) && (session.enableCpuMemArena || hasRaisedThresholds(prepared.allocation)),
     notes: [...notes, ...aloneNotes(config, alone)],
   };
 }
@@ -240,7 +245,11 @@ export class LoadedModel implements ProtocolModel {
     }
     const splits = result.batches && result.fill !== undefined;
     if (!splits) this.inference.keepWhole();
-    if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
+    if (result.fill !== undefined) {
+      this.#runMemory = await this.#measure(result.fill, splits, stop);
+      const { timeoutMs } = warmup;
+      if (this.#plan.keeps) await renewWorker(this, { fill: result.fill, clock, timeoutMs, stop });
+    }
     await this.#shareMemory();
     for (const note of this.notes) logger.warn('serving with a limitation', { note });
   }
@@ -263,10 +272,10 @@ export class LoadedModel implements ProtocolModel {
       batcher: { room },
     } = this;
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
-    if (maxTokens === undefined || bytes <= room.totalBytes) return [];
+    if (maxTokens === undefined || bytes <= room.largestBytes) return [];
     return [
       `a text of ${maxTokens} tokens (maxTokens) needs about ${formatBytes(bytes)} of memory for a run; ` +
-        `${formatBytes(room.totalBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
+        `${formatBytes(room.largestBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
         'spec.model.embedding.maxTokens',
     ];
   }
@@ -299,7 +308,7 @@ export class LoadedModel implements ProtocolModel {
       fill,
       independent,
       clock,
-      keeps: this.#plan.session.enableCpuMemArena,
+      keeps: this.#plan.keeps || this.#plan.session.enableCpuMemArena,
       maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
       ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
       budgetBytes: runBytes * measuringRoom,
@@ -311,9 +320,9 @@ export class LoadedModel implements ProtocolModel {
   }
 
   async #shareMemory(): Promise<void> {
-    const { memoryBytes, threads, config } = this.#plan;
+    const { memoryBytes, threads, config, keeps } = this.#plan;
     this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
-    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
+    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers, keeps));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }
 
@@ -350,14 +359,6 @@ type Parts = {
   readonly task: Task;
   readonly shares: { now: MemoryShares };
 };
-
-/**
- * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
- * of the memory each.
- */
-function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
-  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
-}
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,

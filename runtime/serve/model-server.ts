@@ -14,6 +14,7 @@ import type { TaskRoute } from '../tasks/task.ts';
 import type { Prepared } from '../prepare/prepared.ts';
 import { closedDoor, type Door } from '../config/access-file.ts';
 import { Counters } from '../call/counters.ts';
+import { thresholdIn } from '../config/native-environment.ts';
 import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
@@ -153,6 +154,10 @@ export class ModelServer {
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
+      allocation: () => ({
+        arena: this.#plan.session.enableCpuMemArena,
+        thresholdBytes: thresholdIn(process.env),
+      }),
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
       connections: () => this.connections,
@@ -382,6 +387,7 @@ export class ModelServer {
       options: session,
       limits,
       memoryLimitBytes,
+      mallocThresholdBytes: thresholdIn(process.env),
       machine,
       signature,
       batching,

@@ -23,7 +23,7 @@ import { files, keepBuild, readBuild } from './build-store.ts';
 import { providerShares } from './profile.ts';
 import { planProviders, providersToProbe, type ProviderPlan } from '../../engine/providers.ts';
 import { guessedLoadBytes, sufficientLimit } from '../../config/limits.ts';
-import type { AllocationMeasurement } from '../../engine/allocation.ts';
+import type { AllocationMeasurement } from '../../config/allocation.ts';
 import { hasFreeShape } from '../../engine/signature.ts';
 import { sessionOptions, type SessionOptions } from '../../engine/session-options.ts';
 import type { TrialTask } from './trial-messages.ts';

@@ -1,5 +1,5 @@
 /**
- * Measures the settings of engine/allocation.ts with a model, each in a process of its own.
+ * Measures the settings of config/allocation.ts with a model, each in a process of its own.
  *
  * Owns:   the environment of these processes, and when to stop: when page faults cost little, or when the CPU time for
  *         measuring is used up. Does not reject when a setting cannot be measured; the result gives the reason.
@@ -13,7 +13,7 @@ import {
   type AllocationMeasurement,
   type ArenaMode,
   type MeasuredAllocation,
-} from '../../engine/allocation.ts';
+} from '../../config/allocation.ts';
 import type { SessionOptions } from '../../engine/session-options.ts';
 import type { TensorSpec } from '../../engine/signature.ts';
 import { nativeEnvironmentOf } from '../../config/native-environment.ts';
@@ -39,32 +39,44 @@ export type AllocationJob = {
 /** No further setting is measured when the processes have used this CPU time. */
 const budgetMs = 3500;
 /** CPU time of the longest run. */
-const runMs = 300;
+const runMs = 500;
 const patienceMs = 20_000;
 
 export async function measureAllocation(job: AllocationJob): Promise<AllocationMeasurement> {
   const why = whyNotMeasure(job);
-  if (why !== undefined) return { measured: [], complete: false, why };
+  if (why !== undefined) return { measured: [], why };
   const measured: MeasuredAllocation[] = [];
-  let [complete, usedMs] = [false, 0];
+  let usedMs = 0;
   for (const allocation of allocationsToMeasure(job.mode, job.varies)) {
     const fills = measured[0]?.runs.map(({ fill }) => fill);
     const outcome = await tryOne(job, allocation, fills);
     if (typeof outcome === 'string') {
-      if (measured.length === 0) return { measured, complete, why: outcome };
+      if (measured.length === 0) return { measured, why: outcome };
       continue;
     }
-    const { pace, peakBytes } = outcome;
-    const { runs, loadedBytes } = pace;
-    measured.push({ ...allocation, runs, loadedBytes, peakBytes: Math.max(peakBytes, loadedBytes) });
-    complete ||= pace.complete;
-    usedMs += pace.cpuMs;
+    const { runs, cpuMs } = outcome.pace;
+    measured.push(measuredOf(allocation, outcome));
+    usedMs += cpuMs;
     // Settings with higher thresholds follow the arena, and do not take less memory.
     if (runs.length === 0 || faultsAreCheap({ runs })) break;
-    if (usedMs > budgetMs)
-      return { measured, complete, why: 'not every setting was measured, because measuring took too long' };
+    if (usedMs > budgetMs) return { measured, why: 'not every setting was measured, because measuring took too long' };
   }
-  return { measured, complete };
+  return { measured };
+}
+
+type Tried = { readonly pace: PaceResult; readonly peakBytes: number };
+
+function measuredOf(allocation: Allocation, { pace, peakBytes }: Tried): MeasuredAllocation {
+  const { runs, loadedBytes, heldBytes, beyond } = pace;
+  // The arena keeps its memory, so what the process holds after the measured runs is their peak.
+  const ownPeak = beyond ? heldBytes : Math.max(heldBytes, peakBytes);
+  return {
+    ...allocation,
+    runs,
+    loadedBytes,
+    peakBytes: ownPeak,
+    ...(beyond ? { beyondBytes: Math.max(ownPeak, peakBytes) } : {}),
+  };
 }
 
 function whyNotMeasure({ mode, varies, provider, ran, outputs }: AllocationJob): string | undefined {
@@ -79,7 +91,7 @@ async function tryOne(
   { graphPath, optionsFor, inputs, outputs, memoryBytes, deps }: AllocationJob,
   allocation: Allocation,
   fills: readonly number[] | undefined,
-): Promise<{ readonly pace: PaceResult; readonly peakBytes: number } | string> {
+): Promise<Tried | string> {
   const bounds: TrialBounds = {
     timeoutMs: patienceMs,
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
@@ -88,7 +100,7 @@ async function tryOne(
     graphPath,
     options: optionsFor(allocation),
     runs: { inputs, outputs, fills: [], rows: [] },
-    pace: { runMs, ...(fills === undefined ? {} : { fills }) },
+    pace: { runMs, beyond: allocation.arena, ...(fills === undefined ? {} : { fills }) },
   };
   const environment = { ...deps.environment, ...nativeEnvironmentOf(allocation.thresholdBytes) };
   const outcome = await runTrial(task, bounds, { ...deps, environment });

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../../api/errors.ts';
-import type { RunCost } from '../../engine/allocation.ts';
+import type { RunCost } from '../../config/allocation.ts';
 import { openSession, runSession, type OrtSession } from '../../engine/ort-session.ts';
 import type { NamedTensors } from '../../engine/tensor.ts';
 import { fills, trialInputs } from '../../engine/trial-inputs.ts';
@@ -20,10 +20,12 @@ type Sized = { readonly fill: number; readonly inputs: NamedTensors; readonly co
 /** Sizes that are measured: this many, each twice the size before it. */
 const mostSizes = 3;
 const rounds = 3;
+/** CPU time may grow with the square of the size. */
+const doubling = 4;
 
 async function pace(
   task: TrialTask,
-  { fills: given, runMs }: PaceTask,
+  { fills: given, runMs, beyond = false }: PaceTask,
   say: (message: TrialMessage) => void,
 ): Promise<void> {
   const began = performance.now();
@@ -37,11 +39,12 @@ async function pace(
   say({ kind: 'loaded', loadMs: performance.now() - began });
   const runs = task.runs ?? { inputs: [], outputs: [], fills: [], rows: [] };
   try {
-    const { sizes, complete } =
-      given === undefined ? await search(session, runs, runMs) : await prepared(session, runs, given);
+    const sizes = given === undefined ? await search(session, runs, runMs) : await prepared(session, runs, given);
     const costs = await measure(session, runs, sizes, runMs);
+    const heldBytes = anonymousBytesNow();
+    const wentBeyond = beyond && (await runBeyond(session, runs, costs, runMs));
     const { user, system } = process.cpuUsage();
-    const result = { runs: costs, complete, loadedBytes, cpuMs: (user + system) / 1000 };
+    const result = { runs: costs, loadedBytes, heldBytes, beyond: wentBeyond, cpuMs: (user + system) / 1000 };
     await session.release();
     say({ kind: 'done', made: [], pace: result });
   } catch (error) {
@@ -50,11 +53,7 @@ async function pace(
 }
 
 /** Finds the largest sizes that the model accepts and that run in `runMs`. */
-async function search(
-  session: OrtSession,
-  runs: Runs,
-  runMs: number,
-): Promise<{ sizes: readonly Sized[]; complete: boolean }> {
+async function search(session: OrtSession, runs: Runs, runMs: number): Promise<readonly Sized[]> {
   let sizes: Sized[] = [];
   for (const first of fills) {
     const one = await tryFill(session, runs, first);
@@ -65,26 +64,29 @@ async function search(
   }
   for (;;) {
     const last = sizes.at(-1);
-    // CPU time may grow with the square of the size.
-    if (last === undefined || last.cost.cpuMs * 4 > runMs) return { sizes, complete: false };
+    if (last === undefined || last.cost.cpuMs * doubling > runMs) return sizes;
     const next = await tryFill(session, runs, last.fill * 2);
-    if (next === undefined) return { sizes, complete: sizes.length > 1 };
+    if (next === undefined) return sizes;
     sizes = [...sizes, next].slice(-mostSizes);
   }
 }
 
-async function prepared(
-  session: OrtSession,
-  runs: Runs,
-  given: readonly number[],
-): Promise<{ sizes: readonly Sized[]; complete: boolean }> {
+async function prepared(session: OrtSession, runs: Runs, given: readonly number[]): Promise<readonly Sized[]> {
   const sizes: Sized[] = [];
   for (const fill of given) {
     const one = await tryFill(session, runs, fill);
     if (one === undefined) throw new Error(`a run of size ${fill} failed`);
     sizes.push(one);
   }
-  return { sizes, complete: false };
+  return sizes;
+}
+
+/** @returns false if the run would take too long */
+async function runBeyond(session: OrtSession, runs: Runs, costs: readonly RunCost[], runMs: number): Promise<boolean> {
+  const last = costs.at(-1);
+  if (last === undefined || last.cpuMs * doubling > runMs * 2) return false;
+  await tryFill(session, runs, last.fill * 2);
+  return true;
 }
 
 /** Runs every size in turn, so that a size finds the memory as the other sizes leave it. */
@@ -99,7 +101,7 @@ async function measure(
     cpuMs: [],
     faults: [],
   }));
-  const end = cpuMsNow() + runMs * rounds;
+  const end = cpuMsNow() + runMs * 2;
   for (let round = 0; round < rounds && (round === 0 || cpuMsNow() < end); round += 1)
     for (const [at, { fill, inputs }] of sizes.entries()) {
       const { cpuMs, faults } = await costOf(session, runs, fill, inputs);

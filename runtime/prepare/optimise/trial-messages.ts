@@ -1,7 +1,7 @@
 /**
  * Messages between trial.ts and its child process, trial-child.ts. Node's IPC channel carries them as JSON.
  */
-import type { RunCost } from '../../engine/allocation.ts';
+import type { RunCost } from '../../config/allocation.ts';
 import type { TrialSample } from '../../engine/trial-inputs.ts';
 import type { TensorSpec } from '../../engine/signature.ts';
 
@@ -29,14 +29,18 @@ export type TrialTask = {
 export type PaceTask = {
   /** Sizes of the free dimensions to measure; absent: the thread searches the largest sizes that the model accepts. */
   readonly fills?: readonly number[];
-  /** A size is only measured if its run takes at most this CPU time, and the runs of a size stay below three times it. */
+  /** A size is only measured if its run takes at most this CPU time, and all runs together stay near three times it. */
   readonly runMs: number;
+  /** Also make a run of twice the largest size, after the measured runs; the peak of memory then includes it. */
+  readonly beyond?: boolean;
 };
 
 export type PaceResult = {
   readonly runs: readonly RunCost[];
-  /** True if the model refuses inputs larger than the largest measured size. */
-  readonly complete: boolean;
+  /** Anonymous memory of the process after the measured runs. */
+  readonly heldBytes: number;
+  /** True if the model ran or refused twice the largest size: the peak of memory then covers larger inputs. */
+  readonly beyond: boolean;
   /** Anonymous memory of the process after loading. */
   readonly loadedBytes: number;
   /** CPU time of the process from its start. */

@@ -74,7 +74,11 @@ export function reportOf(from: ReportSources): Omit<Report, 'seq'> {
     ...(ready ? {} : { state: readiness.reason }),
     warmup: from.warmup,
     traffic: from.counters.snapshot(),
-    memory: { ...from.guard.reading, estimateBytes: prepared.resolved.memoryEstimateBytes },
+    memory: {
+      ...from.guard.reading,
+      estimateBytes: prepared.resolved.memoryEstimateBytes,
+      ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation.because }),
+    },
     queue: from.queue,
     eventLoopLagMs: from.loop.reading,
     ...(from.throttledSeconds === undefined ? {} : { cpuThrottledSeconds: from.throttledSeconds }),
@@ -89,6 +93,8 @@ export type ConfigSources = {
   readonly options: SessionOptions;
   readonly limits: ServerLimits;
   readonly memoryLimitBytes: number | undefined;
+  /** The threshold in the environment of this process; null: glibc's own. */
+  readonly mallocThresholdBytes: number | null;
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
   readonly batching: {
@@ -135,7 +141,12 @@ export function effectiveConfig(from: ConfigSources): unknown {
       sessionConfig: options.extra,
     },
     batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
-    memory: { limitBytes: from.memoryLimitBytes ?? null, ...from.memory },
+    memory: {
+      limitBytes: from.memoryLimitBytes ?? null,
+      mallocThresholdBytes: from.mallocThresholdBytes,
+      ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation }),
+      ...from.memory,
+    },
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,

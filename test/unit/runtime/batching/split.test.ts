@@ -32,8 +32,9 @@ function world({
   maxRows = 4,
   totalBytes = Infinity,
   splits = true,
+  keeps = false,
   model = double,
-}: { maxRows?: number; totalBytes?: number; splits?: boolean; model?: FakeModel } = {}) {
+}: { maxRows?: number; totalBytes?: number; splits?: boolean; keeps?: boolean; model?: FakeModel } = {}) {
   const engine = new FakeEngine({ model });
   const limits = { maxRows, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 };
   const batcher = new Batcher({
@@ -43,7 +44,7 @@ function world({
     limits,
     news: { batch: () => {}, fellApart: () => {} },
   });
-  batcher.limitMemory(runRoom(memory, totalBytes, 1));
+  batcher.limitMemory(runRoom(memory, totalBytes, keeps ? 2 : 1, keeps));
   const splitter = new RowSplitter(batcher, splits);
   const submit = (inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> =>
     splitter.submit({ inputs, outputs: ['y'], signal: new AbortController().signal, ...more });
@@ -92,6 +93,12 @@ describe('RowSplitter', () => {
         ),
       ),
     );
+  });
+
+  it('refuses a row above the share of one worker when sessions keep the memory of runs', async () => {
+    const fits = await world({ totalBytes: 160, keeps: true }).submit(input(1));
+    assert.ok(fits.outputs['y'] !== undefined);
+    await assert.rejects(world({ totalBytes: 158, keeps: true }).submit(input(1)), tooLarge(/about 80 .* limit is 79/));
   });
 
   it('refuses rows that may not run apart and can never fit together', async () => {

@@ -2,12 +2,12 @@
  * How ONNX Runtime's sessions get memory for intermediate results: from the arena, or from glibc with thresholds.
  *
  * Owns:  the settings that are measured, and the choice among them from measured numbers. The arena keeps the memory of
- *        the largest run until its session is released, so it is chosen only when every worker may keep that much. Higher
- *        thresholds save page faults too, but also apply to the memory of requests, which glibc then returns later.
+ *        the largest run until its session is released, so it is chosen only when every worker may keep that much.
+ *        Higher thresholds save page faults too, but apply to the memory of requests as well: glibc keeps it longer.
  * Pure.
  */
 import { formatBytes } from '../../api/units.ts';
-import { emptyProcessBytes, heldByServer, limitForRuns } from '../config/limits.ts';
+import { emptyProcessBytes, heldByServer, limitForRuns } from './limits.ts';
 
 const mib = 2 ** 20;
 
@@ -32,13 +32,16 @@ export type MeasuredAllocation = Allocation & {
   readonly loadedBytes: number;
   /** Peak of its anonymous memory. */
   readonly peakBytes: number;
+  /**
+   * Peak with a run of twice the largest measured size; `peakBytes` if the model refuses that size. Absent: not
+   * measured.
+   */
+  readonly beyondBytes?: number;
 };
 
 export type AllocationMeasurement = {
   /** The first is the setting without measurement; empty when nothing was measured. */
   readonly measured: readonly MeasuredAllocation[];
-  /** True if the model refuses inputs larger than the largest measured size. */
-  readonly complete: boolean;
   /** Why nothing, or not every setting, was measured. */
   readonly why?: string;
 };
@@ -66,6 +69,11 @@ export function allocationsToMeasure(mode: ArenaMode, varies: boolean): readonly
   return mode === 'Off' ? [usual, ...raised] : [usual, { ...usual, arena: true }, ...raised];
 }
 
+/** True if glibc keeps more free memory than with the usual thresholds. */
+export function hasRaisedThresholds(allocation: Allocation | undefined): boolean {
+  return allocation !== undefined && allocation.thresholdBytes > usualThresholdBytes;
+}
+
 /** CPU time of a page fault, with zeroing the page. Measured: 2.5 to 3 microseconds. */
 const faultMs = 0.0025;
 /** Differences of CPU time below this share are noise. A choice needs a larger gain. */
@@ -86,29 +94,32 @@ export type Budget = {
 };
 
 /**
- * Chooses the setting with the least CPU time whose memory fits. Among settings of nearly the same CPU time, the one
- * with the least memory is chosen.
+ * Chooses the setting with the least CPU time whose memory fits. Among settings of nearly the same CPU time, the usual
+ * one is chosen, or else the one with the least memory.
  *
  * @param usual the setting to use when nothing was measured
  */
 export function chooseAllocation(
   usual: Allocation,
-  { measured, complete, why }: AllocationMeasurement,
+  { measured, why }: AllocationMeasurement,
   budget: Budget,
 ): AllocationChoice {
   const [first] = measured;
   if (first === undefined || first.runs.length === 0)
-    return { ...plain(usual), because: `${wordsOf(usual)}: ${why ?? 'not measured'}`, measured };
+    return { ...plain(usual), because: `${allocationWords(usual)}: ${why ?? 'not measured'}`, measured };
   const rated = measured.map((one) => ({
     one,
     ratio: mean(one.runs.map(({ cpuMs }, at) => cpuMs / (first.runs[at]?.cpuMs ?? cpuMs))),
-    needBytes: one === first ? 0 : needOf(one, complete, budget.workers),
+    needBytes: one === first ? 0 : needOf(one, budget.workers),
   }));
   const fitting = rated.filter(({ needBytes }) => budget.limitBytes === undefined || needBytes <= budget.limitBytes);
   const least = Math.min(...fitting.map(({ ratio }) => ratio));
   const near = fitting.filter(({ ratio }) => ratio <= least + noise);
-  const chosen = near.reduce((best, other) => (other.one.peakBytes < best.one.peakBytes ? other : best)).one;
-  const better = rated.find(({ one, ratio }) => !fitting.some((other) => other.one === one) && ratio < least - noise);
+  const smallest = near.reduce((best, other) => (other.one.peakBytes < best.one.peakBytes ? other : best)).one;
+  const chosen = near.some(({ one }) => one === first) ? first : smallest;
+  const better = rated
+    .filter((one) => !fitting.includes(one) && one.ratio < least - noise)
+    .toSorted((a, b) => a.needBytes - b.needBytes)[0];
   return { ...plain(chosen), because: because(first, chosen, { better, why, budget }), measured };
 }
 
@@ -125,32 +136,31 @@ function because(
     return `${round(cpuMs)} ms of CPU time and ${faults} page faults in a run of size ${fill}`;
   };
   const more = (one: MeasuredAllocation): string => `peak memory ${formatBytes(one.peakBytes)}`;
-  const decided =
-    chosen === first
-      ? `${wordsOf(chosen)}: ${run(chosen)}, ${more(chosen)}`
-      : `${wordsOf(chosen)}: ${run(chosen)}, ${more(chosen)}; with ${wordsOf(first)}: ${run(first)}, ${more(first)}`;
+  const says = (one: MeasuredAllocation): string => `${allocationWords(one)}: ${run(one)}, ${more(one)}`;
+  const decided = chosen === first ? says(chosen) : `${says(chosen)}; ${says(first)}`;
   const unfit =
     better === undefined
       ? ''
-      : `; ${wordsOf(better.one)} would take ${round(better.one.runs[at]?.cpuMs ?? 0)} ms, but with ` +
+      : `; with ${allocationWords(better.one)} it would take ${round(better.one.runs[at]?.cpuMs ?? 0)} ms, but with ` +
         `${budget.workers} worker${budget.workers === 1 ? '' : 's'} it needs spec.memory.limit of at least ` +
         formatBytes(roundedUp(better.needBytes));
   return `${decided}${unfit}${why === undefined ? '' : `; ${why}`}`;
 }
 
-export function wordsOf({ arena, thresholdBytes }: Allocation): string {
+export function allocationWords({ arena, thresholdBytes }: Allocation): string {
   return arena ? 'arena on' : `arena off with malloc thresholds of ${formatBytes(thresholdBytes)}`;
 }
 
 /** Two runs of equal size may differ in memory by this factor. */
 const runMargin = 1.25;
-/** When larger inputs than the measured ones are possible, a worker needs room for a run that takes this much more. */
+/** A worker needs memory for a run of twice the measured size. If it was not measured, this factor is assumed. */
 const largerRuns = 2;
 
 /** The smallest memory limit with which a setting can be used. */
-function needOf(one: MeasuredAllocation, complete: boolean, workers: number): number {
+function needOf(one: MeasuredAllocation, workers: number): number {
   const sessionBytes = Math.max(0, one.loadedBytes - emptyProcessBytes);
-  const runBytes = (one.peakBytes - one.loadedBytes) * runMargin * (complete ? 1 : largerRuns);
+  const largestBytes = one.beyondBytes ?? one.loadedBytes + (one.peakBytes - one.loadedBytes) * largerRuns;
+  const runBytes = Math.max(0, largestBytes - one.loadedBytes) * runMargin;
   // glibc applies the thresholds to the HTTP thread too: as much free memory may stay there.
   const heapBytes = Math.max(0, one.thresholdBytes - usualThresholdBytes);
   return limitForRuns(heldByServer(workers, sessionBytes) + heapBytes, runBytes * workers);
