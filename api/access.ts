@@ -1,7 +1,7 @@
 /**
  * The access file of a revision: the operator writes it into the revision's ConfigMap, and the pods read it. The file
- * contains a token. A client needs the token to instruct the sidecars of these pods and to take samples of live
- * requests. Reports and metrics can be read without the token.
+ * contains a token. A client needs the token to instruct the sidecars of these pods and to read samples (live requests
+ * that are kept with their answers). Reports and metrics can be read without the token.
  *
  * Owns: the form of the token, and the headers that carry it. The token is never in a URL, log, status or Event.
  */
@@ -11,7 +11,7 @@ export type Access = {
   readonly schema: 1;
   /** 32 random bytes in base64url. */
   readonly token: string;
-  /** Largest share of live requests that may be sampled, 0 to 1. If absent, no request is sampled. */
+  /** Largest share of live requests that may be kept as samples, 0 to 1. If absent, no request is kept. */
   readonly sampleRate?: number;
 };
 

@@ -1,6 +1,7 @@
 /**
  * Bounds of the fields that both the spec and the runtime's config have.
  *
+ * Terms: A run is one call of ONNX Runtime. A row is one entry of the first dimension of its inputs.
  * Owns:  the numbers. The CRD's schema and api/runtime-config.ts use the same bounds, so that a pod accepts every
  *        config that was made from an accepted spec.
  * Units: lengths in characters, sizes of lists and maps in entries; other units are in the names.
@@ -26,9 +27,9 @@ export const bounds = {
   optionValue: { max: 256 },
   workers: { min: 1, max: 64 },
   threadsPerWorker: { min: 1, max: 256 },
-  /** Rows of one run. */
+  /** The number of rows that one run may have. */
   maxBatchSize: { min: 1, max: 1024 },
-  /** Requests in the queue. */
+  /** The number of requests that may wait for a run. */
   maxQueueDepth: { min: 1, max: 65_536 },
   warmupRequests: { min: 0, max: 10_000 },
   /** The maximum is one day: a longer wait is likely a mistake in the unit. */

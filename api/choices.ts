@@ -1,5 +1,6 @@
 /**
- * Values of enumerations that several schemas share: providers and precisions.
+ * Values of enumerations that several schemas share: providers and precisions. A variant is a file of the same model in
+ * another precision.
  *
  * Owns: the words. The spec, the runtime's config and the report are made from these lists. Tasks are in api/tasks.ts,
  *       metrics in api/golden-metrics.ts.

@@ -1,6 +1,8 @@
 /**
  * Defaults of absent fields. Pure and idempotent.
  *
+ * Terms: The hashed part of the spec is the fields that make a revision. Gates judge a new revision: the golden gate by
+ *        test inputs before it gets traffic, the others under traffic.
  * Owns: every default of the hashed part of the spec, of spec.replicas and of spec.rollout, except the default gates
  *       under traffic (operator/analysis/plan.ts). Defaults of the hashed part are filled in when a revision is made,
  *       and are kept in its ControllerRevision. An upgrade of the operator that changes such a default therefore does
@@ -106,5 +108,8 @@ export const rolloutDefaults = {
   readonly [field: string]: unknown;
 };
 
-/** The golden gate when spec.rollout.gates.golden is absent: generated inputs, compared with stable's answers. */
+/**
+ * The golden gate when spec.rollout.gates.golden is absent: the answers to generated inputs are compared with stable's
+ * answers.
+ */
 export const generatedGolden = { metric: 'Cosine', min: 0.9, seed: 20, cases: 16 } as const;

@@ -1,6 +1,8 @@
 /**
  * The metrics by which an answer is compared with the expected answer. Each metric has a row.
  *
+ * Terms: A golden set is inputs that a new revision must answer well before it gets traffic; its gate sets a limit for
+ *        the metric over the whole set. gates.quality compares answers to live requests.
  * Owns: name, score and limit of each metric, and which gates accept it. The schema and its rules, the runtime's
  *       config, the defaults, the sidecar and messages use the rows. runtime/quality/compare.ts compares two tensors.
  */
@@ -81,7 +83,7 @@ const rows = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type GoldenMetric = keyof typeof rows;
-/** Metrics that gates.quality accepts. This gate compares answers to live requests. */
+/** Metrics that gates.quality accepts. */
 export type LiveMetric = {
   [M in GoldenMetric]: (typeof rows)[M] extends { readonly agreesFrom: number } ? M : never;
 }[GoldenMetric];
@@ -97,7 +99,7 @@ export function isError(metric: GoldenMetric): boolean {
   return goldenMetrics[metric].better === 'Lower';
 }
 
-/** The default limit of a golden gate; empty when the metric has no default. */
+/** The default limit of the gate of a golden set; empty when the metric has no default. */
 export function defaultLimitOf(metric: GoldenMetric): { readonly min?: number; readonly max?: number } {
   const { limit } = goldenMetrics[metric];
   if (limit === undefined) return {};

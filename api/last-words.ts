@@ -1,7 +1,8 @@
 /**
- * The last words of a container: its termination message, at most 4096 bytes of JSON. The operator reads it from the
- * pod's status, so that pods need no credentials for the API server.
+ * The last words of a container: its termination message, at most 4096 bytes of JSON. The operator reads the last words
+ * from the pod's status, so that pods need no credentials for the API server.
  *
+ * Terms: `prepare` is the init container, which fetches and checks the model.
  * Owns: the two forms, `resolved` (the result of `prepare`) and `failed`. Reading never throws: a container may be
  *       killed while it writes, or run another image.
  */

@@ -1,6 +1,8 @@
 /**
  * Names that several programs must spell alike: group and kind, labels, annotations, ports, mount paths.
  *
+ * Terms:  A child is an object that the operator makes for a model. The entry Service is the Service that clients use;
+ *         it has the model's name. `prepare` is the init container, which fetches and checks the model.
  * Owns:   every name that the operator writes and another program reads.
  * Limits: the name of a child has at most 51 characters: 40 for the model's name (a CEL rule of the CRD), one for a
  *         dash, and 10 for the revision.
@@ -36,7 +38,10 @@ export const annotations = {
   applied: 'onnx-operator.dev/applied',
   /** The stable revision; set on the entry Service while its selector does not contain the stable revision. */
   stable: 'onnx-operator.dev/stable',
-  /** Attempt of the rollout for which the golden set was frozen; set on the revision's ConfigMap. */
+  /**
+   * Number of the attempt (try of the revision) for which its golden set (test inputs) was copied; set on the
+   * revision's ConfigMap.
+   */
   goldenAttempt: 'onnx-operator.dev/golden-attempt',
 } as const;
 

@@ -2,8 +2,8 @@
  * The outcomes of failed requests, for counters, metrics, reports and gates. Pure.
  *
  * Owns: the kinds under which failed requests are counted, and the fault of each kind. A kind is a kind of error
- *       (error-kinds.ts), or `clientDeadline` or `clientBody`, which count failures that clients cause. Gates ignore
- *       failures with fault `Client` and count all others.
+ *       (error-kinds.ts), or `clientDeadline` or `clientBody`, which count failures that clients cause. Gates, which
+ *       judge a new revision, ignore failures with fault `Client` and count all others.
  */
 import type { ErrorKind } from './error-kinds.ts';
 import type { ErrorCode } from './errors.ts';

@@ -2,7 +2,7 @@
  * Checks a report (api/report.ts) that another process sent, perhaps of another version. Pure; never throws.
  *
  * Owns: the rules. Known fields must have their types; unknown fields are ignored. If one field is wrong, no part of
- *       the report is used, because partial counts could bias a verdict.
+ *       the report is used, because partial counts could bias the judgement of a new revision.
  */
 import { isRecord } from './record.ts';
 import { reportSchema, type Report } from './report.ts';

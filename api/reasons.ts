@@ -10,8 +10,8 @@ import { ownValue } from './record.ts';
 
 /**
  * How a decision's reason is written as an Event. Each model has a budget for `Normal` Events
- * (kube/events/event-rules.ts); `Warning` and `Milestone` Events are exempt from it. A `Silent` reason is only in the
- * status.
+ * (kube/events/event-rules.ts); `Warning` and `Milestone` Events are exempt from the budget. A `Silent` reason is only
+ * in the status.
  */
 export type EventClass = 'Warning' | 'Milestone' | 'Normal' | 'Silent';
 

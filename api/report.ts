@@ -1,6 +1,9 @@
 /**
  * The report of a pod, which its sidecar serves at `GET /report` as JSON with gzip.
  *
+ * Terms: The operator judges a candidate, which is meant to replace stable, step by step. A golden run is the answers
+ *        of a pod to test inputs (golden inputs). A sample is a live request that stable's pod keeps with its answer; a
+ *        replay is the candidate's answer to it. In a shadow step, the candidate has no traffic.
  * Owns:  the schema, from which the types, the check (parse-report.ts) and docs/reference/report.md are made. Counts
  *        are cumulative since boot, so that a lost or repeated report does no harm. Most fields are optional.
  * Units: histograms count durations in seconds. Bucket i counts values in (base * growth^(i-1), base * growth^i]; only
@@ -22,8 +25,8 @@ export function blockAt(ms: number): number {
 }
 
 /**
- * The first block that begins at or after a time. The window of a step begins with the first block that begins after
- * the weight was reached.
+ * The first block that begins at or after a time. The window of a step, in which the gates judge, begins with the first
+ * whole block after the candidate got its share of the traffic.
  * @param ms milliseconds since 1970
  */
 export function firstWholeBlockAfter(ms: number): number {
@@ -32,8 +35,8 @@ export function firstWholeBlockAfter(ms: number): number {
 
 /**
  * Sources of pairs. A pair has the service times of one request that both revisions answered; each runtime measures its
- * own time. Replay: the candidate answers a live request after stable did. Shadow: the same as Replay, but in a shadow
- * step, when the candidate has no traffic. Probe: both revisions answer a golden input, one after the other.
+ * own time. Replay: the candidate answers a sample. Shadow: the same as Replay, but in a shadow step, when the
+ * candidate has no traffic. Probe: both revisions answer a golden input, one after the other.
  */
 export const pairSources = ['Replay', 'Probe', 'Shadow'] as const;
 export type PairSource = (typeof pairSources)[number];
@@ -91,7 +94,10 @@ export const reportLimitBytes = 1 << 20;
 
 /** Upper bound of blocks in a report; a sidecar keeps fewer. */
 export const maxReportBlocks = 128;
-/** Upper bound of the entries of one block, which has one entry for each tier and size class. */
+/**
+ * Upper bound of the entries of one block, which has one entry for each tier (interactive or bulk) and size class of
+ * requests.
+ */
 export const maxBlockClasses = 64;
 /**
  * Upper bound of the entries of other lists. The longest list has an entry for each tier and size class: a few dozen.

@@ -7,7 +7,7 @@
 
 /**
  * `ByPods`: each ready pod gets an equal share, so a revision's share follows from its number of ready pods.
- * `ByWeight`: a revision gets its weight in percent, whatever the number of its pods.
+ * `ByWeight`: a revision gets the percentage (weight) that the route names, whatever the number of its pods.
  */
 export type SharingKind = 'ByPods' | 'ByWeight';
 

@@ -21,7 +21,8 @@ const uri = (): ReturnType<typeof c.text> => c.text(bounds.uri);
 const milliseconds = (): ReturnType<typeof k.integer> => k.integer(bounds.waitMs);
 
 /**
- * The fields of each part of the config. The config file of `serve` (runtime/config/serve-file.ts) has the same fields.
+ * The fields of each part of the config. The config file of the command `serve` (runtime/config/serve-file.ts) has the
+ * same fields.
  */
 export const sourceFields = {
   uri: uri().doc('Where the model is: one file, or a folder when the URI ends with "/".'),

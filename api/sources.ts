@@ -99,7 +99,7 @@ export const uriForms = [
 
 /**
  * Examples of the URIs that `serve` accepts without a digest. URIs of volume claims are left out, because `serve`
- * cannot mount a claim.
+ * cannot mount a volume.
  */
 export const serveForms = forms
   .filter(({ example, needsDigest }) => needsDigest !== true && volumeClaimOf(example) === undefined)

@@ -28,7 +28,10 @@ export function decimal(value: number): string {
   return String(Number(value.toFixed(3)));
 }
 
-/** Kept, because to make it costs far more than to format. Made at the first use, because most programs need none. */
+/**
+ * The formatter of `counted`. It is kept, because making it costs far more than formatting, and made at the first use,
+ * because most programs do not need it.
+ */
 let grouped: Intl.NumberFormat | undefined;
 
 /** A count with its noun: "1 pod", "2 pods", "11,020 requests". */

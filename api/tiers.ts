@@ -1,13 +1,14 @@
 /**
  * How urgent a request is, and what reports call it.
  *
- * Owns:  the list of tiers. Bulk work runs only while no interactive work waits, except for one run in 10 s
- *        (bulkPatienceMs).
+ * Terms: A request is interactive or bulk (its tier). A class is the requests of one tier and size.
+ * Owns:  the list of tiers. Bulk requests run only while no interactive request waits, but at least one run in 10 s is
+ *        for waiting bulk requests.
  */
 
 /**
  * Tier → its name in reports and samples. Interactive requests are named `default`, as in earlier versions. The
- * operator matches request classes by this name: between two revisions, and between new reports and stored counts.
+ * operator matches classes by this name: between two revisions, and between new reports and stored counts.
  */
 export const reportedTiers = { interactive: 'default', bulk: 'bulk' } as const;
 

@@ -2,7 +2,8 @@
 /**
  * `kubectl-onnx`, also `kubectl onnx`: commands for OnnxModels that kubectl itself does not have.
  *
- * Owns: the list of subcommands. Their files are in cli/commands; intend.ts has all intents.
+ * Owns: the list of subcommands. Their files are in cli/commands; intend.ts has the commands that write an intent (a
+ * request such as promote or pause).
  * Exits with the subcommand's exit code, or 2 for an unknown subcommand.
  */
 import '../scripts/node-guard.cjs';

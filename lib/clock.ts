@@ -1,6 +1,6 @@
 /**
- * The port to time. Production uses the machine's clock; tests use `test/support/hand-clock.ts`, which a test advances
- * itself.
+ * The port (interface) to time. Production uses the machine's clock; tests use `test/support/hand-clock.ts`, which a
+ * test advances itself.
  * Owns: reading the time and waiting. api, kube, cli, operator and runtime call neither `Date.now` nor `setTimeout`.
  */
 

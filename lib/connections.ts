@@ -3,8 +3,8 @@
  * Owns: which connection is closed when too many are open: the connection that has been without a request for the
  * longest time. A connection that is still sending headers counts as being without a request. A client that only holds
  * connections open therefore cannot block the others.
- * Limits: `maxConnections`, and `spare` more while a connection is being closed. A connection with more than 32
- * requests in progress is closed. A server's handlers must call `isOver` first.
+ * Limits: `maxConnections`, and up to `spare` more while the connections beyond this limit are being closed. A
+ * connection with more than 32 requests in progress is closed. A server's handlers must call `isOver` first.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -12,7 +12,10 @@ import type { Socket } from 'node:net';
 export type ConnectionLimits = {
   readonly maxConnections: number;
   readonly spare: number;
-  /** Called when every connection has a request in progress; it may close a connection. */
+  /**
+   * Called when the limit is exceeded and every connection has a request in progress. The function may close a
+   * connection.
+   */
   readonly onFull?: () => void;
 };
 

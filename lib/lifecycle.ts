@@ -1,6 +1,7 @@
 /**
  * The life of a process: signals, ordered shutdown, and logging of uncaught errors.
- * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. Mains call `run`, which exits the process.
+ * Owns: SIGTERM and SIGINT, `unhandledRejection` and `uncaughtException`. The main file of each program calls `run`,
+ * which exits the process.
  * Ends: with the exit code that `main` returns. A second signal, later than `oneKeystrokeMs`, ends the process at once
  * with 130.
  */
@@ -18,9 +19,9 @@ export const exitCodes = {
   lostLeadership: 3,
   /** An external system (registry, API server, network) could not be reached. */
   unavailable: 4,
-  /** A command gave a negative verdict. */
+  /** A command judged its input and found it bad, such as a recorded rollout that fails. */
   judgedBad: 5,
-  /** A command had too little evidence for a verdict. */
+  /** A command had too little evidence to judge its input. */
   undecided: 6,
   /** SIGINT or SIGTERM came before a command had finished. */
   interrupted: 130,

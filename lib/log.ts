@@ -2,7 +2,8 @@
  * Structured logging: JSON lines on stderr, constant messages, variable parts as fields.
  * Owns: the logger's interface, redaction, and how errors are written. stdout is only for what a command prints to its
  * user.
- * Rule: no tensors, bodies, tokens or URLs with credentials; values of keys named like secrets are censored.
+ * Rule: no tensors, bodies, tokens or URLs with credentials; the values of fields named token, password or
+ * authorization are replaced by a fixed text.
  */
 import { pino, type Logger as PinoLogger } from 'pino';
 import { AppError } from '../api/errors.ts';
@@ -60,7 +61,10 @@ function wrap(logger: PinoLogger): Logger {
   };
 }
 
-/** An error with a code is written without its stack; a bug is written with its stack. */
+/**
+ * An AppError is written without its stack, unless its kind is `bug`; any other Error is written with its stack. The
+ * cause of an error is written by the same rule.
+ */
 function describeError(error: unknown): LogFields {
   if (error instanceof AppError) {
     return {

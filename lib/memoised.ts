@@ -1,7 +1,7 @@
 /**
  * Remembers the result of a pure function for an object, as long as the object exists.
  *
- * Limits: the object must not change. Objects of a cache (kube/cache) fulfil this: a change in the cluster gives a new
+ * Limits: the object must not change. Objects of a cache (kube/cache) never change: a change in the cluster gives a new
  * object.
  */
 export function memoised<A extends WeakKey, R>(compute: (of: A) => R): (of: A) => R {

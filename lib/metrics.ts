@@ -1,7 +1,8 @@
 /**
  * Metrics: one registry per process, in prom-client's form.
  * Owns: making the registry, adding the process's own metrics (memory, event-loop lag, descriptors), getting or
- * creating a metric by name, and the text for a scraper. Contains no metric of the domain.
+ * creating a metric by name, and the text for a scraper. Metrics of models, rollouts and requests are defined
+ * elsewhere.
  * Rule: base units in the name (`_seconds`, `_bytes`, `_total`), labels with a closed set of values only.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';

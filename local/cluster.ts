@@ -1,8 +1,8 @@
 /**
- * All of local mode in one process: API server, CRDs, controllers, kubelet and router. The operator runs as a child
- * process.
- * Owns: the order in which the parts start and end, and the table of images. main.ts adds flags; tests call this file
- * directly.
+ * All of local mode, a Kubernetes cluster in one process on this machine: API server, CRDs, controllers, kubelet and
+ * router. The operator runs as a child process.
+ * Owns: the order in which the parts start and end, and the table of images, which replaces a registry: it has the
+ * program of each image. main.ts adds flags; tests call this file directly.
  * Ends: `close` ends the operator, then every container, then the API. Every process that was started has then ended.
  */
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ export type LocalClusterDeps = {
   readonly volumes?: ReadonlyMap<string, string>;
   /** How to start the operator as a child process. Absent: it is not started, for tests that run their own operator. */
   readonly operator?: { readonly extraArgs?: readonly string[] };
-  /** The program for each image name, in addition to the runtime's image. */
+  /** The program for each image name, in addition to the image of this repository's runtime. */
   readonly images?: ReadonlyMap<string, Image>;
   readonly machineEnv?: Readonly<Record<string, string>>;
   readonly clock?: Clock;

@@ -1,5 +1,5 @@
 /**
- * Local mode's configuration: flags and environment, read once, frozen.
+ * The configuration of local mode, a Kubernetes cluster in one process: flags and environment, read once, frozen.
  * Owns: the flags, their defaults, and the messages for wrong flags. Other files in local/ do not read process.argv or
  * process.env.
  */

@@ -1,5 +1,6 @@
 /**
- * All parts of local mode that work on the API's objects: controllers, scheduler, kubelet, router and gateway.
+ * All parts of local mode that work on the API's objects: controllers, scheduler, kubelet, router and gateway. Local
+ * mode is a Kubernetes cluster in one process on this machine; its containers are child processes.
  * Owns: connecting these parts, and the order in which they end. Controllers stop first, so that they do not replace
  * pods that are being ended.
  * Needs: an `Objects`, with or without HTTP.
@@ -42,7 +43,7 @@ export type ControlPlaneDeps = {
   readonly objects: Objects;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A folder that only this local mode uses. It contains pods, volumes and process records. */
+  /** A folder that only this process uses. It contains pods, volumes, and the records of child processes. */
   readonly dataDir: string;
   /** Name of a volume claim → the folder that is mounted for it. */
   readonly volumes?: ReadonlyMap<string, string>;

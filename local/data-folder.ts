@@ -1,5 +1,5 @@
 /**
- * The folder with local mode's state, which one process uses at a time.
+ * The folder with the state of local mode (a Kubernetes cluster in one process). One process uses it at a time.
  * Owns: creating the folder, its marker file and its lock, and removing a temporary folder. A start deletes what
  * earlier runs left in the folder, so a folder with other files is refused.
  * Why: if two local modes used one folder, each would treat the containers of the other local mode as leftovers and

@@ -1,5 +1,5 @@
 /**
- * `npm run local`: local mode in the foreground.
+ * `npm run local`: local mode in the foreground. Local mode is a Kubernetes cluster in one process on this machine.
  * Owns: flags, starting the cluster, one line when it is ready, waiting for a signal, and an orderly end.
  * Ends: 0 after SIGTERM or SIGINT. An error that the user can fix is reported in one sentence, with an exit code
  * (lib/lifecycle.ts).

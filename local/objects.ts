@@ -1,5 +1,6 @@
 /**
- * The interface through which local mode's controllers and kubelet read and write the API's objects without HTTP.
+ * The interface through which the controllers and the kubelet of local mode (a Kubernetes cluster in one process) read
+ * and write the API's objects without HTTP.
  * Owns: the interface. local/api-server implements it with the same store, validation and admission as for HTTP
  * requests, so no part of local mode can write an object that a client could not write.
  * Rule: a watch handler is called after an object has changed. It may be called twice for one change, and it must not

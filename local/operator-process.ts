@@ -1,5 +1,5 @@
 /**
- * Runs the operator as a child process of local mode.
+ * Runs the operator as a child process of local mode, which is a Kubernetes cluster in one process.
  * Owns: starting the operator, restarting it with back-off when it ends, and ending it. The operator's log goes to the
  * stderr of local mode.
  * Ends: `stop` sends SIGTERM, so that the operator releases its Lease, and SIGKILL after ten seconds.

@@ -1,6 +1,7 @@
 /**
  * The operator's configuration, read once from flags and environment, then frozen.
  *
+ * Terms: A shard is the part of the models that one of several operators handles, by a hash of namespace and name.
  * Owns: the flags, their defaults, and the error messages for wrong values. In operator/, only the start of the process
  * (main.ts, operate.ts) also reads process.argv or process.env.
  */
@@ -31,8 +32,8 @@ export type OperatorConfig = {
   readonly settleMs: number;
   readonly workers: number;
   /**
-   * The operator's own limit of requests to the API server. Requests for its Lease do not count. With qps 0 there is no
-   * limit.
+   * The limit that the operator sets itself for its requests to the API server. Requests for its Lease do not count.
+   * With qps 0 there is no limit.
    */
   readonly apiLimits: ThrottleLimits;
   /** Address of /metrics, /healthz and /readyz. If absent, these paths are not served. */

@@ -1,9 +1,10 @@
 /**
  * The operator's process: reads flags, connects the parts, runs them.
  *
+ * Terms: A pass observes, decides and writes for one model. Caches are copies of the cluster's objects, kept by
+ * watches.
  * Owns: the order of start and shutdown. Every replica fills its caches, so that a takeover is quick; only the leader
- *       runs passes. Shutdown ends passes, then flushes Events, then releases the Lease. Exit code 3: the Lease was
- *       lost.
+ * runs passes. Shutdown ends passes, then flushes Events, then releases the Lease. Exit code 3: the Lease was lost.
  */
 import type { Report } from '../api/report.ts';
 import { aborted } from '../lib/abort.ts';
@@ -44,7 +45,7 @@ type OperatorDeps = {
   readonly client: KubeClient;
   /**
    * A client for the Lease only. The API server can make `client` pause (429 with Retry-After), and the Lease must be
-   * renewed during such a pause.
+   * renewed during such a pause, too.
    */
   readonly leaseClient: KubeClient;
   readonly registry: Registry;

@@ -1,10 +1,12 @@
 /**
  * Decides how urgent a pass of a model is, by the model's stored status and by the event that caused the pass.
  *
+ * Terms: A pass observes, decides and writes for one model. A report is what the operator reads from a pod: counts in
+ * blocks of 20 seconds, with the change number `seq`, and facts such as memory.
  * Owns: the priority of each source of work. A rollback comes before a promotion, and a promotion comes before
  * housekeeping, such as resyncs, the status of models at rest, and the deletion of old revisions.
  * Limits: whether a report fails a gate is known only after the pass. A report counts as urgent when it has failed
- * requests or disagreements. A report that shows only a higher latency has the priority of a promotion.
+ * requests or disagreements. A report that shows only a higher latency leaves the model at the priority of a promotion.
  * Pure.
  */
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -15,13 +17,13 @@ import type { Priority } from '../kube/controller/fair-queue.ts';
 import { isReady, type Pod } from '../kube/kinds.ts';
 
 /**
- * How long a pass for a report with failures, or with facts that the status shows, waits for the reports of more pods.
- * It is less than half of the interval of reports during a rollout.
+ * How long a pass waits for the reports of more pods, after a report with failures or with facts that the status shows.
+ * It is less than half of the interval of reports during a rollout (5 s).
  */
 const gatherMs = 2_000;
 /**
- * How long a pass for other counts waits. A verdict must follow the report with its evidence within two intervals, so
- * 3 s are left for the pass itself.
+ * How long a pass waits after a report with new counts, but without failures and without facts that the status shows. A
+ * verdict must follow the report with its evidence within two intervals (10 s), so 3 s are left for the pass.
  */
 const gatherCountsMs = 7_000;
 
@@ -52,7 +54,10 @@ export function podPriority(change: Change<Pod>, model: OnnxModel | undefined): 
   return isLost && isSharing(model) ? 'urgent' : 'low';
 }
 
-/** @param afterSeq blocks up to this change number were in an earlier report */
+/**
+ * The minimum priority of the pass after a report: urgent if the candidate has new failures or disagreements.
+ * @param afterSeq the highest `seq` of the blocks in earlier reports; only blocks with a higher `seq` are new
+ */
 export function reportPriority({ revision, blocks }: Report, model: OnnxModel | undefined, afterSeq: number): Priority {
   const isOfCandidate = isSharing(model) && model?.status?.candidate?.revision === revision;
   if (!isOfCandidate || blocks === undefined) return 'low';

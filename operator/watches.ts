@@ -1,10 +1,12 @@
 /**
  * Watches every resource type that the operator reads, and maps each change to the keys of the models it affects.
  *
- * Owns: one reflector per type, the index by model, and the map from object to model key. Children are selected by the
- * managed-by label, so that the caches hold only the operator's objects. Gateways are not children; the operator reads
- * their addresses. Objects of other shards are dropped before they reach a cache. Every shard keeps all Gateways,
- * because there are few and they do not belong to a model.
+ * Terms: A child is an object that the operator makes for a model. A reflector keeps a cache equal to one type of
+ * objects by list and watch. A shard is the part of the models that one of several operators handles.
+ * Owns: one reflector per type, the index by model, and the map from object to model key (`namespace/name`). Children
+ * are selected by the managed-by label, so that the caches hold only the operator's objects. Gateways are not children;
+ * the operator reads their addresses. Objects of other shards are dropped before they reach a cache. Every shard keeps
+ * all Gateways, because there are few and they do not belong to a model.
  */
 import { fieldManager, labels } from '../api/names.ts';
 import type { OnnxModel } from '../api/onnxmodel.ts';
@@ -43,8 +45,8 @@ export type ModelWatchDeps = {
   /** The caches keep only models of this shard, and their children. If absent, they keep all models. */
   readonly shard?: Shard;
   /**
-   * Called with the key of each model that a change affects. `atLeast` is set for a change whose own priority may be
-   * higher than the model's priority.
+   * Called with the key of each model that a change affects. `atLeast`: the minimum priority of the model's pass. It is
+   * set for a change that may be more urgent than the model's status.
    */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };

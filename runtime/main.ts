@@ -1,5 +1,6 @@
 /**
- * The runtime's process: `serve`, and the three containers of a pod (`prepare`, `run`, `sidecar`).
+ * The runtime's process: `serve` for a single machine, and the three containers of a pod. `prepare` fetches and checks
+ * the model, `run` serves it, and `sidecar` reports the state of the pod to the operator.
  *
  * Owns:  the wiring of the commands, and the environment variables that native libraries need at process start.
  * Ends:  with the exit codes of lib/lifecycle.ts; a user error is one sentence on stderr.

@@ -2,6 +2,8 @@
  * Builds a Kubernetes structural schema and the TypeScript type of its values from one expression. Pure: a schema is
  * immutable, and every method returns a new one.
  *
+ * Terms: A structural schema is the form of OpenAPI schema that a CustomResourceDefinition may have. CEL is the
+ *        language of its validation rules. A contract is JSON that our own processes exchange (contract.ts).
  * Owns: what a structural schema may contain. Every string, list and map needs a bound, because the API server refuses
  *       CEL rules over unbounded values.
  */
@@ -50,7 +52,7 @@ export type JsonSchema = {
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   readonly 'x-kubernetes-validations'?: readonly CelRule[];
-  /** Keywords for contracts between our own processes (contract.ts). A CRD never has them. */
+  /** Keywords for contracts. A CRD never has them. */
   readonly contract?: ContractWords;
 };
 

@@ -66,7 +66,9 @@ export const resourcesSchema = requestsFit
   .rule(noMemory('requests'))
   .rule(noMemory('limits'));
 
-/** The idle sidecar has 51 MB of anonymous memory; golden cases and samples need more. */
+/**
+ * The idle sidecar has 51 MB of anonymous memory; test inputs (golden set) and kept live requests (samples) need more.
+ */
 const sidecarMemory = '96Mi';
 export const sidecarResourcesSchema = requestsFit
   .reduce((schema, rule) => schema.rule(rule), requirements())

@@ -6,7 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
-import { sessionOf, usageOf, type Usage } from './usage.ts';
+import { sessionOf, usageOf, type Usage } from '../support/usage.ts';
 
 export type OperatorCommand = {
   readonly argv: readonly string[];

@@ -28,7 +28,7 @@ import type { Order } from './order.ts';
 import { RawWrites } from './raw-writes.ts';
 import { sentBetween, type RequestCounts } from './requests.ts';
 import type { Row } from './rows.ts';
-import { usageOf } from './usage.ts';
+import { usageOf } from '../support/usage.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
 const pollMs = 10;

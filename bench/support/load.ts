@@ -92,15 +92,19 @@ export function post(target: Target, shot: Shot, agent: Agent): Promise<number> 
 
 /**
  * Requests the health every `everyMs` milliseconds until stopped. Each request uses a new connection, as a kubelet
- * does.
+ * does. @param path where the server answers; another server has another path
  */
-export function probe(target: Target, everyMs: number): { readonly stop: () => Promise<readonly number[]> } {
+export function probe(
+  target: Target,
+  everyMs: number,
+  path = '/v2/health/live',
+): { readonly stop: () => Promise<readonly number[]> } {
   const latenciesMs: number[] = [];
   const waiting = new Set<Promise<void>>();
   const timer = setInterval(() => {
     const at = performance.now();
     const done = new Promise<void>((resolve) => {
-      send({ host: '127.0.0.1', port: target.port, path: '/v2/health/live', agent: false }, (response) => {
+      send({ host: '127.0.0.1', port: target.port, path, agent: false }, (response) => {
         response.resume();
         response.on('end', () => {
           latenciesMs.push(performance.now() - at);

@@ -1,9 +1,10 @@
 /**
- * Changes one OnnxModel: reads it, decides, and writes. When another client wrote in between, it starts again.
+ * Changes one OnnxModel: reads it, lets the caller's function `decide` choose a patch, and writes the patch. When
+ * another client wrote in between, it starts again.
  *
  * Owns: the retries. A patch of `decide` must test the resourceVersion of the model; otherwise it could overwrite a
  * change of another client.
- * Limits: after `tries` conflicts the last conflict is thrown. `settled` limits the wait for the status.
+ * Limits: after `tries` conflicts the last conflict is thrown. `settled.withinMs` limits the wait for the status.
  * Throws: the errors of the client; INTENT_REFUSED from `decide`.
  */
 import { AppError } from '../../api/errors.ts';
@@ -25,7 +26,7 @@ const backoff = { baseMs: 50, maxMs: 2_000 };
 /** Default of `settled.withinMs`. */
 const settledWithinMs = 5_000;
 
-/** A patch of the model. `decide` returns undefined when the model needs no change. */
+/** A patch of the model. */
 export type ModelChange =
   | { readonly kind: 'Merge'; readonly patch: Readonly<Record<string, unknown>> }
   | { readonly kind: 'Operations'; readonly patch: readonly JsonPatchOperation[] };
@@ -45,7 +46,7 @@ export const observed = { is: (standing: RolloutStanding): boolean => standing.o
 
 /**
  * Reads the model, decides and writes.
- * @param decide may throw, and is called again after each conflict
+ * @param decide returns undefined when the model needs no change. It may throw, and is called again after each conflict
  * @returns whether anything was written
  */
 export async function changeModel(

@@ -1,8 +1,10 @@
 /**
- * What each intent writes into spec.rollout, and when it is refused.
+ * What each intent (a request for one action, such as promote or pause) writes into spec.rollout, and when it is
+ * refused.
  *
- * An intent names its revision, so a late intent cannot affect another revision. An intent that would change nothing
- * succeeds. An intent that cannot have the expected effect is refused, and the message says what to do instead. Pure.
+ * An intent names its revision, so an intent that arrives late cannot affect another revision. An intent succeeds
+ * without a write if the model is already in the requested state. An intent that cannot have the expected effect is
+ * refused, and the message says what to do instead. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { lastKnownOf } from '../../operator/rollout/last-words.ts';

@@ -1,6 +1,6 @@
 /**
  * Reads one OnnxModel, once or after each change.
- * Owns: when to stop, because the reflector of kube/cache would retry for ever.
+ * Owns: when to stop, because a reflector (kube/cache, which lists and watches) would retry for ever.
  * Limits: a watch lasts 30 to 60 s, and is ended after 75 s without an event.
  * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted. Before the first answer, it throws
  * every error; after the first answer, only errors that a retry cannot fix.

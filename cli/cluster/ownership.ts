@@ -1,7 +1,7 @@
 /**
  * Finds the other tools that write an OnnxModel, from its managedFields, labels and annotations.
  *
- * Owns: the field manager of this command, and the marks of GitOps tools. Pure.
+ * Owns: the field manager of this command, and the labels and annotations by which GitOps tools are recognised. Pure.
  */
 import { isRecord } from '../../api/record.ts';
 import type { ObjectMeta } from '../../api/kube-object.ts';
@@ -74,7 +74,10 @@ function parsed(text: string | undefined): unknown {
   }
 }
 
-/** Tools for GitOps, which revert manual changes, and the marks that they leave on objects. */
+/**
+ * Tools for GitOps, which revert manual changes, and the labels, annotations and field managers that they leave on
+ * objects.
+ */
 // prettier-ignore
 const gitTools: readonly { readonly name: string; readonly labels?: readonly string[];
   readonly annotations?: readonly string[]; readonly managers: readonly string[] }[] = [
@@ -86,7 +89,7 @@ const gitTools: readonly { readonly name: string; readonly labels?: readonly str
 ];
 
 /**
- * The GitOps tool that applies this object. @returns the tool and its mark, such as `Flux (label
+ * The GitOps tool that applies this object. @returns the tool and how it was recognised, such as `Flux (label
  * kustomize.toolkit.fluxcd.io/name)`
  */
 export function gitOwner(metadata: Writers): string | undefined {

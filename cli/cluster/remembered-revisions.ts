@@ -15,7 +15,7 @@ import type { ModelRef } from './models.ts';
 
 export type Remembered = {
   readonly revision: string;
-  /** The generation of the model at which its spec had this revision. */
+  /** The generation of the model's spec that first had this revision. */
   readonly generation: number;
   /** The fields of the spec that identify the revision, as they were written. */
   readonly written: RevisionSpec;

@@ -1,8 +1,8 @@
 /**
  * The state of a model's rollout, read from its status.
  *
- * Owns: what each phase of the operator means for an intent. If a newer operator reports an unknown phase, it counts as
- * UnderWay while there is a candidate. Pure.
+ * Owns: what each phase of the status means for an intent, a request such as promote or retry. If a newer operator
+ * reports an unknown phase, it counts as UnderWay while there is a candidate. Pure.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { present } from '../../api/present.ts';

@@ -1,5 +1,6 @@
 /**
- * `kubectl-onnx promote | abort | retry | pause | resume | pin | unpin`: one intent each, written into spec.rollout.
+ * `kubectl-onnx promote | abort | retry | pause | resume | pin | unpin`: one intent each (a request for one action),
+ * written into spec.rollout.
  *
  * Owns: the flags, help texts and output of these commands. intents.ts decides what they write. Exits with 0 when the
  * intent was written or the model already had the requested state, 2 when the intent was refused. With --wait, it exits

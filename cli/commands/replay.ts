@@ -1,5 +1,6 @@
 /**
- * `kubectl-onnx replay`: judges a recorded canary offline, with the code that judges live canaries.
+ * `kubectl-onnx replay`: judges a recorded canary (a rollout in which a candidate got a part of the traffic) offline,
+ * with the code that judges live canaries.
  *
  * Owns: the flags and the help text.
  * Exits with 0 when the candidate passes, 5 when it fails, 6 when undecided, 2 for a wrong flag, manifest or trace.

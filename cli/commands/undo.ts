@@ -1,9 +1,9 @@
 /**
  * `kubectl-onnx undo`: restores the spec of an older revision, which is then rolled out like any other change.
  *
- * Owns: the choice of the older revision. Only fields that identify a revision are written; their ownership moves to
- * the manager that applies the manifest. Exits with 0 when the spec was written or needed no change, with 2 when the
- * model has no older revision. With --wait it exits as `wait` does.
+ * Owns: the choice of the older revision. Only the fields of the spec that make a revision are written; their ownership
+ * moves to the manager that applies the manifest. Exits with 0 when the spec was written or needed no change, with 2
+ * when the model has no older revision. With --wait it exits as `wait` does.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
 import { revisionFieldNames, type OnnxModel } from '../../api/onnxmodel.ts';
@@ -160,8 +160,8 @@ function backTo(
 }
 
 /**
- * Removes intents that this command wrote earlier, if they would end this rollout or would promote a later candidate
- * without judging it.
+ * Removes intents (fields of spec.rollout that ask for one action) that this command wrote earlier, if they would end
+ * this rollout or would promote a later candidate without judging it.
  */
 function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: string): readonly JsonPatchOperation[] {
   const isOver = (field: string): boolean =>
@@ -174,7 +174,8 @@ function intentsPatch({ metadata, spec: { rollout = {} } }: OnnxModel, target: s
 }
 
 /**
- * Writes the restored fields into the annotation: a client-side apply only removes fields that its annotation contains.
+ * Writes the restored fields into the last-applied annotation of kubectl: a client-side apply only removes fields that
+ * this annotation contains.
  */
 function annotationPatch({ metadata }: OnnxModel, { written }: Remembered): readonly JsonPatchOperation[] {
   const value = lastAppliedWith(metadata, written, revisionFieldNames);

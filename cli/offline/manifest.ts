@@ -1,6 +1,8 @@
 /**
  * The gates and steps of an OnnxModel in a YAML or JSON file.
  *
+ * Terms: A gate limits a measure, such as the latency of a candidate; the gate plan is the gates with their limits. A
+ * block is 20 seconds.
  * Owns: the checks of the fields that `replay` uses; other fields are not checked.
  * Limits: files up to 1 MiB.
  * Throws: FILE_UNREADABLE; BAD_CONFIG with the file; FIELD_INVALID with the field.
@@ -87,7 +89,7 @@ function nameOf(model: Fields): string {
 
 type Reader<T> = (value: unknown, at: string) => T;
 
-/** The readers of gates whose value is one object of strings (operator/analysis/gate-kinds). */
+/** The readers of the parts of spec.rollout.gates that are one object of strings (operator/analysis/gate-kinds). */
 const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntries(
   Object.entries(gateParts).flatMap(([name, { fields }]) =>
     fields === undefined ? [] : [[name, (value: unknown, at: string) => texts(value, at, fields)] as const],
@@ -95,8 +97,8 @@ const partReaders: Readonly<Record<string, Reader<unknown>>> = Object.fromEntrie
 );
 
 /**
- * For each field of the gates, its reader. `golden` has no reader: a golden set is run before the candidate gets
- * traffic, and `replay` judges traffic.
+ * For each field of the gates, its reader. `golden` has no reader: the test inputs of a golden set are run before the
+ * candidate gets traffic, and `replay` judges traffic.
  */
 const gateReaders: Readonly<Record<string, Reader<unknown>>> = {
   latency: (value, at) => list(value, at).map(latencyOf),

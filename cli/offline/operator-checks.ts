@@ -158,8 +158,8 @@ function oddSteps(rollout: RolloutSpec): readonly OperatorFinding[] {
 }
 
 /**
- * Five blocks of 20 s: less than one block until the first complete block begins, three complete blocks, and one block
- * in progress.
+ * The shortest time in which a step can be decided: five blocks of 20 s. Less than one block passes until the first
+ * complete block begins; three complete blocks and one block in progress follow.
  */
 const shortestStepMs = 100_000;
 

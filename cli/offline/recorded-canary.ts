@@ -2,8 +2,11 @@
  * Judges a recorded canary as the operator would have judged it live, with operator/analysis. A look is one evaluation
  * of the gates at one time of the trace.
  *
+ * Terms: A trace is the recorded requests, sorted by time. A block is 20 seconds; a window is the blocks that the gates
+ * judge. A pair is the service times of the same request on stable and on the candidate.
  * Owns: the counts per block, the times of the looks, and the first decision, which is final. A trace is one window
- * with one pod for each revision. Stable's requests in the half hour before the window are the noise history.
+ * with one pod for each revision. From stable's requests in the half hour before the window (the history), the random
+ * variation of its latency is estimated.
  * Limits: a window of 24 hours, so memory does not grow with the number of requests.
  */
 import { present } from '../../api/present.ts';
@@ -34,7 +37,7 @@ import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 export type RecordedLook = GateResult & { readonly t: number };
 export type RecordedOutcome = {
   readonly verdict: 'Pass' | 'Fail' | 'Undecided';
-  /** Time of the first decision; if there was none, the end of the trace. */
+  /** Time of the first decision; if no decision was reached, the end of the trace. */
   readonly t: number;
   readonly candidateRequests: number;
   /** The gates' results at time `t`. */
@@ -144,7 +147,7 @@ export class RecordedCanary {
 
   /**
    * Whether a request belongs to the window. Before the candidate's first request, stable's requests of the last half
-   * hour are kept as history. Requests in the settle time are ignored.
+   * hour are kept as history. Requests in the time `settleSeconds` are ignored.
    */
   #isInWindow(request: TraceRequest): boolean {
     if (this.#began !== undefined) return true;
@@ -225,8 +228,8 @@ export class RecordedCanary {
   }
 
   /**
-   * The evidence at a time. The trace is sorted by time, so the counts of both revisions are complete up to the same
-   * block.
+   * The evidence (the counts that the gates use) at a time. The trace is sorted by time, so the counts of both
+   * revisions are complete up to the same block.
    */
   #evidence(at: number): Evidence {
     const firstBlock = Math.floor((this.#began ?? at) / blockSeconds);

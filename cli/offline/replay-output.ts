@@ -1,4 +1,7 @@
-/** The output of `replay`: a table, or one JSON document. It is written in parts, one part for each look. Pure. */
+/**
+ * The output of `replay`: a table, or one JSON document. It is written in parts, one part for each look (evaluation of
+ * the gates). Pure.
+ */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { blockSeconds } from '../../api/report.ts';
 import { decimal } from '../../api/text.ts';
@@ -76,7 +79,7 @@ function cellsOf(look: RecordedLook): string[] {
   ];
 }
 
-/** The verdict on pairs of requests, in words. */
+/** The result of a gate by pairs (service times of the same request on both revisions), in words. */
 function pairsSay({ gate, paired }: RecordedLook): string {
   return paired === undefined ? '' : `; ${pairedWords(gate, paired)}`;
 }

@@ -1,7 +1,8 @@
 /**
  * The text of `status` and `watch` for one model.
  *
- * Empty parts are left out. Control characters are removed from text that other programs wrote (messages, last words).
+ * Empty parts are left out. Control characters are removed from text that other programs wrote: messages, and last
+ * words (the termination message of a container).
  * Pure: time and width are parameters.
  */
 import type { FailingPod, RevisionStatus, RolloutOutcome } from '../../api/onnxmodel.ts';
@@ -66,7 +67,7 @@ function head(picture: Picture, drawing: Drawing): readonly string[] {
   ];
 }
 
-/** Rows about intents that stay in effect until they are removed: a pin, a manual pause. */
+/** Rows about fields of spec.rollout that stay in effect until they are removed: a pin, a manual pause. */
 function intentRows({ pinned, paused, rollout: of }: Picture): readonly (readonly string[])[] {
   const held =
     of === undefined ? 'spec.rollout.paused holds the next rollout' : 'spec.rollout.paused holds the rollout';

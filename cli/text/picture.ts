@@ -24,7 +24,7 @@ export type Picture = ModelOutcome & {
   readonly pinned?: string;
   /** Set when spec.rollout.paused is true: the current rollout is held, or the next one will be. */
   readonly paused?: true;
-  /** Why the stable revision is not proven: the checks that were skipped when it became stable. */
+  /** Why the stable revision is not proven (became stable without every check passed): the checks that were skipped. */
   readonly unproven?: string;
   /** The numbers of pods of the model; `wanted` is spec.replicas. */
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
@@ -60,7 +60,7 @@ export function pictureOf(model: OnnxModel): Picture {
   });
 }
 
-/** Intents that stay in effect until they are removed. */
+/** Fields of spec.rollout that stay in effect until they are removed: a pin and a manual pause. */
 function intentsOf({ rollout = {} }: OnnxModel['spec']): Pick<Picture, 'pinned' | 'paused'> {
   return present({ pinned: rollout.pinRevision, paused: rollout.paused === true ? (true as const) : undefined });
 }

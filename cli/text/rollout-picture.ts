@@ -104,7 +104,10 @@ function stepText(step: Step): string {
   }
 }
 
-/** The gates that ended a rollout: the failed gates, or the undecided gates after a timeout. Empty after an abort. */
+/**
+ * The gates that ended a rollout: the failed gates, or the undecided gates if the step's maximum duration passed. Empty
+ * if the rollout ended for another reason.
+ */
 export function gatesBehind({ reason, gates = [] }: RolloutOutcome): readonly GatePicture[] {
   const failed = gates.filter(({ verdict }) => verdict === 'Fail');
   return failed.length > 0 || reason !== 'Undecided' ? failed : gates.filter(({ verdict }) => verdict === 'Undecided');

@@ -101,8 +101,8 @@ export function gateLines(
 }
 
 /**
- * Additional lines for a gate that is judged for each size class: the class that was judged, and the class with the
- * worst result.
+ * Additional lines for a gate that is judged for each class (requests of one tier and size): the class that decided the
+ * verdict, and the class with the worst result.
  */
 function classLines({ name, ofClass, worstClass }: GatePicture, width: number): readonly string[] {
   const lines = [
@@ -114,7 +114,9 @@ function classLines({ name, ofClass, worstClass }: GatePicture, width: number): 
     .map((line) => `    ${line}`);
 }
 
-/** A line with the verdict on pairs of requests; no line without such a verdict. */
+/**
+ * A line with the gate's result by pairs (service times of the same request on both revisions); no line without pairs.
+ */
 function pairedLine({ paired }: GatePicture): readonly string[] {
   return paired?.message === undefined ? [] : [`    ${plainLine(paired.message)}`];
 }

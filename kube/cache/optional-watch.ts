@@ -1,8 +1,8 @@
 /**
  * Watches a type that the cluster may not have, such as the types of the Gateway API.
- * Owns: checking whether the type is served and readable, and then watching the type. While the type is missing or
- * forbidden, the check is repeated once a minute. In a cluster without the type, the operator therefore sends one small
- * request per minute and stays ready.
+ * Owns: checking whether the type is served and readable, and then watching the type with a reflector (list and watch).
+ * While the type is missing or forbidden, the check is repeated once a minute. In a cluster without the type, the
+ * operator therefore sends one small request per minute and stays ready.
  * Ends: `run` resolves soon after its signal is aborted, and never rejects.
  */
 import { messageOf } from '../../api/errors.ts';

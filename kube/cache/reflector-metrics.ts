@@ -1,6 +1,6 @@
 /**
- * The metrics of one reflector. Alert on the time since the last event: when a watch died without an error, all other
- * metrics look healthy.
+ * The metrics of one reflector, which keeps a cache of one type of objects by list and watch. Alert on the time since
+ * the last event: when a watch died without an error, all other metrics look healthy.
  * Owns: the reflector_* metrics. Their label `type` is the plural with its group.
  */
 import { counter, sampledGauge, type Counter, type Registry } from '../../lib/metrics.ts';

@@ -1,8 +1,8 @@
 /**
  * The API server's address and our credentials: kubeconfig files, in-cluster tokens, exec plugins, client certificates.
- * Owns: the only import of client-node's code. Loading client-node costs half a second and 80 MiB, so it is loaded only
- * for a kubeconfig that needs it; plain-access.ts reads all other kubeconfigs. Results are plain headers and TLS
- * options.
+ * Owns: the only import of client-node (the package @kubernetes/client-node). Loading it costs half a second and 80
+ * MiB, so it is loaded only for a kubeconfig that needs it; plain-access.ts reads all other kubeconfigs. Results are
+ * plain headers and TLS options.
  * Rule: credentials are read again every 10 s, because tokens rotate. After a 401 the kubeconfig is loaded again, too.
  */
 import type { RequestOptions } from 'node:https';
@@ -18,7 +18,7 @@ export interface ClusterAccess {
   /** The namespace of the context, or of the pod. */
   readonly namespace: string | undefined;
   credentials(): Promise<Credentials>;
-  /** Call it when the server refused the credentials; the next call of `credentials` reads them again. */
+  /** Call this method when the server refused the credentials; the next call of `credentials` reads them again. */
   forget(): void;
 }
 

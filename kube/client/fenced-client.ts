@@ -1,7 +1,7 @@
 /**
- * A client that writes only while its owner is the leader.
+ * A client that writes only while its process is the leader.
  * Owns: the check before every write. A process may be suspended until its lease is over: it was stopped or swapped
- * out, or its event loop was blocked. Without the check, such a process would continue its pass and write.
+ * out, or its event loop was blocked. Without the check, such a process would continue its work and write.
  * Limits: a request that was sent cannot be recalled; resourceVersions protect objects from such late writes.
  */
 import { AppError } from '../../api/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * Implements the port of kube-client.ts over HTTP.
+ * Implements the interface KubeClient (kube-client.ts) over HTTP.
  * Owns: the request for each verb of kube-client.ts, and checking the shape of each answer before it is used.
  * Limits: one object 8 MiB (etcd stores at most 1.5 MiB), one page 128 MiB, one watch event 8 MiB.
  */

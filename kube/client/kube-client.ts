@@ -1,5 +1,5 @@
 /**
- * The port to a Kubernetes API: the calls that the operator needs.
+ * The port (interface) to a Kubernetes API: the calls that the operator needs.
  * Owns: the types. kube/client/http-client.ts implements the port over HTTP, and tests implement it in memory.
  * Rule: every call takes a signal, and every call except `watch` has a deadline of its own. A call fails with an
  * AppError: KUBE_STATUS (the server answered with an error; see kube-error.ts), KUBE_UNREACHABLE or

@@ -1,8 +1,8 @@
 /**
- * Reads a kubeconfig or a pod's service account without client-node, if every credential is a value in the kubeconfig
- * or a separate file.
+ * Reads a kubeconfig or a pod's service account without client-node (the package @kubernetes/client-node), if every
+ * credential is a value in the kubeconfig or a separate file.
  * Owns: reading tokens, token files, client certificates, passwords and impersonation of a user.
- * Why: client-node costs half a second and 80 MiB.
+ * Why: loading client-node costs half a second and 80 MiB.
  * Limits: the kubeconfig is one valid file of at most 1 MiB, without exec plugins, auth providers or unknown fields.
  * Otherwise the result is undefined; client-node then reads the file and reports its faults.
  */

@@ -1,5 +1,7 @@
 /**
  * The wait before a failed key is tried again: an exponential back-off per key, and one token bucket for all keys.
+ * Terms: A key is namespace/name of an object that needs work. A token bucket gains tokens at a fixed rate; each retry
+ * takes one.
  * Owns: failures per key, and the bucket's tokens. The numbers are the same as in client-go's default limiter. Per key
  * the wait doubles from 5 ms to 1000 s. Over all keys there are 10 retries per second, with a burst of 100.
  */
@@ -49,7 +51,7 @@ export class RateLimiter {
     return Math.max(own, shared);
   }
 
-  /** Call it when the key succeeded, so that its next failure starts again from the shortest wait. */
+  /** Call this method when the key succeeded, so that its next failure starts again from the shortest wait. */
   forget(key: string): void {
     this.#failures.delete(key);
   }

@@ -1,5 +1,7 @@
 /**
  * When a client may send its next request: the pause that the API server asked for, and the client's own rate.
+ * Terms: After a pause, a slow start follows: for as long as the pause lasted, the client sends at most 20 requests a
+ * second. A bucket gains `qps` tokens a second, up to `burst`; each request takes one.
  * Owns: one pause for all requests of a client, the slow start after it, and the bucket of `qps` and `burst`.
  * Limits: a pause lasts at most 60 s, and a request waits at most as long as its caller allows.
  * Why: API Priority and Fairness answers 429 when the queues of the whole client are full. The server would refuse
@@ -49,8 +51,8 @@ export class Throttle {
   }
 
   /**
-   * Call it when the server asked the client to send nothing for `ms` milliseconds. A shorter pause does not end a
-   * longer one.
+   * Call this method when the server asked the client to send nothing for `ms` milliseconds. A shorter pause does not
+   * end a longer one.
    */
   pause(ms: number): void {
     const forMs = Math.min(ms, this.#limits.maxPauseMs ?? maxPauseMs);

@@ -137,8 +137,8 @@ export class Transport {
   }
 
   /**
-   * Call it when a connection died without an error. Other connections of the pools may be dead too, so later requests
-   * use new connections.
+   * Call this method when a connection died without an error. Other connections of the pools may be dead too, so later
+   * requests use new connections.
    */
   retire(): void {
     const pools = this.#pools;

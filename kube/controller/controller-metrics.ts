@@ -1,6 +1,6 @@
 /**
  * The controller_runtime_* metrics, under the names and labels that existing dashboards and alerts use.
- * Owns: counting. The result of each pass is decided in controller.ts.
+ * Owns: counting. A pass is one run of the controller's work for one object; its result is decided in controller.ts.
  */
 import type { Clock } from '../../lib/clock.ts';
 import {
@@ -82,7 +82,7 @@ export class ControllerMetrics {
     for (const result of ['success', 'error', 'requeue', 'requeue_after']) this.#total.inc({ controller, result }, 0);
   }
 
-  /** Call it when a pass begins; call the returned function with the result when the pass ends. */
+  /** Call this method when a pass begins; call the returned function with the result when the pass ends. */
   began(clock: Clock): (result: Result) => void {
     const named = { controller: this.#controller };
     const at = clock.monotonic();

@@ -1,5 +1,6 @@
 /**
  * The loop of a controller: workers take keys, run a pass for each, and requeue the key by the pass's outcome.
+ * Terms: A key is namespace/name of an object. A pass is one run of the controller's work for the object of a key.
  * Owns: workers, the time limit of a pass, the meaning of each outcome (by the table in api/error-kinds.ts), and the
  * controller_runtime_* metrics. A pass gets a key, never an event, so it may run at any time and may be repeated.
  * Ends: `run` stops taking keys when its signal is aborted, gives passes in progress `drainMs` to finish, then aborts
@@ -42,7 +43,7 @@ export type ControllerDeps = {
   readonly timeoutMs?: number;
   /**
    * How long passes may continue after the signal of `run` was aborted, in milliseconds. It must be shorter than the
-   * time from the loss of a lease to the expiry of that lease.
+   * time from which this process gives up its Lease until another process may take it (leader.ts).
    */
   readonly drainMs?: number;
   /**

@@ -1,5 +1,6 @@
 /**
  * Decides the order in which waiting keys are given out: by priority, and inside a priority the namespaces take turns.
+ * Terms: A key is namespace/name of an object that needs work. A turn is one choice of a key.
  * Owns: which key is next. Inside a namespace the key that was added first is next.
  * Rule: one turn in four is for the key that has waited longest, once it has waited for `agedMs`. If n older keys wait
  * when a key has waited for `agedMs`, the key is therefore given out within the next 4(n + 1) turns, even if many

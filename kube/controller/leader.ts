@@ -1,5 +1,7 @@
 /**
  * Leader election on a Lease with the same fields as client-go, so that only one of several replicas works.
+ * Terms: A claim is the content of the Lease that its holder wrote. A term is the time during which this process leads.
+ * A pass is one run of the work that only the leader does.
  * Owns: holding and renewing the Lease. `isCurrent` compares times, so a suspended process knows at once that its lease
  * is over.
  * Rule: the age of another replica's claim is the time on our clock since we saw the claim change. We stop after
@@ -157,7 +159,7 @@ export class LeaderElector {
     }
   }
 
-  /** Tries once to take the Lease: reads the Lease, and writes it when it is free. */
+  /** Tries once to take the Lease: reads the Lease, and writes it when it is free or ours. */
   async #claim(signal: AbortSignal, deadlineMs: number): Promise<'ours' | 'other' | 'unknown'> {
     const { client, clock, lease, identity, logger } = this.#deps;
     const call = { signal, deadlineMs };

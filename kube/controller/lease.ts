@@ -1,6 +1,7 @@
 /**
  * A Lease of Kubernetes, and whether the Lease is free by our own clock.
- * Owns: the fields that client-go writes, and the time at which a claim was last seen to change.
+ * Owns: the fields that client-go writes, and the time at which a claim (the content of the Lease that its holder
+ * wrote) was last seen to change.
  * Rule: the times in a Lease are from its holder's clock. They are never compared with our clock.
  */
 import type { KubeObject, ObjectName } from '../../api/kube-object.ts';

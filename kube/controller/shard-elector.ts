@@ -1,11 +1,13 @@
 /**
  * Leader election for operators that share the models: one Lease for each shard, and a record (also a Lease) that says
  * how many shards there are.
+ * Terms: A shard is the part of the models that one operator handles. To lead is to be the only process that works for
+ * a shard.
  * Owns: the names of the Leases, and the change of the number of shards without two leaders of one model.
  * Rule: a process writes first; only what it reads after its write decides whether it leads. A process takes its
- * shard's Lease, then reads the record: it leads only if the record has its own number of shards, and every Lease of
- * the earlier numbers is free. A process with another number of shards changes the record before it takes its Lease.
- * When two processes do this at the same time, at least one sees the write of the other, and waits.
+ * shard's Lease, then reads the record: it leads only if the record has its own number of shards, and every Lease for
+ * the earlier numbers of shards is free. A process with another number of shards changes the record before it takes its
+ * Lease. When two processes do this at the same time, at least one sees the write of the other, and waits.
  * Limits: the record is never deleted. A person who deletes it must stop every operator first.
  */
 import { AppError, messageOf } from '../../api/errors.ts';
@@ -17,8 +19,8 @@ import type { Shard } from './shard.ts';
 import { leases, LeaseSighting, readLease, type Lease } from './lease.ts';
 
 /**
- * `of`: how many shards there are. `after`: earlier numbers of shards, whose Leases may still be held. `lease`: the
- * stored Lease.
+ * `of`: how many shards there are. `after`: earlier numbers of shards, for which operators may still hold Leases.
+ * `lease`: the Lease that stores the record.
  */
 type ShardRecord = { readonly of: number; readonly after: readonly number[]; readonly lease?: Lease };
 
@@ -27,7 +29,7 @@ export type ShardElectorDeps = LeaderDeps & { readonly shard: Shard };
 export class ShardElector {
   readonly #deps: ShardElectorDeps;
   readonly #elector: LeaderElector;
-  /** The Leases of other numbers of shards, as this process has seen them, by the Lease's name. */
+  /** The Leases of operators with a different number of shards, as this process last saw them, by the Lease's name. */
   readonly #seen = new Map<string, LeaseSighting>();
   readonly #retryMs: number;
   #told = '';

@@ -1,6 +1,7 @@
 /**
  * The workqueue_* metrics, under the names that dashboards for controller-runtime use.
- * Owns: the times at which each key was added and taken. The queue calls this class, which only counts.
+ * Owns: the times at which each key (namespace/name of an object) was added to the queue and taken from it. The queue
+ * calls this class, which only counts.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { counter, histogram, sampledGauge, type Counter, type Histogram, type Registry } from '../../lib/metrics.ts';
@@ -51,7 +52,7 @@ export class QueueMetrics {
       labels,
       buckets,
     });
-    // The value is computed when it is scraped, so that a pass that hangs is visible at once.
+    // The value is computed when it is scraped, so that work that hangs is visible at once.
     const sampled = (metric: string, help: string, read: () => number): void => {
       sampledGauge(registry, { name: metric, help, labels }, this.#labels, read);
     };

@@ -1,5 +1,6 @@
 /**
- * A queue of keys whose objects need a pass. Ten events about one object become one pass.
+ * A queue of keys (namespace/name) whose objects need a pass, which is one run of the controller's work. Ten events
+ * about one object become one pass.
  * Owns: which keys wait, which keys a worker has, and the timers of delayed keys. fair-queue.ts chooses the next of the
  * waiting keys.
  * Rule: a key is never given to two workers at once; a key that is added while a worker has it is given out once more
@@ -97,8 +98,8 @@ export class WorkQueue {
   }
 
   /**
-   * Call it when the key failed: the key comes back after its back-off. Returns the wait in milliseconds, at least
-   * `atLeastMs`.
+   * Call this method when the pass failed: the key comes back after its back-off. Returns the wait in milliseconds, at
+   * least `atLeastMs`.
    */
   addRateLimited(key: string, atLeastMs = 0): number {
     const ms = Math.max(atLeastMs, this.#limiter.next(key));
@@ -107,7 +108,7 @@ export class WorkQueue {
     return ms;
   }
 
-  /** Call it when the key succeeded: its next back-off starts from the shortest wait. */
+  /** Call this method when the pass succeeded: the next back-off of the key starts from the shortest wait. */
   forget(key: string): void {
     this.#limiter.forget(key);
   }
@@ -129,7 +130,7 @@ export class WorkQueue {
     });
   }
 
-  /** Call it when the work on a taken key has ended, successful or not. */
+  /** Call this method when the pass of a taken key has ended, successful or not. */
   done(key: string): void {
     if (!this.#working.delete(key)) return;
     this.#metrics.done(key);

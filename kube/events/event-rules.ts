@@ -1,5 +1,7 @@
 /**
- * Decides which occurrences become Events. The rules prevent a crash loop from filling the cluster's storage.
+ * Decides which occurrences become Kubernetes Events. The rules prevent a crash loop from filling the cluster's
+ * storage.
+ * Terms: An occurrence is something to report about an object; its note is a sentence.
  * Owns: three rules. Series: a repetition within six minutes only increases the count of an Event. A count of 2 is
  * written at once, a higher count once a minute at most. Similarity: after ten different notes for one reason within
  * ten minutes, further notes become one series. Token bucket: each object has 25 writes, then one in five minutes.
@@ -15,7 +17,7 @@ export type Happening = {
   readonly type: 'Normal' | 'Warning';
   /** The reason: one PascalCase word of a closed set. */
   readonly reason: string;
-  /** The action that was done or tried: one PascalCase word. */
+  /** What was done or tried: one PascalCase word. */
   readonly action: string;
   /** A sentence. */
   readonly note: string;

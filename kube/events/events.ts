@@ -1,5 +1,6 @@
 /**
- * Reports occurrences to users, as Events on the objects concerned. `say` never throws and never waits.
+ * Reports occurrences (something that happened to an object) to users, as Kubernetes Events on the objects. `say` never
+ * throws and never waits.
  * Owns: writing new Events and counts one after the other in the background. event-rules.ts decides what is written.
  * Limits: at most 1,000 occurrences wait; a further occurrence is dropped. If the further occurrence is a Warning or
  * has `keep`, the oldest waiting Normal occurrence without `keep` is dropped instead. Dropped occurrences are counted.
@@ -80,7 +81,10 @@ export class EventRecorder implements EventSink {
   readonly #rules: EventRules;
   readonly #results: Counter<'result'>;
   readonly #jobs: Job[] = [];
-  /** The written Events by series, so that a repetition increases the count of the existing Event. */
+  /**
+   * The written Events by series (repetitions of one occurrence), so that a repetition increases the count of the
+   * existing Event.
+   */
   readonly #written = new Map<string, EventObject>();
   readonly #stop = new AbortController();
   #draining: Promise<void> | undefined;

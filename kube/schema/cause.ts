@@ -1,6 +1,6 @@
 /**
- * Describes what is wrong with one field of an object, as the Kubernetes API does.
- * Pure. Reasons and sentences are the same as the real server's, because people search for them.
+ * Describes what is wrong with one field of an object (a cause), as kube-apiserver (the real server) does.
+ * Pure. Reasons and sentences are the same as the real server's, because users search for them.
  */
 
 /** `reason` is the API's word, such as FieldValueInvalid; `field` is a path such as `spec.parts[0]`. */

@@ -1,7 +1,7 @@
 /**
  * Fields in CEL rules: how CEL writes their names, and which fields the schema does not have.
- * Pure. An unknown field is found when the rule is compiled. The search follows member access that starts at `self` or
- * `oldSelf`; variables that a macro binds are not followed.
+ * Pure. A rule that names an unknown field is refused when it is compiled. The search follows member access that starts
+ * at `self` or `oldSelf`; variables that a CEL macro binds, such as `x` in `list.all(x, …)`, are not followed.
  */
 import { isRecord } from '../../api/record.ts';
 import { keepsUnknown, schemaOfItems, type OpenApiSchema } from './schema.ts';

@@ -1,5 +1,6 @@
 /**
- * The functions that Kubernetes adds to CEL, as far as the rules of this project's definitions use them.
+ * The functions that Kubernetes adds to CEL, as far as the rules of this project's CustomResourceDefinitions
+ * (definitions) use them.
  * Owns: the environment in which rules are compiled. A rule that calls any other function does not compile. The
  * definition with such a rule is refused, so that rules are never skipped without notice.
  */

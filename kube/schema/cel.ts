@@ -1,5 +1,6 @@
 /**
- * The rules of a schema (`x-kubernetes-validations`): compiled when a definition is stored, run on every write.
+ * The rules of a schema (`x-kubernetes-validations`): compiled when a CustomResourceDefinition (definition) is stored,
+ * run on every write of an object.
  * Owns: converting JSON to CEL values by the schema, and when a rule is skipped. Without `optionalOldSelf`, a rule that
  * uses `oldSelf` runs only when an old value exists. When an update does not change a value, the rules and the other
  * validation of this value are skipped.
@@ -75,7 +76,7 @@ function expressionProblem(text: string, wants: string, schema: OpenApiSchema): 
   return checked.type === wants || checked.type === 'dyn' ? undefined : `cel expression must evaluate to a ${wants}`;
 }
 
-/** A rule with the field names of the Go struct, as the real server prints it. */
+/** A rule with the field names of the Go struct, as kube-apiserver prints it. */
 function asGo(rule: ValidationRule): JsonRecord {
   const {
     rule: Rule,
@@ -150,7 +151,7 @@ function messageFor(rule: ValidationRule, context: JsonRecord): string {
       const text = compiled(rule.messageExpression)(context);
       if (typeof text === 'string' && text.trim() !== '') return text;
     } catch {
-      // When messageExpression fails, use the fixed message, as the real server does.
+      // When messageExpression fails, use the fixed message, as kube-apiserver does.
     }
   }
   return rule.message ?? `failed rule: ${rule.rule.trim()}`;

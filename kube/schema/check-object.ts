@@ -1,5 +1,6 @@
 /**
  * Validates a custom object against its schema: structure, duplicates, rules.
+ * Terms: A cause is one problem of one field. A rule is a CEL expression of the schema.
  * Owns: the order of the checks, and the note that rules were skipped because the object is already invalid.
  */
 import { isRecord } from '../../api/record.ts';
@@ -9,7 +10,10 @@ import { runRules } from './cel.ts';
 import type { OpenApiSchema } from './schema.ts';
 import { duplicatesIn, validateValue } from './validate.ts';
 
-/** If one of these causes was found, rules are skipped: the object may not have the shape that the rules expect. */
+/**
+ * If a cause with one of these reasons was found, rules are skipped: the object may not have the shape that the rules
+ * expect.
+ */
 const blocking = new Set(['FieldValueRequired', 'FieldValueTooLong', 'FieldValueTooMany', 'FieldValueTypeInvalid']);
 
 const notChecked: Cause = {
@@ -21,15 +25,15 @@ const notChecked: Cause = {
 };
 
 /**
- * The part of a definition's version that describes objects. `scale.spec` is the path of the replica count that
- * `kubectl scale` sets.
+ * The part of a version in a CustomResourceDefinition that describes objects. `scale.spec` is the path of the replica
+ * count that `kubectl scale` sets.
  */
 export type CustomType = { readonly schema: OpenApiSchema; readonly scale?: { readonly spec: readonly string[] } };
 
 type AnyObject = { readonly metadata: object; readonly [field: string]: unknown };
 
 /**
- * Call it after pruning and defaulting.
+ * Call this function after unknown fields were removed and defaults were filled in.
  * @param old the object before an update; undefined on creation
  * @param soFar causes that were already found in the metadata
  * @returns all causes, `soFar` included; empty for a valid object

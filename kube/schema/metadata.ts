@@ -1,6 +1,6 @@
 /**
  * Validates the metadata of every object: names, labels, annotations, owners, finalizers.
- * Pure: returns causes with the real server's sentences.
+ * Pure: returns causes (problems of fields) with the sentences of kube-apiserver.
  */
 import { isRecord } from '../../api/record.ts';
 import { listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../lib/json.ts';
@@ -33,7 +33,7 @@ const maxAnnotationBytes = 256 * 1024;
 
 /**
  * The problem of a name; undefined for a valid one.
- * @param shape names that become DNS labels must be shorter
+ * @param shape what the name must be: a DNS label, of at most 63 characters, or a DNS subdomain, of at most 253
  */
 export function nameProblem(name: string, shape: 'label' | 'subdomain'): string | undefined {
   if (shape === 'label') {

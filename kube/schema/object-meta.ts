@@ -1,6 +1,6 @@
 /**
  * The schema of every object's metadata, the same for built-in and custom objects.
- * Pure: structure, list types and keys. A test compares it with the schema that the real server publishes.
+ * Pure: structure, list types and keys. A test compares it with the schema that kube-apiserver publishes.
  */
 import type { OpenApiSchema } from './schema.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Removes from an object the fields that its schema does not have.
- * Owns: pruning, and the list of pruned paths. Strict validation refuses an object with such paths; otherwise a warning
- * names them.
+ * Owns: pruning (this removal), and the list of pruned paths. With strict validation, the caller refuses an object with
+ * such paths; otherwise a warning names them.
  */
 import { isRecord } from '../../api/record.ts';
 import { type JsonRecord } from '../../lib/json.ts';

@@ -56,8 +56,8 @@ export type OpenApiSchema = {
 };
 
 /**
- * The schema of a field that is not described. The value of such a field is not pruned, and it is merged field by
- * field.
+ * The schema of a field that its parent's schema does not describe. Unknown fields inside its value are kept, and the
+ * value is merged field by field.
  */
 export const anything: OpenApiSchema = { 'x-kubernetes-preserve-unknown-fields': true };
 

@@ -1,8 +1,8 @@
 /**
- * Checks that the schema of a definition is structural, as Kubernetes requires.
+ * Checks that the schema of a CustomResourceDefinition (definition) is structural, as Kubernetes requires.
  * Pure. In a structural schema, every node has a type. Logic (allOf …) only restricts values. A list of type map has
  * keys, and every key is a property of its items. A list or map that contains a node with rules has a maximum size.
- * Limits: the real server estimates a rule's worst-case cost. This file does not: it refuses every rule below an
+ * Limits: kube-apiserver estimates a rule's worst-case cost. This file does not: it refuses every rule below an
  * unbounded list or map, and does not limit the cost of other rules.
  */
 import { isRecord } from '../../api/record.ts';

@@ -1,5 +1,5 @@
 /**
- * Validates a value against its schema, with the real server's sentences.
+ * Validates a value against its schema, with the sentences of kube-apiserver.
  * Pure. Updates are ratcheting: an unchanged value passes even when the schema has become stricter, so that other parts
  * of an old object can still be changed.
  */

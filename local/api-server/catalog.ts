@@ -1,5 +1,5 @@
 /**
- * The resources that the server serves at the moment.
+ * The catalogue: the resources that the server serves at the moment.
  * Owns: finding a resource by its path or kind. Built-in resources always exist; custom resources are added and removed
  * with their definitions by crd/controller.ts.
  */

@@ -1,5 +1,6 @@
 /**
- * The API without HTTP: connects the store, the catalogue, writes, deletes and the collector.
+ * The API without HTTP: connects the store of all objects, the catalogue of served resources, writes, deletes and the
+ * garbage collector.
  * Owns: these connections, and the namespaces that always exist. `createObjects` is the entry point for controllers and
  * tests that do not need HTTP.
  */
@@ -24,7 +25,7 @@ export type CoreDeps = {
   readonly loaded?: StoreSnapshot;
   /** Called with the store before the first write, so that the caller can follow all writes. */
   readonly follow?: (store: Store) => void;
-  /** How many past events are kept for each table. A watcher that asks for older events has to list again. */
+  /** How many past changes are kept for each resource. A watcher that asks for older changes has to list again. */
   readonly ringSize?: number;
 };
 

@@ -1,7 +1,7 @@
 /**
  * Deletes objects: preconditions, finalizers, grace periods, and dependents.
- * Owns: the DELETE of every resource. An object with finalizers or a grace period is only marked. It is removed when a
- * client removes its last finalizer, or when the kubelet deletes it with a grace period of 0.
+ * Owns: the DELETE of every resource. An object with finalizers or a grace period is only marked with a deletion time.
+ * It is removed when a client removes its last finalizer, or when the kubelet deletes it with a grace period of 0.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { StoredObject } from '../objects.ts';
@@ -87,7 +87,7 @@ export class Deletes {
     return { outcome: 'pending', object: mark.dryRun ? object : this.#store.put(resource.table, object) };
   }
 
-  /** The object marked for deletion. A shorter grace period replaces an earlier grace period; a longer one does not. */
+  /** The object with its deletion time. A grace period replaces an earlier grace period only if it is shorter. */
   #marked(old: StoredObject, mark: { finalizers: readonly string[]; graceSeconds: number }): StoredObject {
     const { deletionGracePeriodSeconds: before = Infinity, deletionTimestamp, generation } = old.metadata;
     const isNews = deletionTimestamp === undefined || mark.graceSeconds < before;

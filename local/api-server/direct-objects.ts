@@ -1,5 +1,5 @@
 /**
- * Reads and writes objects without HTTP, for local mode's own controllers and the kubelet.
+ * Reads and writes objects without HTTP, for the controllers and the kubelet in the process of this API server.
  * Owns: the field manager of these writes. It has no rules of its own: every write goes through the same code as an
  * HTTP request.
  */

@@ -1,5 +1,5 @@
 /**
- * Deletes Events after an hour, as a real server does, so that a long-running local mode does not fill up with Events.
+ * Deletes Events after an hour, as kube-apiserver does, so that the server does not fill up with Events.
  * Owns: when an Event expires: an hour after it was last written.
  */
 import type { ApiDeps } from './core.ts';

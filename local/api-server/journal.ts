@@ -3,8 +3,8 @@
  * Owns: the two files of the data folder. A change is written to the journal before the request is answered, so it
  * survives a SIGKILL. The journal is synced (fsync) within a second, so a power cut loses at most the changes of the
  * last second.
- * Limits: at every start, and when the journal exceeds 32 MiB, the journal is merged into a new snapshot.
- * Ends: `close` merges the journal and syncs the snapshot to disk.
+ * Limits: at every start, and when the journal exceeds 32 MiB, it is replaced by a new snapshot and an empty journal.
+ * Ends: `close` replaces the journal in the same way, and syncs the snapshot to disk.
  */
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';

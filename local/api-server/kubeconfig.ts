@@ -1,5 +1,5 @@
 /**
- * The kubeconfig that local mode writes: the server's address, the certificate to trust, the token.
+ * The kubeconfig for this API server: its address, the certificate to trust, the token.
  * Pure.
  */
 import { stringify } from 'yaml';

@@ -3,7 +3,8 @@
  * Owns: a reader of the wire format, and the conversion of the values to JSON. The field numbers are in
  * builtin/messages.json (see scripts/kube-protobuf). The envelope is `k8s\0`, then runtime.Unknown{1: TypeMeta{1:
  * apiVersion, 2: kind}, 2: raw}.
- * Limits: a type without a table is refused with 415 and the advice to use kubectl apply. Answers are never protobuf.
+ * Limits: a type without a table of field numbers is refused with 415 and the advice to use kubectl apply. Answers are
+ * never protobuf.
  */
 import { readFileSync } from 'node:fs';
 import { isRecord } from '../../api/record.ts';

@@ -65,7 +65,10 @@ export type Resource = {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** The name of the store's table. All versions of a resource share one table, and so do the two APIs of Events. */
+  /**
+   * The name of the table in which the store keeps the objects. All versions of a resource share one table, and so do
+   * the two APIs of Events.
+   */
   readonly table: string;
   readonly schema: OpenApiSchema;
   readonly custom: boolean;

@@ -1,5 +1,6 @@
 /**
- * Local mode's API server: the Kubernetes API on this machine, over TLS, for one user with a token.
+ * The API server of local mode (a Kubernetes cluster in one process on this machine), over TLS, for one user with a
+ * token.
  * Owns: the socket, authentication, and turning errors into answers. Objects are in core.ts, files in journal.ts.
  * Limits: 64 KiB of headers, bodies of 3 MiB, a minute for a request to arrive, 1,024 connections.
  * Ends: `close` ends every watch and connection, then writes the store to disk.
@@ -39,7 +40,7 @@ export type ApiServerDeps = {
   readonly serviceRange?: string;
   /** The token that clients must send. Absent: a new token is made. */
   readonly token?: string;
-  /** Milliseconds between bookmarks of an idle watch. Absent: a minute, as on the real server. */
+  /** Milliseconds between bookmarks of an idle watch. Absent: a minute, as on kube-apiserver. */
   readonly bookmarkMs?: number;
 };
 

@@ -1,6 +1,6 @@
 /**
  * Errors of the Kubernetes API: a `kind: Status` with a reason, a message and causes.
- * Owns: the text and the HTTP status of every error. The messages are the same as on the real server, because people
+ * Owns: the text and the HTTP status of every error. The messages are the same as on kube-apiserver, because people
  * search for them and some clients compare them.
  */
 import { AppError } from '../../api/errors.ts';
@@ -95,7 +95,7 @@ export function forbidden(subject: Subject, name: string, why: string, causes?: 
 }
 
 /**
- * 422 with every cause. As on the real server, a single cause is printed without brackets; several causes are printed
+ * 422 with every cause. As on kube-apiserver, a single cause is printed without brackets; several causes are printed
  * in brackets.
  */
 export function invalidObject(subject: Subject, name: string, causes: readonly Cause[]): StatusError {

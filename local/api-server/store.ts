@@ -1,7 +1,7 @@
 /**
- * Stores every object of every resource, and the latest events. All resources share one revision counter.
- * Owns: the revision, which objects have as their resourceVersion; the tables; and for each table a ring of its last
- * events.
+ * Stores every object of every resource, and the latest changes. All resources share one revision counter.
+ * Owns: the revision, which objects have as their resourceVersion; a table of objects for each resource; and for each
+ * table a ring of its last changes, which watchers get as events.
  * Rule: a write is one synchronous step without validation. Objects are frozen. Handlers run in a microtask after the
  * write, in the order of writes.
  * Limits: a table remembers at least its last `ringSize` events. A watcher that asks for forgotten events gets
@@ -32,7 +32,7 @@ type Watcher = { readonly table: string | undefined; readonly since: number; rea
 const defaultRingSize = 2_000;
 
 /**
- * The key of an object within its table. Lists are sorted by this text, as on the real server: `a-b/x` comes before
+ * The key of an object within its table. Lists are sorted by this text, as on kube-apiserver: `a-b/x` comes before
  * `a/x`.
  */
 export function storeKeyOf(namespace: string | undefined, name: string): string {

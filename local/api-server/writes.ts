@@ -1,7 +1,7 @@
 /**
  * Stores objects after defaulting, rules, validation, field ownership and version checks. Every write goes through this
  * file.
- * Owns: create and update, for HTTP handlers and local controllers.
+ * Owns: create and update, for HTTP handlers and for the controllers in this process.
  * Rule: a call is one synchronous step from reading the old object to storing the new object, so no other write can
  * intervene. An update without a change writes nothing and keeps the resourceVersion.
  */

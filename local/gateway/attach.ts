@@ -1,5 +1,5 @@
 /**
- * Which routes attach to which listeners, and the conditions of routes that do not attach to a listener.
+ * Which HTTPRoutes attach to which listeners of Gateways, and the conditions of routes that do not attach to one.
  * Owns: the rules of the Gateway API for a parent reference (section, port, namespace, hostname), the rules for a
  * backend reference, and the reasons in the conditions.
  * Pure.

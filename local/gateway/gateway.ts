@@ -1,8 +1,9 @@
 /**
- * Local mode's gateway controller: serves the Gateways of its classes and writes their statuses.
+ * The gateway controller of local mode (a Kubernetes cluster in one process): serves the Gateways of its classes and
+ * writes their statuses.
  * Owns: a snapshot of classes, Gateways, routes and Services, which is small and is rebuilt after each change; the
  * Service that provides a Gateway's address; and every status of the Gateway API.
- * Rule: the status of a route shows a generation only after the rules of this generation are in use.
+ * Rule: the status of a route shows a generation only after this generation's rules decide where requests go.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';

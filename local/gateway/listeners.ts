@@ -1,5 +1,6 @@
 /**
- * The open ports of Gateways: one HTTP server for each address and port, and its current rules.
+ * The open ports of Gateways: one HTTP server for each address and port, and its current rules (which requests go to
+ * which backends).
  * Owns: opening and closing these servers. Owns also three answers that the Gateway API requires: 404 when no rule
  * matches, 500 when the chosen backend is invalid or the rule has no backend, and 503 when the backend has no ready
  * pod.

@@ -1,5 +1,5 @@
 /**
- * The kinds of the Gateway API that local mode serves, and their definitions.
+ * The kinds of the Gateway API that local mode (a Kubernetes cluster in one process) serves, and their definitions.
  * Owns: the paths and types of these kinds. Fields with a default in definitions/ are always present.
  */
 import { readdirSync, readFileSync } from 'node:fs';

@@ -34,8 +34,8 @@ export interface Cgroups {
 const periodUs = 100_000;
 
 /**
- * The name of the folder with the groups of one local mode. The name contains the process id, which shows whether the
- * folder is still in use.
+ * The name of the folder with the groups that one process makes. The name contains the process id, which shows whether
+ * the folder is still in use.
  */
 export function groupName(pid: number, salt: number): string {
   return `onnx-local-${pid}-${salt}`;
@@ -46,7 +46,7 @@ const namePattern = /^onnx-local-(\d+)-\d+$/;
 /**
  * @param own the text of /proc/self/cgroup
  * @param root where the control groups are mounted
- * @param name the name of the folder for the groups of this local mode (`groupName`)
+ * @param name the name of the folder for the groups of this process (`groupName`)
  * @returns undefined where a memory group cannot be made
  */
 export function openCgroups(own: string, root: string, name: string): Cgroups | undefined {
@@ -56,8 +56,8 @@ export function openCgroups(own: string, root: string, name: string): Cgroups | 
 function openVersion2(own: string, root: string, name: string): Cgroups | undefined {
   const path = ownPath(own, '');
   if (path === undefined || !existsSync(join(root, 'cgroup.controllers'))) return undefined;
-  // In version 2, a group that contains processes cannot have child groups with controllers. The group of local mode
-  // contains local mode itself, so try its parent, too. The parent works when it was delegated to this user.
+  // In version 2, a group that contains processes cannot have child groups with controllers. The group of this process
+  // contains the process itself, so try its parent, too. The parent works when it was delegated to this user.
   for (const parent of new Set([join(root, path), dirname(join(root, path))])) {
     const base = join(parent, name);
     if (!parent.startsWith(root) || !tryMake(base)) continue;
@@ -166,7 +166,7 @@ function versionOneBase(own: string, root: string, controller: string, name: str
   return undefined;
 }
 
-/** Removes the groups of local modes that were killed. These groups are empty, and no other process removes them. */
+/** Removes the groups of earlier processes that were killed. They are empty, and no other process removes them. */
 function removeStale(parent: string): void {
   for (const name of readdirSync(parent)) {
     const [, pid] = namePattern.exec(name) ?? [];

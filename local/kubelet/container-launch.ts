@@ -1,7 +1,8 @@
 /**
  * Computes how to start a container: command, environment, folders, limits.
  * Owns: the container's folders (`work`, `logs/N`, `termination-log` in the pod's folder), and the precedence of
- * environment variables: the pod's value wins over the image's value, which wins over the machine's value.
+ * environment variables: the pod's value wins over the image's value, which wins over the value in local mode's own
+ * environment.
  * Why: containers have no mount namespace, so mount paths are rewritten (rewrite-paths.ts). If a volume is mounted at
  * /tmp, the variable `TMPDIR` names its folder.
  */

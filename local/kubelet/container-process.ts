@@ -70,7 +70,7 @@ export async function startProcess(
     await spawned(child);
     deps.records.add(child.pid ?? 0);
   } catch (error) {
-    // Kill a process that could not be recorded: without a record it would survive a crash of local mode.
+    // Kill a process that could not be recorded: without a record it would survive a crash of this process.
     if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL');
     group?.remove();
     return { problem: `failed to create containerd task: ${messageOf(error)}` };

@@ -1,4 +1,7 @@
-/** The dependencies of the kubelet's parts. All pods of the node share them. control-plane.ts creates them. */
+/**
+ * The dependencies of the kubelet's parts. All pods of the node share them. control-plane.ts creates them. Containers
+ * are child processes of this process.
+ */
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';

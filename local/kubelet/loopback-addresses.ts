@@ -1,7 +1,7 @@
 /**
  * Gives every pod its own address on the loopback network, so that every pod may use port 8080.
  * Owns: which address of 127.x.y.z a pod has until it releases the address. A listening socket on one port reserves the
- * address. Two local modes therefore never use the same address, and a crash releases it.
+ * address. Two processes of local mode therefore never use the same address, and a crash releases it.
  * Limits: Linux answers on all addresses of 127.0.0.0/8. Elsewhere (macOS) only addresses that can be bound are used.
  */
 import { createServer, type Server } from 'node:net';
@@ -21,8 +21,8 @@ export class LoopbackAddresses {
   #next: number;
 
   /**
-   * @param start the offset in the range at which the search begins; it is random, so that two local modes rarely try
-   * the same address
+   * @param start the offset in the range at which the search begins; it is random, so that two processes of local mode
+   * rarely try the same address
    */
   constructor(range: AddressRange = podRange, start: number = Math.floor(Math.random() * range.size)) {
     this.#range = range;

@@ -1,7 +1,8 @@
 /**
  * Decides which containers of a pod to start now.
  * Owns: the order, the restart policy, and the back-off. Init containers start one after the other, then all other
- * containers start. An init container that is a sidecar keeps running.
+ * containers start. An init container that is a sidecar (restartPolicy Always) keeps running. A container's record has
+ * its current and its previous run.
  * Pure: `nowMs` is passed in; pod-worker.ts carries out the plan.
  */
 import { nextStart, type BackoffLimits } from './backoff.ts';

@@ -1,5 +1,5 @@
 /**
- * Ensures that no container outlives local mode, however local mode ends.
+ * Ensures that no container (a child process) outlives local mode (the cluster in this process), however it ends.
  * Owns: a folder with one file for each process group that was started. The name of the file is the id of the group.
  * The file contains the machine's boot id and the leader's start time, which detect an id that was reused.
  * Ends: the watcher is a small shell that reads from a pipe. The pipe closes only when local mode ends; the watcher

@@ -1,5 +1,6 @@
 /**
- * The loop of every controller of local mode: a queue of keys, one pass per key, retry with back-off.
+ * The loop of every controller of local mode: a queue of keys, one pass per key, retry with back-off. A key is the
+ * namespace and name of an object; a pass brings its objects into their wanted state.
  * Owns: the queue (it contains a key at most once), the order (one pass at a time), and the retry of a pass that threw.
  * Rule: a pass reads everything again; an event only gives the key.
  * Ends: `close` stops watching and drops waiting keys. A pass is synchronous, so `close` never interrupts one.

@@ -84,8 +84,8 @@ export function syncEndpoints(objects: Objects, { namespace, name }: Key): undef
 }
 
 /**
- * The keys that an object affects. A Service affects its own key. A pod affects all Services of its namespace that
- * select it now or may have selected it before.
+ * The keys (namespace and name) of the Services that an object affects. A Service affects itself. A pod affects all
+ * Services of its namespace that select it now or may have selected it before.
  */
 export function endpointKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const namespace = object.metadata.namespace ?? '';

@@ -1,5 +1,6 @@
 /**
- * The kinds that local mode's controllers read and write, with the fields that the controllers use.
+ * The kinds that the controllers, the kubelet and the gateway of local mode read and write, with the fields that they
+ * use. Local mode is a Kubernetes cluster in one process.
  * Owns: the paths and types of these kinds. Fields that the API server defaults are still optional, so a controller
  * states the default where it reads such a field.
  * Why: the types of the client library are mutable classes with dates, but stored objects are frozen JSON.

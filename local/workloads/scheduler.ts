@@ -126,8 +126,8 @@ function refuse(deps: SchedulerDeps, pod: StoredPod, problem: string): undefined
 }
 
 /**
- * The keys that an object affects. A pending pod affects itself. A change that may have freed capacity affects all
- * pending pods.
+ * The keys (namespace and name) of the pods that an object affects. A pending pod affects itself. A change that may
+ * have freed capacity affects all pending pods.
  */
 export function placementKeys(objects: Objects, object: StoredObject): readonly Key[] {
   const pod = object as StoredPod;

@@ -2,6 +2,9 @@
  * Judges classes of requests (tier and size) separately, because one class may become slower while the quantiles of all
  * requests together stay the same.
  *
+ * Terms: A window is the blocks of 20 seconds by which a step of a rollout is judged. A gate's verdict on it is Pass,
+ * Fail or Undecided. α is the accepted probability of a wrong verdict. Noise is random variation between the minutes or
+ * the pods of one revision.
  * Owns: which classes have enough requests to be judged, the worst class, and the gate that judges each class.
  * Why: a class with 3 % of the requests may become three times slower. If its requests were among the slowest before,
  * the p95 of all requests hardly changes.
@@ -35,8 +38,8 @@ export function alphasOf(alpha: number): { readonly mix: number; readonly each: 
 }
 
 /**
- * The classes that have enough requests for a minute group in both revisions. If there are more than sixteen, the
- * sixteen classes that had enough requests first are taken.
+ * The classes that have enough requests in both revisions (constants.ts, groupRequests). If there are more than
+ * sixteen, the sixteen classes that had enough requests first are taken.
  *
  * Classes are chosen by counts alone, and a chosen class stays chosen. The choice does not depend on latencies, so the
  * split of α is valid.

@@ -1,6 +1,11 @@
 /**
- * The constants of the judge. docs/canary-analysis.md says how they were chosen.
+ * The constants of the judge, the code that compares a candidate with stable. docs/canary-analysis.md says how they
+ * were chosen.
  *
+ * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A gate is a limit on a
+ * measure, with the verdict Pass, Fail or Undecided. α is the accepted probability of a wrong verdict. Noise is random
+ * variation between the minutes or the pods of one revision. A stall is a few seconds so slow that they alone could
+ * decide a verdict. A NoFail step ends after a set time if no gate failed; a Pass step ends when every gate passes.
  * Pure: values only. The values are the same for every model; differences between models are learnt from the models'
  * data.
  */
@@ -93,7 +98,10 @@ export const tuning = {
   minBlocks: 3,
   /** The requests of each revision that a NoFail step needs after the default of minRequests was lowered. */
   fewestRequests: 3,
-  /** A NoFail step waits for its early promise only if each revision gets this many requests in `promiseBlocks`. */
+  /**
+   * A NoFail step waits for its early promise (`earlyPromise`) only if each revision gets this many requests in
+   * `promiseBlocks`.
+   */
   promiseRequests: 400,
   /**
    * The number of blocks in which each revision must get `promiseRequests`: ten minutes. A short step uses fewer blocks
@@ -134,8 +142,8 @@ export const tuning = {
    */
   passDoubt: 7.2,
   /**
-   * The estimated share of the variance that comes from ordinary minutes is multiplied by this factor, so an estimate
-   * of at least a third counts as the entire variance.
+   * The estimated share of the variance that comes from ordinary minutes (minutes that are not outliers) is multiplied
+   * by this factor, so an estimate of at least a third counts as the entire variance.
    */
   ordinaryRoom: 3,
   /**
@@ -149,7 +157,7 @@ export const tuning = {
  * The constants of each `gates.confidence`. Blocks have 20 s.
  *
  * - failAlpha: the chance that any gate fails wrongly during a rollout, unless `gates.alpha` is set.
- * - passAlpha: the chance of a Pass although the quantity exceeds the bound that the Pass claims.
+ * - passAlpha: the chance of a Pass although the quantity exceeds the bound that the Pass states.
  * - noFailBlocks: the minimum length of a NoFail step.
  * - failBlocks: the age of a window, in blocks, before which a latency gate does not fail.
  * - warmBlocks: the age of a window, in blocks, until which a warm-up may continue although no trend shows it.
@@ -169,8 +177,8 @@ export const confidences = {
 } as const;
 
 /**
- * Before a NoFail step ends, it tries to show that the candidate's increase over stable is at most this: 50 % in
- * latency, 5 percentage points in the error rate.
+ * The early promise: before a NoFail step ends, it tries to show that the candidate's increase over stable is at most
+ * this: 50 % in latency, 5 percentage points in the error rate.
  */
 export const earlyPromise = { latency: 0.5, errors: 0.05 } as const;
 

@@ -1,8 +1,9 @@
 /**
  * Finds where a convex function reaches a bound, with far fewer evaluations than bisection.
  *
- * Owns: the rule that the result equals that of plain bisection in every bit. A bracket around the crossing is found
- * first. It answers most questions of the bisection, and only points inside the bracket are evaluated.
+ * Owns: the rule that the result equals that of plain bisection in every bit. A bracket, two points around the
+ * crossing, is found first. Most points of the bisection lie outside the bracket, on a known side of the crossing; only
+ * the points inside the bracket are evaluated.
  * Why: the gates' bounds are computed again and again for every model in a rollout.
  * Pure.
  */
@@ -13,12 +14,15 @@ export type Crossing = {
   readonly bound: number;
   readonly near: number;
   readonly far: number;
-  /** The value at `near`. */
+  /** The value of the function at `near`. */
   readonly least: number;
   /** A point where the crossing is expected. */
   readonly guess: number;
   readonly halvings: number;
-  /** More than the rounding errors of `of`. Values that are closer to the bound decide nothing. */
+  /**
+   * More than the rounding errors of `of`. A value that is closer to the bound than this does not show on which side of
+   * the crossing its point is.
+   */
   readonly doubt: number;
 };
 
@@ -41,8 +45,9 @@ export function crossingOf(asked: Crossing): number {
 const mostProbes = 12;
 
 /**
- * Two points around the crossing, about as close to it as the bisection gets. The probes are moved by the last change
- * to either side in turn, so that both points come close.
+ * Two points around the crossing, about as close to it as the bisection gets. Each evaluated point is the expected
+ * crossing, moved by the last change of that expectation to one side and to the other side in turn. So both points come
+ * close.
  */
 function bracketOf(asked: Crossing): Bracket {
   const { of, near, far, guess, halvings } = asked;
@@ -62,8 +67,8 @@ function bracketOf(asked: Crossing): Bracket {
 }
 
 /**
- * The square root of the height above `least` is nearly a straight line, so linear interpolation soon finds the
- * crossing.
+ * The bracket. The height of a point is how far its value is above `least`. The square root of the height is nearly a
+ * straight line, so linear interpolation soon finds the crossing.
  */
 class Bracket {
   /** A point surely below the bound, and a point that has surely reached it. */
@@ -105,7 +110,11 @@ class Bracket {
     return true;
   }
 
-  /** Where the line through both points, or through `near` and the lower one, reaches the bound. */
+  /**
+   * Where the line through `low` and `high` reaches the bound. While `high` is the far end, the line goes through
+   * `near` and `low`.
+   * @param otherwise the result while there is no such line
+   */
   expected(otherwise: number): number {
     const { near } = this.#asked;
     const slope = (this.high - this.low) / (this.#heightOfHigh - this.#heightOfLow);

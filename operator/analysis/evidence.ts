@@ -1,6 +1,10 @@
 /**
  * The facts that the judge gets about a window: the counts of both revisions, their load, nodes and pairs.
  *
+ * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A cell is what one pod
+ * counted in one block, of one tier and size of requests. A pair is the service times of the same request on stable and
+ * on the candidate. Noise is random variation between minutes or pods of one revision. α is the accepted probability of
+ * a wrong verdict.
  * Owns: the type that callers fill in, the facts that all gates share, and the sums over cells.
  * Pure.
  */
@@ -37,8 +41,8 @@ export type Evidence = {
   /** Whether the revisions run on the same nodes. If absent, Unlike is assumed. */
   readonly nodes?: Nodes;
   /**
-   * The number of blocks that the step may last. The longer a step may last, the longer a Pass must show the gate's own
-   * limit before a weaker bound is enough. If absent, 30 minutes are assumed.
+   * The number of blocks that the step may last. The longer a step may last, the later a Pass may show a weaker bound
+   * than the gate's limit (plan.ts, toShow). If absent, 30 minutes are assumed.
    */
   readonly maxBlocks?: number;
   /**
@@ -46,10 +50,7 @@ export type Evidence = {
    * gates with absolute limits (plan.ts, limitsOf).
    */
   readonly alone?: boolean;
-  /**
-   * Results of the same requests sent to both revisions. Absent if there are no pairs; live requests are then judged
-   * with all of α.
-   */
+  /** The pairs of the window. Absent if there are no pairs; live requests are then judged with all of α. */
   readonly paired?: PairedSeries;
 };
 
@@ -68,8 +69,8 @@ export type WindowFacts = {
 };
 
 /**
- * The load of a candidate's pod relative to stable's. Unknown: the loads are not equal, and the requests do not show
- * which load is larger.
+ * The load of a candidate's pod relative to stable's. Unknown: the loads may differ, and the requests do not show which
+ * load is larger.
  */
 export type Load = 'Equal' | 'Less' | 'More' | 'Unknown';
 

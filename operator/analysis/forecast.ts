@@ -1,6 +1,8 @@
 /**
  * Estimates how many more requests a verdict needs.
  *
+ * Terms: A verdict is Pass or Fail; until then a gate is undecided. A pair is the service times of the same request on
+ * stable and on the candidate.
  * Owns: the search for this number. The number is computed from the current point estimate, so it is not a bound.
  * Pure.
  */
@@ -69,8 +71,8 @@ type Live = Pick<Forecast, 'requestsStillNeeded'> & { readonly neededRange: Fore
 
 /**
  * The forecast of a gate, after the verdicts from live requests and from pairs were combined. It is 0 if the gate has a
- * verdict, and null under unequal load, because more requests do not help. Otherwise it is the forecast of live
- * requests.
+ * verdict, and null if the loads of the revisions' pods differ, because more requests do not help then. Otherwise it is
+ * the forecast of live requests.
  */
 export function stillNeeded({ verdict, reason }: Decided, live: Live): Forecast {
   const { requestsStillNeeded, neededRange } = live;

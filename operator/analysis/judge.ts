@@ -1,7 +1,11 @@
 /**
  * The judge: computes a verdict for every gate and for the step from a plan and the evidence of a window.
  *
- * Owns: the rule by which gates end a step. The counts that each gate uses are chosen in questions.ts.
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged; a look is one evaluation of
+ * it. A gate's verdict is Pass, Fail or Undecided. A NoFail step ends after a set time if no gate failed; a Pass step
+ * ends when every gate passes. The early promise is the bound on the candidate's increase that a NoFail step tries to
+ * show before it ends. A pair is the service times of the same request on stable and on the candidate.
+ * Owns: the rule by which the gates' verdicts end a step. The counts that each gate uses are chosen in questions.ts.
  * Pure: a function of the evidence. The verdict does not depend on restarts, on the leader, on the number of looks, or
  * on late, repeated or reordered reports.
  * Rule: a Fail ends its window. The caller stores the Fail, and later looks do not change it.
@@ -76,8 +80,8 @@ export function stepVerdict(
 }
 
 /**
- * What a NoFail step waits for. Time: its minimum length. Blind: a gate that is not able to fail yet. Requests:
- * minRequests. Promise: its early promise.
+ * What a NoFail step waits for. Time: its minimum length. Blind: a gate that could not have failed yet, even for a bad
+ * candidate. Requests: minRequests. Promise: its early promise.
  */
 export type StepWaits = 'Time' | 'Blind' | 'Requests' | 'Promise';
 
@@ -104,8 +108,9 @@ function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }:
 }
 
 /**
- * The number of requests of each revision that a Pass step needs. From the second stage on, `hardMinRequests` are
- * enough, unless the spec sets minRequests or the confidence does not allow weaker bounds (constants.ts, relaxes).
+ * The number of requests of each revision that a Pass step needs. From the second stage of the step's time on
+ * (constants.ts, confidences), `hardMinRequests` are enough, unless the spec sets minRequests or the confidence does
+ * not allow weaker bounds (`relaxes`).
  */
 function requestsFor(plan: GatePlan, span: Span): number {
   const {
@@ -117,7 +122,7 @@ function requestsFor(plan: GatePlan, span: Span): number {
     : plan.minRequests;
 }
 
-/** Limits a wait to less than the step's own length, so that a short step can end. */
+/** Limits a number of blocks to `minBlocks` less than the step may last, so that a short step can end. */
 function within(blocks: number, maxBlocks: number): number {
   return Math.min(blocks, Math.max(tuning.minBlocks, maxBlocks - tuning.minBlocks));
 }
@@ -125,6 +130,7 @@ function within(blocks: number, maxBlocks: number): number {
 /**
  * The length of a NoFail step in blocks. The step lasts at least `least` blocks, and waits for its early promise
  * (constants.ts, earlyPromise) until block `most` at the latest.
+ * @param alone whether the candidate has all the traffic
  */
 export function noFailBlocks(
   plan: GatePlan,

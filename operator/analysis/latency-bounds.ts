@@ -1,6 +1,10 @@
 /**
  * Computes the estimate and the bounds of a quantile in a window, and compares the bounds with a limit.
  *
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged. A question is what one gate
+ * asks about a window; its frame is the part of the answer that is computed once. A gate's verdict is Pass or Fail,
+ * else it is undecided. α is the accepted probability of a wrong verdict. Noise is random variation between minutes or
+ * pods of one revision. A stall is a few seconds so slow that they alone could decide a verdict.
  * Owns: the frame of a question (noise, minutes, pods), the bounds, and the forecast of both bounds.
  * Method: lower bound L = D - √(w_L² + m²), upper bound U = D + √(w_U² + m²). D is the estimate, w the exact sampling
  * width (quantile-evidence.ts), m the margin for minutes (noise.ts) and pods (pod-spread.ts).
@@ -42,8 +46,8 @@ export type LatencyQuestion = {
   /** The gate's α in this window for a wrong Pass. */
   readonly passAlpha: number;
   /**
-   * The bound that a Pass must show, in the unit of the limit. It is at least the limit. If it is Infinity, a Pass
-   * claims nothing.
+   * The bound that a Pass must show, in the unit of the limit. It is at least the limit. It is Infinity for a gate that
+   * can only fail a candidate: its Pass states no bound.
    */
   readonly toShow: number;
   /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
@@ -51,15 +55,15 @@ export type LatencyQuestion = {
   /** The bound that a NoFail step tries to show before it ends (`Decided.early`), in the unit of the limit. */
   readonly early: number;
   /**
-   * True: the gate must not fail yet, because a cold candidate is slow. The window is too young, or the candidate has
-   * fewer requests than the gate's `failsFrom`.
+   * True: the gate must not fail yet, because a candidate is slow before its caches are warm. The window is too young,
+   * or the candidate has fewer requests than the gate's `failsFrom`.
    */
   readonly isTooEarlyToFail: boolean;
   /** Age of a window, in blocks, until which a warm-up may continue although no trend shows it (warming.ts). */
   readonly warmBlocks: number;
   /** The number of blocks of the window that are known. */
   readonly known: number;
-  /** Noise of stable before the window; used for a relative limit. */
+  /** The noise of stable before the window; used for a limit relative to stable. */
   readonly history: NoiseHistory;
   /** Whether both revisions' pods run on the same nodes. If so, nodes cannot be the cause of a difference. */
   readonly nodes: Nodes;
@@ -67,7 +71,7 @@ export type LatencyQuestion = {
   readonly podDeviations: Readonly<Record<Said, number>>;
 };
 
-/** The part of a judgement that stays the same when stalls are left out or requests are imagined. */
+/** The part of a judgement that stays the same when stalls are left out, or when a forecast adds requests. */
 export type LatencyFrame = {
   readonly question: LatencyQuestion;
   readonly test: QuantileTest;
@@ -152,9 +156,9 @@ function toShowOf(frame: LatencyFrame): number {
 /**
  * The frame in which a Fail must hold again after the worst stalls were left out.
  *
- * The frame has a larger variance (noise.ts). It requires less evidence, because the first check has spent α already
- * and because a window without its worst 40 s makes the candidate look more like stable. The second check can only
- * remove Fails, so it spends no α.
+ * This frame has a larger variance (noise.ts). It requires less evidence, because the check of the whole window has
+ * spent α already and because a window without its worst 40 s makes the candidate look more like stable. The check in
+ * this frame can only remove Fails, so it spends no α.
  */
 export function doubting(frame: LatencyFrame): LatencyFrame {
   const known = { variance: frame.variance, minutes: frame.knownMinutes };
@@ -189,7 +193,10 @@ export function estimateOf(frame: LatencyFrame, view: LatencyView, said: Said, g
 
 const tails = new WeakMap<LatencyCounts, Tail>();
 
-/** A forecast looks at the same counts a hundred times. Nothing changes the histograms of a view. */
+/**
+ * The tail sums of a histogram. They are kept, because a forecast uses the same counts a hundred times. The histograms
+ * of a view never change.
+ */
 function tailIn(histogram: LatencyCounts): Tail {
   const known = tails.get(histogram);
   if (known !== undefined) return known;
@@ -203,7 +210,7 @@ type Imagined = { readonly growth?: number; /** Added to the estimate, in ln. */
 /**
  * Whether L = D - √(w_L² + m²) is above the limit.
  *
- * The search for the width ends as soon as the width exceeds the distance from the limit.
+ * The search for the width w_L ends as soon as w_L exceeds the distance from the limit.
  */
 export function fails(frame: LatencyFrame, view: LatencyView, { growth = 1, shift = 0 }: Imagined = {}): boolean {
   const { contrast, margin } = estimateOf(frame, view, 'Fail', growth);
@@ -243,7 +250,10 @@ export function limitOf({ against }: LatencyQuestion): number {
   return 'maxMs' in against ? 0 : Math.log1p(against.tolerance);
 }
 
-/** Whether the gate would have a verdict with `growth` times as many requests. Stalls are not considered. */
+/**
+ * Whether the gate would have a verdict with `growth` times as many requests. Stalls are not left out.
+ * @param shift added to the estimate, in ln
+ */
 export function holdsGrown(frame: LatencyFrame, growth: number, shift: number): boolean {
   const view = viewOf(frame);
   if (passes(frame, view, frame.toShow, { growth, shift })) return true;

@@ -1,6 +1,11 @@
 /**
  * The latency gate: is the candidate's quantile within the limit?
  *
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged; a look is one evaluation of
+ * it. Stalls are a few seconds so slow that they alone could decide a verdict. Noise is random variation between
+ * minutes or pods of one revision. A warm-up is the time in which a new candidate gets faster, while caches fill and
+ * code is compiled. A NoFail step ends after a set time if no gate failed; a gate that is `Blind` could not have failed
+ * yet and delays this end.
  * Owns: the verdict, its numbers and the forecast of requests still needed, for a relative and for an absolute limit.
  * Method: bounds (latency-bounds.ts). A verdict must also hold when the worst stalls are left out (stalls.ts). A Fail
  * must also hold under a larger noise, and in the part of the window in which the candidate is warm (warming.ts). The
@@ -46,7 +51,7 @@ export type { LatencyQuestion } from './latency-bounds.ts';
 type Cleaned = { readonly view: LatencyView; readonly windows: number; readonly requests: number };
 /**
  * A verdict. `checked` has the verdict that the bounds alone give, and the counts that remain without the stalls; it is
- * absent if the bounds alone give no verdict.
+ * absent if the bounds alone give neither Pass nor Fail.
  */
 type Settled = { readonly decided: Decided; readonly checked?: { readonly verdict: Said; readonly cleaned: Cleaned } };
 /** Judges one latency question. Only `numbers` computes the numbers, so that a look without numbers is cheap. */
@@ -133,7 +138,7 @@ function nodesMayDiffer({ question: { candidate, against }, podMargin }: Latency
 
 /**
  * The forecast of a Fail that only waits for the end of the warm-up. At the earliest, the gate fails in the next block.
- * At the latest, it fails when the window is older than `warmBlocks`.
+ * At the latest, it fails when the window has more than `warmBlocks` blocks.
  */
 function untilItIsWarm({
   question: { candidate, known, warmBlocks },
@@ -174,7 +179,7 @@ function settleFail(frame: LatencyFrame, early: Pick<Decided, 'early'>): Settled
 
 /**
  * The candidate may be warming up: the gate does not fail, and `Blind` delays the end of a NoFail step. If stalls alone
- * caused the Fail, the reason is OneWindow without `Blind`, so that a person can check.
+ * caused the Fail of the bounds, the reason is OneWindow without `Blind`, so that a person can check.
  */
 function unsettled(frame: LatencyFrame, cleaned: Cleaned): Decided {
   const isStall = fails(doubting(frame), viewOf(frame)) && !fails(doubting(frame), cleaned.view);
@@ -199,7 +204,7 @@ function confirmed(frame: LatencyFrame): Decided {
 }
 
 /**
- * Whether the candidate is still over the limit in the latest half of the window, by its estimate.
+ * Whether the candidate's estimate is still over the limit in the latest half of the window.
  *
  * Why: some requests are slow only once, such as the first request of each kind, for which the pod compiles code. These
  * requests stay among the slowest requests of the window for a long time. The check can only remove Fails.

@@ -1,6 +1,9 @@
 /**
  * A ledger of the known blocks of every pod. It takes reports and returns cells for the judge.
  *
+ * Terms: A block is 20 seconds, the unit of time in which a pod's sidecar counts requests. A boot is one run of the
+ * pod's runtime; after a restart its counters begin at zero. seq increases with every change of a block's counts. A
+ * cell is the counts of one block, of one tier and size of requests.
  * Owns: the rule that for one pod, boot and block the count with the largest seq is kept. The order, repetition, loss
  * and delay of reports do not matter while the sidecar still stores the block. The sidecar stores the latest blocks
  * only; a block that it drops before the operator reads it is lost.
@@ -11,7 +14,7 @@ import type { BlockCount, BlockTraffic } from '../../api/report.ts';
 import { fromReport } from './log-histogram.ts';
 import type { Cell } from './series.ts';
 
-/** A pod's answer: its blocks from `since` to `until`; a block without an entry had no requests. */
+/** The blocks of one pod's report, from `since` to `until`. A block without an entry had no requests. */
 export type BlockReport = {
   readonly pod: string;
   readonly bootId: string;
@@ -94,7 +97,8 @@ export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): reado
 }
 
 /**
- * Whether a row has live requests. Pairs are not live traffic (paired-series.ts): a row with only pairs gives no cell.
+ * Whether a row has live requests. A row is the counts of a block for one tier and size. Pairs (service times of the
+ * same request on both revisions) are not live traffic: a row with only pairs gives no cell.
  */
 function isTraffic({ ok, errors, compared, paired }: BlockTraffic): boolean {
   return paired === undefined || ok > 0 || compared !== undefined || Object.keys(errors).length > 0;

@@ -1,8 +1,8 @@
 /**
  * Latency histograms with logarithmic buckets, stored densely for arithmetic.
  *
- * Owns: merging, quantiles and tail counts. Counts may be fractions, because requests are weighted to a common mix of
- * classes.
+ * Owns: merging, quantiles and tail counts. Counts may be fractions, because requests are weighted so that both
+ * revisions have the same mix of sizes and tiers.
  * Units: the logarithm of milliseconds. Bucket i covers lnLow + lnStep * [i, i + 1]; values outside the scale are
  * counted in the first or the last bucket.
  * Pure: except `addCount`, `addInto` and `clear`, which change the histogram that they are given.

@@ -2,9 +2,12 @@
  * One look at a window. It computes the evidence from the known blocks, then every gate's verdict, and whether the step
  * is over.
  *
+ * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A step gives the
+ * candidate a weight (its share of the traffic) and requires NoFail or Pass of the gates. A cell is what one pod
+ * counted in one block, of one tier and size of requests.
  * Owns: the choice of a look's last block. It is the last block that both revisions have reported, so that neither
- * revision is judged on minutes that are unknown for the other. Live rollouts and `kubectl-onnx replay` both use this
- * file.
+ * revision is judged on minutes that are unknown for the other. Rollouts in a cluster and `kubectl-onnx replay`, which
+ * judges a recorded rollout, both use this file.
  * Pure.
  */
 import { present } from '../../api/present.ts';

@@ -1,6 +1,9 @@
 /**
  * Sums a ledger's cells by block and by pod. The gates use only these sums.
  *
+ * Terms: A cell is what one pod counted in one block of 20 seconds, of one tier and size of requests. The ledger has
+ * the blocks of each boot of each pod; a boot is one run of the pod's runtime. A window is the blocks by which a step
+ * of the rollout is judged.
  * Why: a window of hours with many pods has tens of thousands of cells, but only about two thousand blocks and twenty
  * pods. Counts are whole numbers, so summing them does not change any verdict.
  * Pure: except for a cache for each block's counts. The counts never change once they are in a ledger.
@@ -117,8 +120,8 @@ function inOrder(a: Cell, b: Cell): number {
 const noCounts = emptyHistogram(reportScale);
 
 /**
- * A revision's blocks for each pod, in order and without gaps. Noise is learnt from them. Pods without requests are
- * left out.
+ * A revision's blocks for each pod, in order and without gaps. The noise (random variation between minutes and pods) is
+ * learnt from them. Pods without requests are left out.
  */
 export function blocksByPod(ledger: Ledger, revision: string, span: BlockSpan): readonly (readonly LatencyCounts[])[] {
   return Object.keys(ledger)

@@ -1,6 +1,9 @@
 /**
- * A model's noise before a window began.
+ * The noise of a model's latency before a window began.
  *
+ * Terms: Noise is random variation between minutes or pods of one revision. A window is the blocks (of 20 seconds) by
+ * which a step of the rollout is judged. History is the half hour before it. A gate fails when the candidate is surely
+ * over its limit, and passes when the candidate is surely within its bound; a Pass uses the larger noise.
  * Owns: how noise is learnt from stable's last half hour: noise that changes every minute, lasting noise, and lasting
  * differences between pods.
  * Why: known noise makes a verdict possible minutes sooner, and the first minutes of a window cannot show lasting
@@ -113,9 +116,9 @@ function stretchesOf(blocks: readonly LatencyCounts[], scale: Scale, p: number):
 
 /** Lasting noise of a minute's ln(quantile). */
 type LastingNoise = {
-  /** The long-run variance minus the part that sampling explains. */
+  /** The long-run variance minus the part that is due to the finite number of requests (sampling). */
   readonly longRun: number;
-  /** The share of the variance that comes from ordinary minutes and not from a few exceptional ones. */
+  /** The share of the variance that comes from ordinary minutes and not from a few outliers. */
   readonly ordinary: number;
 };
 

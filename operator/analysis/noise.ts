@@ -1,8 +1,12 @@
 /**
  * The random difference between the two revisions from minute to minute, and the margin for it.
  *
+ * Terms: A minute group is one or more minutes with enough requests for the quantile. A window is the blocks (of 20
+ * seconds) by which a step of the rollout is judged. History is what is known of stable's half hour before it. A Pass
+ * and a Fail are verdicts of a gate, and each uses a variance of its own. α is the accepted probability of a wrong
+ * verdict.
  * Owns: the variance between minutes, learnt from minute groups of both revisions and from stable's history
- * (noise-history.ts); the effective number of minutes; the time-uniform margin.
+ * (noise-history.ts); the effective number of minutes; the margin, which is valid at any time.
  * Why: requests of one minute share noise, so precision must not grow faster than the number of minutes.
  */
 import { blocksPerGroup, groupRequests, tuning } from './constants.ts';
@@ -33,7 +37,7 @@ export const noHistory: NoiseHistory = { minutes: 0, weightedVariance: 0, doubte
 
 /**
  * The factor by which a Pass raises a variance.
- * @param ordinary the share of the variance that comes from ordinary minutes and not from a few exceptional ones
+ * @param ordinary the share of the variance that comes from ordinary minutes and not from a few outliers
  */
 export function doubtFor(ordinary: number): number {
   return Math.max(1, tuning.passDoubt * ordinary);
@@ -85,9 +89,9 @@ type Group = { readonly difference: number; readonly weight: number; readonly sa
 /**
  * The variance between minutes of the compared difference, from minute groups with enough requests of both revisions.
  *
- * Method of moments: the weighted variance of the groups' differences minus the part that sampling explains. The result
- * is shrunk towards the assumed variance (empirical Bayes). The shrinkage decreases with the number of known minutes. A
- * candidate that is noisier than history raises the variance at once.
+ * Method of moments: the weighted variance of the groups' differences minus the part that is due to the finite number
+ * of requests (sampling). The result is shrunk towards the assumed variance (empirical Bayes). The shrinkage decreases
+ * with the number of known minutes. A candidate that is noisier than history raises the variance at once.
  */
 export function minuteNoise(compared: Compared, p: number, history: NoiseHistory): MinuteNoise {
   const assumed = assumedVariance(compared);
@@ -141,8 +145,8 @@ function excessVariance(
 }
 
 /**
- * The share of a variance that comes from ordinary minutes, 0..1. Occasional stalls make a variance large, but they are
- * not lasting noise.
+ * The share of a variance that comes from ordinary minutes (minutes that are not outliers), 0..1. Occasional stalls, a
+ * few very slow seconds, make a variance large, but they are not lasting noise.
  *
  * Computed from the 70th percentile of the residuals' sizes, which is 1.036 standard deviations of a normal
  * distribution. The result is multiplied by `ordinaryRoom`, because with few minutes the percentile is often too small

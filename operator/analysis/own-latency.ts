@@ -2,7 +2,8 @@
  * Each revision's own quantile with its bounds. Messages give it next to the difference that a latency gate measures.
  *
  * Why: "52% above stable" does not show whether users notice it; 95 ms against 62 ms does.
- * Rule: the mix of classes and the noise are the same as in the gate. No verdict depends on these numbers.
+ * Rule: the weights of request classes (tier and size) and the noise (variation between minutes) are the same as in the
+ * gate. No verdict depends on these numbers.
  * Pure.
  */
 import { present } from '../../api/present.ts';

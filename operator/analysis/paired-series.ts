@@ -1,6 +1,8 @@
 /**
  * Pairs of service times by block, for the judge: the candidate's time divided by stable's time for the same request.
  *
+ * Terms: A block is 20 seconds. A ledger has the known blocks of every pod; a cell is what one pod counted in one block
+ * of live requests. The sources of pairs are probes (golden inputs), replays of samples, and shadowed requests.
  * Owns: the scale of ratios, and the sum of the counts of the candidate's pods in one series. Pairs from all sources
  * are added, because a pair has the same meaning from every source. The number of pairs from each source is recorded,
  * too.

@@ -1,6 +1,8 @@
 /**
- * The message about the pairs of a gate, for the status and for `kubectl-onnx replay`.
+ * The message about the result of a latency gate that is judged by pairs, for the status and for `kubectl-onnx replay`.
  *
+ * Terms: A pair is the service times of the same request on stable and on the candidate. The sources of pairs are
+ * probes (golden inputs sent to both), replays of kept requests, and shadowed requests.
  * Pure.
  */
 import { pairSources, type PairSource } from '../../api/report.ts';
@@ -28,7 +30,7 @@ export function increaseOf(value: number): string {
 
 /**
  * The result of a gate from pairs, for example "p95 passes: increase at most +19%, from 310 paired probes (no live
- * traffic needed)"; for an undecided gate, the message gives the estimate and its bounds.
+ * traffic needed)"; for an undecided gate, the message gives the estimate and its bounds in brackets.
  */
 export function pairedWords(gate: string, paired: PairedResult): string {
   const { verdict, estimate, lower, upper } = paired;

@@ -2,6 +2,11 @@
  * The paired gate: is the candidate slower for the same request? The method is explained in docs/canary-analysis.md,
  * Paired evidence.
  *
+ * Terms: A pair is the service times of the same request on stable and on the candidate. A window is the blocks (of 20
+ * seconds) by which a step of the rollout is judged. α is the accepted probability of a wrong verdict. Noise is random
+ * variation between minutes or pods; a stall is a few seconds so slow that they alone could decide a verdict. The early
+ * promise is the bound that a NoFail step tries to show before it ends. A gate is blind while it could not have failed
+ * yet.
  * Owns: the verdict from pairs of service times, its bounds, and the rule that combines this verdict with the live
  * verdict. Limits: pairs do not show a slowdown that affects less than about one request in ten. They do not show time
  * in a queue, because queue time is not part of the service time.
@@ -25,23 +30,27 @@ export type PairedQuestion = {
   /** The bound that a Pass must show, in the unit of `limit`. */
   readonly toShow: number;
   /**
-   * The bound that the gate must show before a NoFail step may end, in the unit of `limit`. Infinity: none is needed.
+   * The early promise (constants.ts, earlyPromise), in the unit of `limit`. Infinity for a gate that can only fail a
+   * candidate: its Pass states no bound.
    */
   readonly early: number;
   /** The gate's quantile, 0..1, exclusive. */
   readonly quantile: number;
-  /** The α for a wrong Fail by pairs in this window. */
+  /** The α in this window for a wrong Fail by pairs. */
   readonly alpha: number;
-  /** The α for a wrong Pass by pairs in this window. */
+  /** The α in this window for a wrong Pass by pairs. */
   readonly passAlpha: number;
   /** The number of blocks of the window that are known. */
   readonly known: number;
-  /** Noise of stable's median before the window. */
+  /** The noise of stable's median latency before the window. */
   readonly history: NoiseHistory;
   /** The number of stable's pods that answered. The candidate's pods are in the series. */
   readonly stablePods: number;
   readonly nodes: Nodes;
-  /** The margin for lasting differences between pods, in standard deviations, as for the live gate (pod-spread.ts). */
+  /**
+   * The margin for lasting differences between pods, in standard deviations, as for the same gate with live requests
+   * (pod-spread.ts).
+   */
   readonly podDeviations: Readonly<Record<Said, number>>;
   readonly isTooEarlyToFail: boolean;
   readonly warmBlocks: number;
@@ -70,11 +79,12 @@ const twoRevisions: NoiseHistory = {
 };
 
 /**
- * Combines the live verdict of a gate with the verdict by pairs. Each of them used half of the gate's α.
+ * Combines a gate's verdict from live requests (the live verdict) with its verdict by pairs. Each of them used half of
+ * the gate's α.
  *
  * The result is Fail if either verdict is Fail. It is Pass if either verdict is Pass and the other is not Fail. If both
- * are Undecided, the result has the reason of the live verdict. The early promise is shown when either verdict shows
- * it. The gate is blind only while both verdicts are blind.
+ * are Undecided, the result has the reason of the live verdict. The early promise is shown when it is shown by live
+ * requests or by pairs. The gate is blind only while it is blind for both.
  */
 export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?: 'Shown' | 'Blind' }>(
   live: D,
@@ -96,7 +106,8 @@ export function combined<D extends Pick<Decided, 'verdict'> & { readonly early?:
 
 /**
  * Whether pairs can pass a gate. They cannot pass a gate that judges each class, or a gate on a high quantile, because
- * pairs show neither classes nor the tail. If the Pass of a gate on a high quantile claims nothing, pairs can pass it.
+ * pairs show neither classes nor the tail. If `atMost` is Infinity, the gate's Pass states no bound, so pairs can pass
+ * it.
  */
 export function canPassByPairs({
   quantile,

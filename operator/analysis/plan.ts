@@ -1,6 +1,10 @@
 /**
  * The gates of a rollout with their limits, and the α of each gate.
  *
+ * Terms: A gate is a limit on latency, errors or answers, with the verdict Pass, Fail or Undecided. α is the accepted
+ * probability of a wrong verdict. An analyze step of a rollout is judged under live traffic, a shadow step without. A
+ * NoFail step ends after a set time if no gate failed; a Pass step ends when every gate passes. The time of a step has
+ * stages (constants.ts, confidences), from which a Pass may show a weaker bound than the limit. A block is 20 seconds.
  * Owns: the parsing of spec.rollout.gates and steps, the defaults, the split of α.
  * Pure: a plan is data. An invalid value throws AppError FIELD_INVALID with its path.
  */
@@ -38,7 +42,10 @@ export type GatePlan = {
   /** The requests that each revision needs before a step may end. This delays a Pass, never a Fail. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
-  /** True for a candidate without traffic: minRequests then counts pairs or compared answers, whichever are more. */
+  /**
+   * True for a candidate without traffic: minRequests then counts pairs or compared answers, whichever are more. A pair
+   * is the service times of the same request on stable and on the candidate.
+   */
   readonly isShadow?: true;
 };
 
@@ -69,9 +76,10 @@ const defaultGates = [
  * The plan of a rollout.
  *
  * If the spec has no latency gates, p95 may rise by 15 % and p99 by 30 %. If it has no error gates, the error rate may
- * rise by one percentage point. Agreement is judged only if the spec has a quality gate, because it needs samples. α is
- * split over the gates and over the analyze and shadow steps (Bonferroni). The chance of any wrong Fail in the whole
- * rollout is at most α for independent requests, even if the gates are correlated.
+ * rise by one percentage point. Whether the candidate's answers agree with stable's is judged only if the spec has a
+ * quality gate, because this needs samples: live requests that are kept with stable's answers. α is split over the
+ * gates and over the analyze and shadow steps (Bonferroni). The chance of any wrong Fail in the whole rollout is at
+ * most α for independent requests, even if the gates are correlated.
  */
 export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defaults.steps): GatePlan {
   const at = 'spec.rollout.gates';
@@ -132,7 +140,10 @@ export function limitsOf(plan: GatePlan): GatePlan {
   return { ...plan, gates: plan.gates.filter((gate) => !kindOfGate(gate).isCompared) };
 }
 
-/** The plan of a candidate without traffic: only the gates that pairs and compared answers can judge. */
+/**
+ * The plan of a candidate without traffic: only the gates that can be judged by pairs (GatePlan, isShadow) and by
+ * compared answers.
+ */
 export function shadowOf(plan: GatePlan): GatePlan {
   const gates = plan.gates.filter((gate) => kindOfGate(gate).isForShadow);
   return { ...plan, gates, minRequests: tuning.hardMinRequests, isMinRequestsWritten: true, isShadow: true };
@@ -143,8 +154,8 @@ export function shadowOf(plan: GatePlan): GatePlan {
  * own limit, from the first stage on the geometric mean of the limit and `atMost`, and from the second stage on
  * `atMost`. If `atMost` is Infinity, the result is Infinity from the start.
  *
- * The bounds hold at all times at once, so the claimed bound may depend on how long the step has lasted. The claim
- * "nothing worse than X" is as valid as if X had been chosen before.
+ * The bounds are valid at all times at once, so the bound that a Pass must show may depend on how long the step has
+ * lasted. A Pass that shows "nothing worse than X" is as valid as if X had been chosen before the step.
  * @returns in the unit of the limit; Infinity if a Pass need not show anything
  */
 export function toShow(

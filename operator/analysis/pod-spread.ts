@@ -1,6 +1,8 @@
 /**
  * Lasting differences between pods of one revision. They exist because nodes of one kind are not equally fast.
  *
+ * Terms: Noise is random variation between the minutes of one revision. A window is the blocks (of 20 seconds) by which
+ * a step of the rollout is judged.
  * Owns: the size of these differences, and the margin that they add to a comparison.
  * Pure: functions of the window's totals by pod.
  */
@@ -43,8 +45,8 @@ export type PodMarginOf = {
 };
 
 /**
- * The variance of the pods' ln(quantile) about their revision's mean, minus the parts that sampling and the noise
- * between minutes explain.
+ * The variance of the pods' ln(quantile) about their revision's mean, minus the parts that are due to the finite number
+ * of requests (sampling) and to the noise between minutes.
  */
 export function podSpread(
   sides: readonly LatencySeries[],

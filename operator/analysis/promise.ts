@@ -2,6 +2,9 @@
  * The promise of a step before it begins: how long it will take at the present rate, what it can show, and which
  * increase it would find.
  *
+ * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A gate fails when the
+ * candidate is surely over its limit. A NoFail step ends after a set time if no gate failed; a Pass step ends when
+ * every gate passes. Noise is random variation between minutes or pods.
  * Owns: the imagined window. In that window, both revisions behave as stable did in the half hour before the step, with
  * the same noise, and the requests are split by the step's weight. Method: the judge evaluates that window minute by
  * minute (look.ts), so a promise follows every rule of the step. The counts are expected values, so the promised
@@ -44,12 +47,12 @@ export type GatePromise = {
   readonly gate: TrafficGate;
   /**
    * The upper bound that the step shows at its end for a candidate that behaves like stable, in the gate's unit.
-   * Null if the step shows no bound.
+   * Null if the step shows no bound for this gate.
    */
   readonly shows: number | null;
   /**
    * The smallest increase that is found in four of five cases. Null if no increase is found that often, or if the gate
-   * does not compare.
+   * does not compare with stable.
    */
   readonly finds: number | null;
 };
@@ -110,13 +113,14 @@ export function promiseOf(past: Past, asked: Outlook): StepPromise | undefined {
 }
 
 /**
- * The increase that a result excludes, in the gate's unit: the upper bound, or the limit when the bound is lower.
- * @returns null if the gate does not compare, or shows nothing
+ * The increase that a gate's result excludes, in the gate's unit: the upper bound, or the limit when the bound is
+ * lower.
+ * @returns null if the gate does not compare with stable, or excludes no increase
  */
 export function shownBy(gate: TrafficGate, result: Pick<GateResult, 'limit' | 'upper'> | undefined): number | null {
   if (result === undefined || result.upper === null || !Number.isFinite(result.upper)) return null;
   if (!isCompared(gate)) return null;
-  // A bound of 1 or more shows nothing, because every rate is at most 1.
+  // A bound of 1 or more excludes nothing, because every rate is at most 1.
   if (!isOverLatency(gate) && result.upper >= 1) return null;
   return gate.atMost === Infinity && result.upper > result.limit ? null : Math.max(result.limit, result.upper);
 }

@@ -1,9 +1,10 @@
 /**
- * Evidence against "this threshold is the p-quantile", valid at any time, and bounds for two revisions.
+ * Evidence against "this threshold is the p-quantile", valid at any time, and bounds for the difference of two
+ * revisions.
  *
  * Source: beta-binomial mixture martingale: Robbins (1970); Howard & Ramdas, Sequential estimation of quantiles,
  * Bernoulli 28(3), 2022, Theorem 1; mixtures: Howard, Ramdas, McAuliffe & Sekhon, Ann. Stat. 49(2), 2021.
- * Pure: functions of counts. Exact for independent requests, at every number of looks.
+ * Pure: functions of counts. Exact for independent requests, however often the counts are evaluated.
  */
 import { crossingOf } from './crossing.ts';
 import { lnQuantile, type Tail } from './log-histogram.ts';
@@ -156,7 +157,9 @@ function oneSide(test: QuantileTest, { tail, n }: QuantileSample) {
     middle,
     /** The minimum of the evidence, which is negative. */
     least: evidence(test.share),
-    /** How far the quantile may lie below (lower) or above (upper) its estimate before evidence reaches the bound. */
+    /**
+     * How far the quantile may lie below (lower) or above (upper) its estimate before the evidence reaches the bound.
+     */
     reach: (side: Side, bound: number): number => {
       const share = side === 'lower' ? shareAbove(test, evidence, bound, n) : shareBelow(test, evidence, bound, n);
       if (share === undefined) return Infinity;

@@ -1,8 +1,11 @@
 /**
- * Builds the question of each gate about a window: the input of its judgement.
+ * Builds the question of each gate about a window: the counts, bounds and α from which its verdict is computed.
  *
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged. A gate's verdict is Pass,
+ * Fail or Undecided, and α is the accepted probability of a wrong verdict. A pair is the service times of the same
+ * request on stable and on the candidate. A class is the requests of one tier and size; the mix is all requests.
  * Owns: which counts each gate uses, its α, and the bound that a Pass must show at this time of the step. A gate that
- * compares latency with stable's uses live requests and pairs of service times.
+ * compares latency with stable's uses live requests and pairs.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -124,7 +127,10 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
     : said;
 }
 
-/** What a NoFail step must show for a gate: at most 50 % slower, or nothing if a Pass of the gate claims nothing. */
+/**
+ * The bound that a NoFail step tries to show for a latency gate before it ends (constants.ts, earlyPromise). Infinity
+ * for a gate that can only fail a candidate: its Pass states no bound.
+ */
 function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;
 }

@@ -1,6 +1,9 @@
 /**
- * Evidence against "the rate is q", for one revision and for two. It is reduced (tempered) when events come in bursts.
+ * Evidence against "the rate is q" for one revision, and against "the difference is δ" for two. It is reduced
+ * (tempered) when events come in bursts.
  *
+ * Terms: A block is 20 seconds. An event is a failed request or a differing answer; a trial is a request or a compared
+ * answer.
  * Source: beta-binomial mixture: Robbins (1970); Howard et al., Ann. Stat. 49(2), 2021. Counts are divided by a design
  * effect: Kish (1965); Rao & Scott, Biometrics 48, 1992.
  * Why: tempering by z in (0, 1] can only remove rejections, so the guarantee for independent requests stays. For fixed
@@ -99,7 +102,7 @@ export function rateEvidence({ x, n, cluster }: RateSample, q: number): number {
   return most + Math.log1p(Math.exp(Math.min(small, any) - most)) - events * Math.log(q) - rest * Math.log1p(-q);
 }
 
-/** Below or above what was observed. */
+/** Below or above the observed rate or increase. */
 export type Direction = 'lower' | 'upper';
 
 /** The rate below or above the observed one at which evidence reaches the bound; 0 or 1 if it never does. */

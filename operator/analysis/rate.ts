@@ -1,6 +1,9 @@
 /**
  * The gates on rates: errors, and answers that disagree with stable's.
  *
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged. A gate's verdict is Pass or
+ * Fail, else it is undecided. α is the accepted probability of a wrong verdict. A burst is many errors, or many
+ * differing answers, within 40 s.
  * Owns: the verdict, its bounds and the forecast of requests still needed, for a relative and for an absolute limit.
  * Method: tempered evidence (rate-evidence.ts). A verdict must also hold when the worst bursts are left out
  * (stalls.ts).
@@ -36,7 +39,10 @@ export type RateQuestion = {
   readonly alpha: number;
   /** The gate's α in this window for a wrong Pass. */
   readonly passAlpha: number;
-  /** The bound that a Pass must show: the limit or a weaker bound. If it is Infinity, a Pass claims nothing. */
+  /**
+   * The bound that a Pass must show: the limit or a weaker bound. If it is 1 or more, a Pass states no bound, because a
+   * rate is at most 1.
+   */
   readonly toShow: number;
   /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
@@ -63,7 +69,7 @@ type Settled = {
   readonly decided: Decided;
   /**
    * The verdict that the bounds alone give, and the counts that remain without the bursts. Absent if the bounds alone
-   * give no verdict.
+   * give neither Pass nor Fail.
    */
   readonly checked?: {
     readonly verdict: Said;

@@ -1,6 +1,9 @@
 /**
- * The counts of both revisions in a window, block by block, with the same mix of request classes.
+ * The counts of both revisions in a window, block by block, weighted to the same mix of classes.
  *
+ * Terms: A block is 20 seconds, the unit of time in which pods count requests. A window is the blocks by which a step
+ * of a rollout is judged, and a look is one evaluation of it. A class is the requests of one tier (interactive or bulk)
+ * and one size.
  * Owns: converting the counts of pods to the counts that the gates use. The conversion only adds counts, so the order
  * of the reports and the number of looks do not matter.
  * Units: a position is a block's index minus the index of the window's first block.
@@ -30,9 +33,9 @@ export type Cell = {
 };
 
 export type Window = Both<readonly Cell[]> & {
-  /** The first block that began after the weight was verified. */
+  /** The first block that began after the traffic was seen to match the weight of the step. */
   readonly firstBlock: number;
-  /** The last block of the window (look.ts, lastBlockOf). */
+  /** The last block that both revisions have reported (look.ts, lastBlockOf). */
   readonly lastBlock: number;
   /** Blocks with requests whose counts are lost. They are left out for both revisions. */
   readonly lostBlocks?: readonly number[];
@@ -44,12 +47,12 @@ export type Window = Both<readonly Cell[]> & {
 };
 
 /**
- * Whether the revisions share nodes. Nodes of one kind differ in speed by some percent, and one pod cannot show whether
- * the node or the revision is slow.
+ * Shared: both revisions have pods on exactly the same nodes. Unlike: their nodes differ or are unknown. Nodes of one
+ * kind differ in speed by some percent, and one pod cannot show whether the node or the revision is slow.
  */
 export type Nodes = 'Shared' | 'Unlike';
 
-/** Events and trials, by position. */
+/** Events (such as failures) and trials (such as requests), by position. */
 export type Counts = { readonly events: readonly number[]; readonly trials: readonly number[] };
 
 /** One revision's latencies by position. */

@@ -1,6 +1,9 @@
 /**
  * "Nothing worse than X": messages about what a rollout has shown and what a step promises to show.
  *
+ * Terms: A bound is shown when a gate's Pass excludes every increase above it. A promise says before a step what the
+ * step can show. A pair is the service times of the same request on stable and on the candidate. A NoFail step ends
+ * after a set time if no gate failed.
  * Rule: X is rounded up, so that the message stays true. For a bound below the limit, X is the limit.
  * Pure.
  */
@@ -47,8 +50,9 @@ export function shownWords({ gates }: GatePlan, results: readonly GateResult[]):
 }
 
 /**
- * The bound that a gate has shown. It comes from pairs if the pairs passed the gate, otherwise from live requests. If a
- * Pass of the gate claims nothing, the bound always comes from live requests, because pairs do not show the tail.
+ * The bound that a gate has shown. It comes from pairs if the pairs passed the gate, otherwise from live requests. If
+ * the gate's Pass states no bound (`atMost` is Infinity), the bound always comes from live requests, because pairs do
+ * not show the tail.
  */
 function shownIn(
   gate: TrafficGate,

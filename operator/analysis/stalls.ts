@@ -1,6 +1,8 @@
 /**
  * Chooses the blocks to leave out, so that a verdict does not depend on a few stalls.
  *
+ * Terms: A stall is a few seconds so slow, or with so many errors, that they alone could decide a verdict. A block is
+ * 20 seconds; a position is the number of a block in the window that is judged.
  * Owns: the rule. The worst 40 s are always left out. Further ranges of 40 s are left out only while they are outliers
  * among the revision's own blocks. A lasting slowdown is not an outlier among its own blocks, so only 40 s of it are
  * left out. Short stalls are outliers and are left out, up to a maximum number of ranges.

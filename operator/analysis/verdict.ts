@@ -1,6 +1,10 @@
 /**
  * The verdict of a gate and its numbers.
  *
+ * Terms: A gate compares a measure of the candidate with a limit. A window is the blocks (of 20 seconds) by which a
+ * step of the rollout is judged. The mix is all requests; a class is the requests of one tier and size. A pair is the
+ * service times of the same request on stable and on the candidate. A NoFail step ends after a set time if no gate
+ * failed.
  * Owns: the types. The reasons of undecided gates are in api/reasons.ts. Read this file before the files of the gates.
  * Units: a relative latency gate uses ratios minus one (0.15 is 15 % slower), an absolute latency gate uses
  * milliseconds, and rates are shares of requests (0.005 is half a percent).
@@ -20,9 +24,9 @@ export type Decided = {
   readonly verdict: Verdict;
   readonly reason?: UndecidedReason;
   /**
-   * For a NoFail step. Shown: the candidate is not worse than the early promise (constants.ts). Blind: the gate could
-   * not have failed yet, even for a bad candidate. Absent if neither is true. A gate without an early promise reports
-   * Shown.
+   * For a NoFail step. Shown: the candidate is not worse than the early promise, the bound that such a step tries to
+   * show before it ends (constants.ts, earlyPromise). Blind: the gate could not have failed yet, even for a bad
+   * candidate. Absent if neither is true. A gate without an early promise reports Shown.
    */
   readonly early?: 'Shown' | 'Blind';
 };
@@ -53,8 +57,8 @@ export type GateNumbers = {
   readonly limit: number;
   /**
    * The gate passes when the upper bound is at most this value. A Pass is evidence that the candidate is not worse than
-   * this value. The value is the limit, or larger when the traffic cannot show the limit. It is Infinity when a Pass
-   * claims nothing.
+   * this value. The value is the limit, or larger when the traffic cannot show the limit. It is Infinity for a gate
+   * that can only fail a candidate: its Pass states no bound.
    */
   readonly toShow: number;
   /**
@@ -95,12 +99,12 @@ export type LatencyEvidence = {
    * a revision has a single pod and the revisions may run on different nodes.
    */
   readonly nodesMayDiffer?: number;
-  /** The number of windows of 40 s that were left out to check whether the verdict still holds. */
+  /** The number of ranges of 40 s that were left out to check whether the verdict still holds. */
   readonly windowsRemoved: number;
   /**
-   * The deciding bound (lower for a Fail, upper for a Pass) without the windows that were left out, in the gate's unit.
-   * It uses the full evidence ln(1/α), although a Fail needs less evidence without these windows (constants.ts,
-   * stallEvidence). Absent when no window was left out.
+   * The deciding bound (lower for a Fail, upper for a Pass) without the ranges that were left out, in the gate's unit.
+   * It uses the full evidence ln(1/α), although a Fail needs less evidence without these ranges (constants.ts,
+   * stallEvidence). Absent when no range was left out.
    */
   readonly boundWithoutStalls?: number;
 };

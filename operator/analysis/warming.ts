@@ -1,6 +1,8 @@
 /**
  * Decides whether a slow candidate is still warming up: caches fill and code is compiled, then the latency settles.
  *
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged. A gate fails when the
+ * candidate is surely over its limit. α is the accepted probability of a wrong verdict.
  * Owns: the rule that a warm-up is not a regression. A Fail must hold in the latest part of the window, in which the
  * candidate has no trend towards stable. It must hold there even if the largest trend that noise could hide in this
  * part continued for a while. The first minutes are too short to show a trend.
@@ -24,7 +26,7 @@ export type Settling = { readonly from: number; readonly stillToGain: number };
  *
  * @param stable absent for a limit in milliseconds
  * @param limits.leastRequests the requests of each revision that a point of the trend needs
- * @param limits.warmBlocks age of a window, in blocks, until which an unseen trend may continue
+ * @param limits.warmBlocks age of a window, in blocks, until which a warm-up may continue although no trend shows it
  * @returns undefined when less than two minutes would be left, or when a trend was found and the remaining part has too
  * few requests to show whether the trend continues
  */

@@ -1,6 +1,9 @@
 /**
  * Checks whether a candidate may get traffic.
  *
+ * Terms: A golden set is a set of inputs, each a case, that every pod of a candidate must answer well before it gets
+ * traffic. `prepare` is the init container, which fetches and checks the model. A provider is an execution provider of
+ * ONNX Runtime, such as CPU or CUDA.
  * Owns: the checks that need no traffic, their order (I/O signature, provider, golden set) and their messages.
  * `prepare` has already checked the model and its memory. Every ready pod must pass, because a model may be correct on
  * one CPU and wrong on another. A pod without a report delays the rollout, but the rollout does not fail.
@@ -100,7 +103,7 @@ function otherProvider({ name, report }: ReadyPod, wanted: string, { resolved }:
   const other = actual.find((use) => use.provider !== wanted && use.nodes > 0);
   if (other !== undefined)
     return `${percent(other.nodes)} of the nodes run on ${other.provider} instead of ${wanted} on pod ${name}`;
-  // If the pod did not measure its providers, use the provider with which `prepare` created the session.
+  // If the pod did not report which providers run the model, use the provider with which `prepare` created the session.
   return actual.length > 0 || resolved === undefined || resolved.provider === wanted
     ? undefined
     : `the model runs on ${resolved.provider} instead of ${wanted}`;
@@ -112,7 +115,7 @@ function goldenSet(candidate: Candidate): Checks | undefined {
   const found = candidate.pods
     .map((pod) => goldenOf(pod, golden.config, candidate))
     .filter((checks) => checks !== undefined);
-  // One failed pod is enough to fail the check, so do not wait for the other pods.
+  // One failed pod is enough to fail the check, so a Fail comes before the pods that have not answered yet.
   return found.find(({ verdict }) => verdict === 'Fail') ?? found[0];
 }
 

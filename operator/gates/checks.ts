@@ -1,6 +1,8 @@
 /**
  * Runs the checks before traffic for a model's candidates.
  *
+ * Terms: An attempt is one try of a candidate; each retry begins a new attempt. A golden set is a set of inputs that
+ * every pod of a candidate must answer well before it gets traffic; it is copied for each attempt.
  * Owns: which revisions are candidates, which pods of a candidate are checked, and with which stable revision a
  * candidate is compared.
  * Pure.

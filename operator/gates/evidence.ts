@@ -1,8 +1,10 @@
 /**
  * Selects from a model's ledger the evidence for one look at a window.
  *
- * Owns: which blocks count, from which history the noise of stable is computed, and when the pods of both revisions
- * carry equal load.
+ * Terms: A ledger has the counts of every pod, in blocks of 20 seconds. A window is the blocks by which a step of the
+ * rollout is judged; a look is one evaluation of it. Noise is random variation between minutes or pods of one revision.
+ * Owns: which blocks count, from which blocks the noise of stable is computed (the half hour before the window), and
+ * when the pods of both revisions carry equal load.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -81,8 +83,8 @@ function heardOf(ledger: Ledger, revision: Revision): Block | undefined {
 }
 
 /**
- * Whether the pods of both revisions get equal traffic. Without weights in the router, they always do. With weights,
- * the pods of each revision divide the share of their revision.
+ * Whether the pods of both revisions get equal traffic. When the router shares traffic by pods, they always do. When it
+ * shares traffic by weights, the pods of each revision divide the share of their revision.
  */
 export function isLoadEqual({ router, weight, ready }: Pick<Scene, 'router' | 'weight' | 'ready'>): boolean {
   if (!sharingOf({ router }).isByWeight) return true;

@@ -1,6 +1,9 @@
 /**
  * Predicts at the start of a step what the step can show, from the sidecars' reports of the half hour before the step.
  *
+ * Terms: A step of a rollout gives the candidate a share of the traffic and judges it; in a shadow step, the candidate
+ * gets copies of requests only. A window is the blocks (of 20 seconds) by which a step is judged. The past of a step is
+ * the traffic before it.
  * Owns: which blocks count as the past of a step, and the sentence for a past with too few requests.
  * Pure.
  */

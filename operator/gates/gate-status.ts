@@ -1,6 +1,8 @@
 /**
  * Formats the gates' verdicts and numbers for the status.
  *
+ * Terms: A gate compares a measure of the candidate with a limit; its verdict is Pass, Fail or Undecided. The promise
+ * is the prediction, made when a step begins, of its duration and of what it can show.
  * Owns: `rollout.gates`, `alpha`, `judgedAt` and `promise`, and the gates of a history line. gatekeeper.ts decides when
  * they are refreshed. The last values stay until the phase is Stable or a new rollout begins.
  * Pure.

@@ -1,10 +1,13 @@
 /**
  * Runs the gates of every model in a rollout: takes in reports, and returns readings for decisions.
  *
- * Owns: one ledger per model from Preparing (if a stable revision exists) until the rollout ends, how often a ledger is
+ * Terms: A ledger has the counts of every pod, in blocks of 20 seconds. A window is the blocks by which a step of the
+ * rollout is judged; a look is one evaluation of it. A reading is the result for the decision: may the step end, and
+ * what failed.
+ * Owns: one ledger per model from Preparing (if a stable revision exists) until the rollout ends, how often a window is
  * evaluated, and when the status gets new numbers: with a new verdict, otherwise every 30 s (5 min in a pause). After a
- * restart of the operator, the gatekeeper waits at most 15 s for a ready pod's first report; the ConfigMap and the
- * sidecars hold the counts of earlier processes.
+ * restart of the operator, the gatekeeper waits at most 15 s for a ready pod's first report; the counts from before the
+ * restart are in a ConfigMap and in the sidecars.
  */
 import { createHash } from 'node:crypto';
 import { present } from '../../api/present.ts';
@@ -35,7 +38,7 @@ import type { Finding, ShownResult, WindowAsked } from './reading.ts';
 export type Shown = {
   /** The prediction for the step, made when it began. */
   readonly promise?: string;
-  /** What the step has proven about the candidate; present once the step is done. */
+  /** The bounds on the candidate's increase over stable that the step has shown; present once the step is done. */
   readonly proven?: string;
   readonly window: Block;
   readonly atMs: Millis;
@@ -67,8 +70,8 @@ export const renewMs = 30_000;
 /** The same maximum age in a pause, which may last for days. */
 export const pausedRenewMs = 300_000;
 /**
- * A revision is silent when none of its ready pods has reported for this long. It is twice the interval of reports at
- * rest.
+ * A revision is silent when none of its ready pods has reported for this long. It is twice the interval at which
+ * reports are pulled while no rollout is in progress.
  */
 export const silentMs = 60_000;
 /** Maximum time to wait for the first report of a pod. */
@@ -236,8 +239,8 @@ function sameRevisions(a: readonly Revision[], b: readonly Revision[]): boolean 
 }
 
 /**
- * Whether the state has a window to judge. A pause that began during Shifting does not have a window yet: its `window`
- * is 0.
+ * Whether the state has a window to judge. A pause that began while the weight was still changing (phase Shifting) does
+ * not have a window yet: its `window` is 0.
  */
 function isJudging(state: RolloutState): state is Judging {
   return (state.phase === 'Analyzing' || state.phase === 'Paused') && state.window > 0;

@@ -1,6 +1,9 @@
 /**
  * Serialises a ledger to text that fits into a ConfigMap, and parses it.
  *
+ * Terms: A ledger has the counts of every pod, in blocks of 20 seconds. A window is the blocks by which a step of the
+ * rollout is judged. A row is the counts of one block, of one tier and size of requests. A pair is the service times of
+ * the same request on stable and on the candidate.
  * Owns: the format (base64 of gzipped JSON). If the text is too long, the oldest blocks of all pods are dropped; the
  * caller must continue with the returned ledger, so that a restart does not change a verdict.
  * Pure.

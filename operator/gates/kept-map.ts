@@ -1,5 +1,5 @@
 /**
- * The ConfigMap in which a model's ledger survives a restart of the operator.
+ * The ConfigMap in which a model's ledger, the counts of its pods during a rollout, survives a restart of the operator.
  * Owns: its name and its fields. Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';

@@ -1,6 +1,8 @@
 /**
  * Holds the ledger of the two revisions of one model's rollout in memory, and decides when to store it.
  *
+ * Terms: A ledger has the counts of every pod, in blocks of 20 seconds, for each boot; a boot is one run of the pod's
+ * runtime. A window is the blocks by which a step of the rollout is judged.
  * Owns: the ledger and its version. While the version stays the same, an evaluation of the ledger gives the same
  * result. During a rollout, the ledger is stored at the start of a window, when a pod with unstored blocks goes away,
  * and otherwise every 5 min; sidecars store the blocks of 30 min. Blocks that are dropped from the stored text are
@@ -102,8 +104,8 @@ export class ModelLedger {
 
   /**
    * `ageMs` is the age of the stored copy, so frequent restarts of the operator do not change how often the ledger is
-   * stored. At the start of a window only `keepAgainMs` delays a write, because the sidecars soon drop the blocks
-   * before the window.
+   * stored. At the start of a window a write is delayed by `keepAgainMs` at most, because the sidecars soon drop the
+   * blocks before the window.
    */
   #isDue({ window, present, now }: Keeping): boolean {
     if (this.#written === undefined) return true;
@@ -125,7 +127,7 @@ export class ModelLedger {
     );
   }
 
-  /** True when the boot has blocks in the window or in the history before it. */
+  /** True when the boot has blocks in the window or in the half hour before it. */
   #tells(key: string): boolean {
     return Object.keys(this.#kept.ledger[key]?.blocks ?? {}).length > 0;
   }

@@ -1,6 +1,8 @@
 /**
  * Remembers the noise of stable before a window, so that a look does not learn it again from half an hour of blocks.
  *
+ * Terms: Noise is random variation between minutes or pods of one revision. A window is the blocks (of 20 seconds) by
+ * which a step of the rollout is judged; a look is one evaluation of it. A ledger has the blocks of each boot of a pod.
  * Owns: when the noise is learnt again. It is learnt again after a block of this half hour was added, replaced or
  * dropped. In-memory only; another process learns the same from the same blocks.
  */

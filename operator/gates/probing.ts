@@ -1,6 +1,8 @@
 /**
- * Decides whether golden inputs are sent to both revisions in a window, and how often.
+ * Decides whether probes are sent in a window, and how often.
  *
+ * Terms: A probe is a golden input (an input with which a candidate is tested) that is sent to both revisions to
+ * compare their service times. A window is the blocks (of 20 seconds) by which a step of the rollout is judged.
  * Owns: the rule of spec.rollout.probes. The sidecar limits the rate of each pod and the share of its time
  * (runtime/sidecar/replay/prober.ts).
  * Pure.

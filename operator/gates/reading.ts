@@ -1,9 +1,12 @@
 /**
  * Evaluates a rollout's window and returns a reading for the decision and a sentence for the status.
  *
- * Owns: which gates apply, the reason of a failed gate, and the choice of the sentence. Usually all gates apply. When
- * the candidate has all the traffic, or stable is over its limits, only absolute limits apply. In a shadow step, only
- * gates that can judge without traffic apply.
+ * Terms: A window is the blocks by which a step of the rollout is judged; a look is one evaluation of it. A reading
+ * says whether the step may end and what failed. In a shadow step, the candidate answers copies of requests and has no
+ * traffic.
+ * Owns: which gates apply, the reason of a failed gate, and which gate the sentence describes. Usually all gates apply.
+ * When the candidate has all the traffic, or stable is over its limits, only absolute limits apply. In a shadow step,
+ * only gates that can judge without live traffic apply.
  * Pure: the result depends on the counts only, not on restarts, on the order of reports or on the number of looks.
  */
 import { present } from '../../api/present.ts';
@@ -74,8 +77,8 @@ function hasOwnLimits(plan: GatePlan): boolean {
 }
 
 /**
- * Judges the candidate by absolute limits only: Pass if all gates pass with the plan's minimum of requests, Fail if one
- * fails.
+ * Judges the candidate by absolute limits only: Pass if all these gates pass with the plan's minimum of requests, Fail
+ * if one of them fails, None if the plan has none.
  */
 function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
   if (!hasOwnLimits(plan)) return 'None';

@@ -1,6 +1,8 @@
 /**
  * Writes the sentences of the gates and formats their numbers.
  *
+ * Terms: A gate compares a measure of the candidate with a limit; its verdict is Pass, Fail or Undecided. A pair is the
+ * service times of the same request on stable and on the candidate. A window is the time by which a step is judged.
  * Owns: the format of ratios, durations and shares, and one sentence for each verdict.
  * Pure.
  */
@@ -214,9 +216,9 @@ export type StepWords = {
   readonly ungated?: true;
   /** The undecided gate whose estimate exceeds its limit most. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
-  /** What a NoFail step waits for. */
+  /** What a step waits for that requires only that no gate fails. */
   readonly waits?: StepWaits;
-  /** The minimum and maximum duration of a NoFail step, in minutes. */
+  /** The minimum and maximum duration of such a step, in minutes. */
   readonly minutes?: { readonly least: number; readonly most: number };
 };
 

@@ -1,5 +1,6 @@
 /**
- * Compares a golden result with its limit, and describes it in a sentence.
+ * Compares a pod's result of the golden set (inputs that a candidate must answer well) with its limit, and describes
+ * the result in a sentence.
  * Pure.
  */
 import { goldenMetrics } from '../../api/golden-metrics.ts';

@@ -1,9 +1,13 @@
 /**
  * Freezes the golden gate of a candidate for one attempt of its rollout.
  *
+ * Terms: A golden set is a set of inputs that every pod of a candidate must answer well before it gets traffic. To
+ * freeze is to copy, so that later changes have no effect. An attempt is one try of a candidate; each retry begins a
+ * new one. The target is the revision of the current spec, or the pinned one.
  * Owns: reading the user's ConfigMap, once for each attempt. The bytes are copied into the revision's own ConfigMap, so
  * later changes of the user's ConfigMap or of the gate apply from the next attempt on. A candidate whose set is missing
- * gets no pods; stable is not affected. A proven, pinned or force-promoted revision needs no set.
+ * gets no pods; stable is not affected. A revision needs no set if it passed all checks and gates before (proven), or
+ * if the spec pins it or asks to promote it.
  */
 import { createHash } from 'node:crypto';
 import { generatedGolden } from '../../api/defaults.ts';
@@ -62,7 +66,7 @@ export async function freezeGolden(deps: GoldenSetDeps, seen: Observed): Promise
   return { frozen: new Map(memory) };
 }
 
-/** Adds sets from the revisions' own objects to the memory, and removes revisions that no longer have a record. */
+/** Adds sets from the ConfigMaps of the revisions to the memory, and removes revisions that no longer have a record. */
 function learnFrozen(memory: FrozenMemory, { records, children, model }: Observed): void {
   for (const revision of memory.keys()) if (!records.has(revision)) memory.delete(revision);
   for (const object of children) {
@@ -103,8 +107,8 @@ function isNeeded(seen: Observed, record: RevisionRecord): boolean {
 }
 
 /**
- * Whether the target needs no golden set, because it is proven, pinned or promoted by request. A rollback during an
- * incident must not wait for a ConfigMap.
+ * Whether the target needs no golden set, because it passed all checks and gates before (proven), or because the spec
+ * pins it or asks to promote it. A rollback during an incident must not wait for a ConfigMap.
  */
 function needsNone({ plan, rollout }: Observed): boolean {
   return isExempt(rollout.target, { seen: rollout, plan }) || plan.promoteRevision === rollout.target;

@@ -2,9 +2,12 @@
  * Writes the wanted manifests (put-child.ts), then deletes leftovers, which are children that are not wanted any more.
  * Skips writes that would change nothing.
  *
+ * Terms: A child is an object that the operator makes for a model. The mark is the label by which ready pods of two
+ * revisions share the traffic of the entry Service, the Service that clients use. A pass observes, decides and writes
+ * for one model.
  * Owns: the order of writes and which leftovers may be deleted. Leftovers are deleted only after every wanted object
  * was applied. A refused manifest delays only its own revision; in the end the pass fails and names the manifest. The
- * entry Service selects by the serving mark only after the pods got the mark (serving-pods.ts).
+ * entry Service selects by the mark only after the pods got it (serving-pods.ts).
  */
 import { AppError, kindOf, messageOf } from '../../api/errors.ts';
 import { annotations, childName, labels } from '../../api/names.ts';
@@ -117,8 +120,8 @@ class Course {
 
   /**
    * True for a manifest that must wait, because a refused manifest delays it, or because the stored ControllerRevision
-   * of its revision was not read yet. In the second case, the Deployment could get another template than the stored
-   * one, which would restart the pods.
+   * of its revision was not read yet. Without the stored ControllerRevision, the Deployment could get another template
+   * than the stored one, which would restart the pods.
    */
   isHeldUp(manifest: Manifest): boolean {
     return (
@@ -274,9 +277,9 @@ function failureOf(manifest: Manifest, error: unknown): ApplyFailure {
 
 /**
  * The children to delete: children of revisions that the decision does not run, ControllerRevisions beyond
- * revisionHistoryLimit, a route that the spec does not ask for, and the stored ledger (operator/gates) of a finished
- * rollout. Wanted objects are matched by kind and name, and the revision of a child is taken from its name, because
- * other writers can change labels and a cache may have old labels.
+ * revisionHistoryLimit, a route that the spec does not ask for, and the ConfigMap with the stored counts
+ * (operator/gates) of a finished rollout. Wanted objects are matched by kind and name, and the revision of a child is
+ * taken from its name, because other writers can change labels and a cache may have old labels.
  */
 export function leftoversOf(seen: Seen, { decision, manifests }: Wanted): readonly KubeObject[] {
   const model = seen.model.metadata.name;

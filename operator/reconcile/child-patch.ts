@@ -1,8 +1,8 @@
 /**
- * Decides how a change of one child is written: by a merge patch if only values differ, or by server-side apply if one
- * of our fields must be removed.
+ * Decides how a change of one child (an object that the operator makes for a model) is written: by a merge patch if
+ * only values differ, or by server-side apply if one of our fields must be removed.
  *
- * Owns: the shape of a manifest (its field paths without values), the patch, and the conversion of managedFields. A
+ * Owns: the shape of a manifest (its field paths without values), and the conversion of managedFields with its patch. A
  * creation or a patch leaves entries with the operation Update; they are converted to entries of server-side apply, so
  * that an apply can remove fields. Pure.
  * Source: managedFields of Kubernetes' server-side apply, and csaupgrade in client-go.

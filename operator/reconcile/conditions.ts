@@ -1,6 +1,9 @@
 /**
  * Computes the conditions after a pass.
  *
+ * Terms: A claim is a condition as one pass asserts it, before its times are filled in. A share is the part of the
+ * traffic that a revision gets. A record is what the operator stores of a revision: its spec, and what its first pod
+ * found.
  * Owns: which facts determine which condition. The reasons come from the decision. kstatus reads Ready, Reconciling and
  * Stalled; Reconciling and Stalled exist only while True, and never at the same time.
  * Pure.
@@ -74,8 +77,8 @@ function isFullyReady({ decision, seen, plan }: Facts): boolean {
 }
 
 /**
- * The condition Reconciling. It is not set when only old pods still have to drain: the revision of the spec is then
- * served completely, so `kubectl wait` does not have to wait.
+ * The condition Reconciling. It is not set when only the pods of an old revision still have to drain: all pods of the
+ * spec's revision serve, so `kubectl wait` does not have to wait.
  */
 function reconciling(facts: Facts): Claim<Reason> | undefined {
   if (isStalled(facts) || isServedInFull(facts)) return undefined;

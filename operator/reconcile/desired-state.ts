@@ -1,6 +1,8 @@
 /**
- * Builds all objects that should exist for a model and a decision.
+ * Builds all objects that should exist for a model after the decision of a pass.
  *
+ * Terms: A record is what the operator stores of a revision in a ControllerRevision: its spec, and what its first pod
+ * found.
  * Owns: the order of the objects. A revision's record and config come before its pods. Objects that move traffic come
  * last, so that traffic does not move if an earlier apply fails.
  * Pure.

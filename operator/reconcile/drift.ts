@@ -1,6 +1,6 @@
 /**
- * Decides whether a live object already matches its manifest, so that the operator writes nothing while nothing
- * changes.
+ * Decides whether a live object (as the API server has it) already matches its manifest (as the operator wants it), so
+ * that the operator writes nothing while nothing changes.
  *
  * Owns: the comparison by the API's structure (reconcile/shape.ts): atomic maps and lists must be equal, items of other
  * lists are matched by their keys, and quantities are compared by value. The applied hash, an annotation, reveals

@@ -1,6 +1,6 @@
 /**
- * Finds in managedFields the fields of a child that other writers set (foreign fields), and decides which of them the
- * operator removes.
+ * Finds in managedFields the fields of a child (an object that the operator makes for a model) that other writers set
+ * (foreign fields), and decides which of them the operator removes.
  *
  * Owns: the rule. Foreign containers, variables, volumes, mounts, ports, files, labels and annotations stay and appear
  * in the status. Other foreign fields (hostNetwork, paused …) are removed, and so are ports that conflict. Fields that
@@ -23,7 +23,7 @@ type ItemStep = { readonly keys: readonly string[]; readonly key: string };
 type ForeignField = { readonly path: readonly Step[]; readonly manager: string };
 
 export type ForeignFields = {
-  /** Foreign fields that the operator removes, because serving or weights depend on them. */
+  /** Foreign fields that the operator removes, because serving or the shares of the traffic depend on them. */
   readonly takeOut: readonly ForeignField[];
   /** Foreign fields that stay. */
   readonly kept: readonly ForeignField[];

@@ -1,10 +1,11 @@
 /**
  * Decides which parts of each kind of object the operator's caches keep.
  *
- * Owns: the choice of the parts. A pod or a Gateway keeps only the fields in kube/kinds.ts. A child keeps almost
- * everything, because any field may differ from the manifest. A child loses only the operator's own managedFields, the
- * annotation of kubectl, and parts of the status that the operator does not read. Equal parts of objects are shared,
- * and a part that did not change stays the same object.
+ * Terms: A child is an object that the operator makes for a model, such as a Deployment.
+ * Owns: the choice of the parts. Of a pod or a Gateway, only the fields in kube/kinds.ts are kept. Of a child almost
+ * everything is kept, because any field may differ from the manifest. Only these parts of a child are dropped: the
+ * operator's own managedFields, the annotation of kubectl, and parts of the status that the operator does not read.
+ * Equal parts of objects are shared, and a part that did not change stays the same object.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';

@@ -2,9 +2,12 @@
  * Publishes a decision after a pass: emits an Event, and gives the report puller the model's pods and the instructions
  * for their sidecars.
  *
- * Owns: which decisions become Events (by api/reasons.ts), how often a model's pods are polled, and the tasks of their
- * sidecars. The candidate's sidecars replay stable's samples and pair service times; stable's sidecars keep samples of
- * live requests.
+ * Terms: A sample is a live request of stable that is kept with its answer; the candidate answers it too (a replay). A
+ * probe is a golden input that is sent to both revisions. A pair is the service times of the same request on stable and
+ * on the candidate. In a shadow step, the candidate answers copies of stable's requests.
+ * Owns: which decisions become Events (by api/reasons.ts), how often a model's pods are asked for reports, and the
+ * tasks of their sidecars. The candidate's sidecars replay stable's samples and pair service times; stable's sidecars
+ * keep samples of live requests.
  */
 import { rolloutDefaults } from '../../api/defaults.ts';
 import { agreesFrom } from '../../api/golden-metrics.ts';
@@ -21,7 +24,7 @@ import type { ReportPuller, WatchedPod } from '../reports/puller.ts';
 import { stepsOf } from '../rollout/decisions.ts';
 import type { Decision, Phase, Revision, RolloutState } from '../rollout/state.ts';
 
-/** Phases in which the pods of a model are polled every few seconds. */
+/** Phases in which the pods of a model are asked for reports every few seconds. */
 const closelyFollowed: readonly Phase[] = [
   'New',
   'Preparing',
@@ -149,7 +152,7 @@ function replaysGive({
   return { ...rolloutDefaults.probes, ...rollout.probes }.mode === 'Off' ? undefined : 'Replay';
 }
 
-/** The share of a shadow step; undefined in any other step. */
+/** The share of stable's requests that are copied in a shadow step; undefined in any other step. */
 function shadowIn(next: RolloutState, { rollout, plan }: Seen): number | undefined {
   if (next.phase !== 'Analyzing' && next.phase !== 'Paused') return undefined;
   const step = stepsOf(next.candidate, { seen: rollout, plan })[next.step];

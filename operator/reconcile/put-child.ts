@@ -1,5 +1,5 @@
 /**
- * Writes one child: a creation, one patch, or a server-side apply.
+ * Writes one child (an object that the operator makes for a model): a creation, one patch, or a server-side apply.
  *
  * Owns: when a child is written. A child is not written if it matches the manifest or the server's answer to our last
  * apply. It is also not written during the back-off after the same write was refused.
@@ -202,9 +202,9 @@ async function recreate({ client, call }: PutDeps, wanted: Manifest, found: Kube
 }
 
 /**
- * True if the API refuses the change, so that the object is deleted and recreated: a headless Service that a route
- * needs, or a ConfigMap that another writer made immutable, if its content must change. Running pods keep the mounted
- * content.
+ * True if the API refuses the change, so that the object is deleted and recreated. This is so for a headless Service
+ * that a route needs, or a ConfigMap whose content must change although another writer made it immutable. Running pods
+ * keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (lacksAddress(wanted, found)) return true;

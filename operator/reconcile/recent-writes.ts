@@ -2,9 +2,11 @@
  * Remembers the operator's own writes to a model's children. The memory is lost when the process ends; a new process
  * works correctly without it.
  *
- * Owns: what is remembered. The answer to our last write is preferred to an older cache. An object that equals the
- * server's answer to the last apply counts as matching its manifest. The uids of deleted objects are remembered while
- * caches still contain the objects. A refused write has a back-off.
+ * Terms: A child is an object that the operator makes for a model. The answer is the object that the API server
+ * returned for a write. A refusal is an error answer to a write that will not succeed until something changes.
+ * Owns: what is remembered. The answer to our last write is preferred to an older version in a cache. An object that
+ * equals the server's answer to the last apply counts as matching its manifest. The uids of deleted objects are
+ * remembered while caches still contain the objects. A refused write has a back-off.
  * Limits: an answer is preferred for 5 s only, so that an object that was deleted right after the write is recreated.
  */
 import { doubledMs } from '../../lib/retry.ts';
@@ -110,7 +112,8 @@ export class RecentWrites {
   }
 
   /**
-   * What is known from the last apply, if that was an apply of the same manifest (by hash) to the same object (by uid).
+   * What is known from the last apply, if it applied the same manifest (by hash) to the same object (by uid).
+   * `isUntouched`: the live object has the resourceVersion of the answer.
    */
   converged(
     identity: string,

@@ -1,6 +1,9 @@
 /**
  * Runs one pass for one model: observe, decide, report, build, apply.
  *
+ * Terms: A key is namespace/name of a model. A child is an object that the operator makes for a model. A record is what
+ * the operator stores of a revision; a held revision is a candidate whose golden set is missing. Gates judge a
+ * candidate under traffic.
  * Owns: the order of these stages, not their content. A pass gets a key, not an event, and may be repeated. Before any
  * other write, a pass writes the decision to the status, with the resourceVersion that it read; a 409 ends the pass. So
  * after a crash at any point, the next pass can continue. A pass waits while the cache is older than our last status
@@ -88,7 +91,7 @@ export type Pass = {
 
 /** Delay before the next pass when the cache does not contain our own last write yet. */
 const staleRecheckMs = 1000;
-/** Back-off of a status write that the server refuses as invalid: it starts at baseMs and doubles up to maxMs. */
+/** Back-off of a status write that the API server refuses as invalid: it starts at baseMs and doubles up to maxMs. */
 const statusRetryMs = { baseMs: 1_000, maxMs: 60_000 } as const;
 /**
  * The cache is trusted again when it has not shown our status write for this long: the cluster was probably restored
@@ -236,7 +239,7 @@ export class Reconciler {
   /**
    * @returns milliseconds until the next pass; undefined if no pass has to be scheduled. A write that was refused as
    * invalid, or because its name is taken, is tried again after a back-off (RecentWrites, refusedMs). The result is 0
-   * when the status does not show a new refusal or a new difference of a child yet.
+   * after a new refusal or a new difference of a child, which the status does not show yet.
    * @throws all other errors; the work queue retries them with back-off
    */
   async #apply(key: string, seen: Seen, { decision, now, call }: Turn): Promise<number | undefined> {
@@ -293,8 +296,8 @@ export class Reconciler {
   }
 
   /**
-   * The stamps of the model's last pass. To save memory, the stamps of a model at rest are not kept: its next pass may
-   * be hours later.
+   * The stamps (manifests with their hashes) of the model's last pass. To save memory, the stamps of a model at rest
+   * are not kept: its next pass may be hours later.
    */
   #stampsOf(key: string, { next }: Decision): Stamps {
     const stamps = this.#stamps.get(key) ?? new Stamps();

@@ -1,6 +1,8 @@
 /**
  * Maintains status.history: one line for each rollout that ended, latest first.
  *
+ * Terms: A rollout replaces the serving revision (stable) by another one (the candidate). The weight is the candidate's
+ * share of the traffic in percent; a transition is a change of the rollout's phase.
  * Owns: which transition ends a rollout, and with which outcome. A rollback is recorded, with its verdicts, when it is
  * decided and not when the traffic has moved back.
  * Pure.

@@ -1,5 +1,6 @@
 /**
- * Exports rollouts as metrics: outcomes, progress, verdicts and silent pods.
+ * Exports rollouts as metrics: outcomes, progress, verdicts of gates, and silent pods, which did not answer the last
+ * request for their report.
  *
  * Owns: the onnx_operator_* series and their labels (docs/metrics.md). An outcome is counted only when a status write
  * recorded it, so that a repeated pass does not count it twice.
@@ -37,8 +38,8 @@ type Followed = {
 
 const names = ['namespace', 'model'] as const;
 /**
- * Bounds of the histogram's buckets. They begin at the shortest possible window and end at twelve hours, for a rollout
- * that waits overnight for approval.
+ * Bounds of the histogram's buckets. They begin near the shortest time in which a candidate can be judged and end at
+ * twelve hours, for a rollout that waits overnight for approval.
  */
 const decisionSeconds = [30, 60, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700, 3600, 7200, 14_400, 43_200];
 

@@ -1,7 +1,7 @@
 /**
- * The cluster IP of a stored Service. The field is immutable, so the operator keeps what a Service has, or makes the
- * Service again.
- * Owns: which of the two.
+ * The cluster IP of a stored Service. The field is immutable, so the operator keeps the value that a Service has, or
+ * deletes the Service and makes it again.
+ * Owns: whether the Service keeps its field or is made again.
  * Pure.
  */
 import type { KubeObject } from '../../api/kube-object.ts';
@@ -10,8 +10,8 @@ import { headless } from '../resources/services.ts';
 import type { Manifest } from '../resources/objects.ts';
 
 /**
- * The manifest without `clusterIP: None` if the stored Service has a cluster IP, because the field is immutable: an
- * earlier version of the operator made the Service, or the model had a route then.
+ * The manifest without `clusterIP: None` if the stored Service has a cluster IP, because the field is immutable. The
+ * Service has a cluster IP if an earlier version of the operator made it, or if the model had a route then.
  */
 export function withStoredAddress(manifest: Manifest, stored: KubeObject | undefined): Manifest {
   const { clusterIP: wanted, ...spec } = recordOf(manifest['spec']);
@@ -20,7 +20,9 @@ export function withStoredAddress(manifest: Manifest, stored: KubeObject | undef
   return clusterIP === headless ? manifest : { ...manifest, spec };
 }
 
-/** Whether the Service is headless, but a route needs its cluster IP. Only a new Service gets one. */
+/**
+ * Whether the stored Service is headless, but a route needs its cluster IP. Only a new Service can get a cluster IP.
+ */
 export function lacksAddress(manifest: Manifest, stored: KubeObject | undefined): boolean {
   return (
     manifest.kind === 'Service' &&

@@ -1,5 +1,6 @@
 /**
- * Sets the serving label, by which ready pods of two revisions share the traffic of the entry Service.
+ * Sets the serving label (the mark), by which ready pods of two revisions share the traffic of the entry Service, the
+ * Service that clients use.
  *
  * Owns: which pods get the label, and when the entry Service may select by it. The label is set before the Service
  * selects by it, and removed some seconds after the Service stops selecting by it, because the endpoints controller may
@@ -24,7 +25,7 @@ import { routerOf } from '../traffic/router.ts';
  * label.
  */
 const markManager = 'onnx-operator-traffic';
-/** How long pods must have had the label (the mark) before the Service selects by it. */
+/** How long pods must have had the mark before the Service selects by it. */
 const markedForMs = 1_000;
 /** Marks are removed once the Service has not selected by the mark for this long. */
 const restedForMs = 5_000;
@@ -32,7 +33,7 @@ const restedForMs = 5_000;
 /** What a pass needs for its writes. */
 export type ApplyDeps = PutDeps & {
   readonly traffic: TrafficMemory;
-  /** The stamped manifests of the last pass. If absent, every manifest is hashed and compared again. */
+  /** The manifests of the last pass, with their hashes. If absent, every manifest is hashed and compared again. */
   readonly stamps?: Stamps;
 };
 
@@ -53,7 +54,7 @@ export function sharing(seen: Seen, decision: Decision): readonly Revision[] {
 }
 
 /**
- * Marks and unmarks pods. Call it before any other write of a pass.
+ * Marks and unmarks pods. Call this function before any other write of a pass.
  *
  * @throws AppError KUBE_STATUS when the server does not permit writes to pods
  */
@@ -87,8 +88,8 @@ function toMark(those: readonly Pod[], { serve, canary, run }: Decision): readon
 }
 
 /**
- * Removes the marks of all pods once the entry Service does not select by the mark any more. Call it after the other
- * writes of a pass.
+ * Removes the marks of all pods once the entry Service does not select by the mark any more. Call this function after
+ * the other writes of a pass.
  */
 export async function unmarkPods(
   deps: ApplyDeps,

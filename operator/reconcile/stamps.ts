@@ -1,6 +1,7 @@
 /**
- * Remembers the stamped manifests (drift.ts, stamped) of a model's last pass, and which live objects already match
- * their manifests. A pass that changes nothing therefore does not hash manifests or compare them with live objects.
+ * Remembers the stamped manifests (with their hashes: drift.ts, stamped) of a model's last pass, and which live objects
+ * already match their manifests. A pass that changes nothing therefore does not hash manifests or compare them with
+ * live objects.
  *
  * Owns: when a result may be used again: a stamp is used again for an equal manifest, and a comparison is used again
  * for the same manifest and the same live object. Cached objects are never modified: a change in the cluster gives a
@@ -32,7 +33,7 @@ export class Stamps {
   }
 
   /**
-   * Call it when the live object matched, so that nothing had to be written.
+   * Call this method when the live object matched, so that nothing had to be written.
    * @param told the sentences of the status about the live object
    */
   noteSettled(manifest: Manifest, live: KubeObject, told: readonly string[]): void {
@@ -40,8 +41,8 @@ export class Stamps {
   }
 
   /**
-   * The sentences of the status about the live object; undefined when the manifest and the live object have to be
-   * compared.
+   * The sentences of noteSettled, if it was called for this manifest and this live object. Undefined when the two have
+   * to be compared.
    */
   toldOfSettled(manifest: Manifest, live: KubeObject | undefined): readonly string[] | undefined {
     const known = live === undefined ? undefined : this.#settled.get(live);

@@ -1,6 +1,8 @@
 /**
  * Computes the status after a pass from the decision and the observed facts.
  *
+ * Terms: A child is an object that the operator makes for a model. Gates judge a candidate under traffic. A record is
+ * what the operator stores of a revision.
  * Owns: every field of `status`; no other code writes it. Values are rounded, so that a small change gives an equal
  * status and the caller can skip the write.
  * Pure.
@@ -98,7 +100,7 @@ function provenanceOf(
   });
 }
 
-/** The fields for the number of steps and for the candidate's actual weight. */
+/** The fields for the number of steps and for the candidate's actual weight (its share of the traffic). */
 function weights({
   seen: { rollout, plan },
   decision: { next },

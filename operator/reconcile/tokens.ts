@@ -1,6 +1,6 @@
 /**
- * Keeps the access token of each revision. A client with the token may name peers, enable sampling and read samples
- * (api/access.ts).
+ * Keeps the access token of each revision. A client with the token may tell a sidecar which pods to compare with
+ * (peers), enable samples (kept live requests) and read them (api/access.ts).
  *
  * Owns: keeping tokens stable. A token in memory has priority, so that a change of the ConfigMap by another writer is
  * reverted. A new process reads the tokens from the ConfigMaps. Every revision with a record has one token until

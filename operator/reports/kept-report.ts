@@ -15,7 +15,7 @@ const textLimit = 2000;
 
 /**
  * Removes the counts and unknown fields. They can take a megabyte for each pod, and the operator may watch ten thousand
- * pods. They are not needed once the listeners were called.
+ * pods. The counts are not needed once the listeners of the puller (onReport) were called.
  */
 export function withoutCounts(report: Report): Report {
   const { schema, bootId, seq, revision, providers, golden } = report;
@@ -90,10 +90,11 @@ export function shownOf(report: Report): string {
     report.providers?.actual.map((use) => use.provider),
     report.memory?.limitBytes,
     memoryPeakStep(report),
-    // These fields are included because decisions before traffic wait for the golden run.
+    // These fields are included because decisions before traffic wait for the golden run (the answers to test inputs).
     report.golden?.id,
     report.golden?.state,
-    // The score is included because a second golden run, after stable's pods became known, changes only the score.
+    // The score is included because a second golden run, which compares with stable's answers once stable's pods are
+    // known, changes only the score.
     report.golden?.score,
   ]);
 }

@@ -1,5 +1,6 @@
 /**
- * Computes the time until the next pull of a pod's report. The time doubles with each pull that gets no answer.
+ * Computes the time until the next pull (request) of a pod's report. The time doubles with each pull that gets no
+ * answer.
  * Pure.
  */
 import type { Report } from '../../api/report.ts';
@@ -45,8 +46,8 @@ export function pauseMs({ pace, isReady, misses, ageMs, report }: PodPace): numb
 }
 
 /**
- * Whether a golden run waits or is in progress. A golden run takes one or two seconds, and the rollout waits for the
- * result.
+ * Whether a golden run waits or is in progress. In a golden run, the pod answers test inputs; it takes one or two
+ * seconds, and the rollout waits for the result.
  */
 function isAnswering({ golden }: Pick<Report, 'golden'>): boolean {
   return golden?.state === 'Waiting' || golden?.state === 'Running';

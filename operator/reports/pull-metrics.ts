@@ -1,5 +1,5 @@
 /**
- * Outcomes of pulls of reports, and their metrics.
+ * Outcomes of pulls, and their metrics. A pull is one request to a pod for its report.
  * Owns: names and meanings of the outcomes and metrics.
  */
 import { counter, sampledGauge, type Registry } from '../../lib/metrics.ts';

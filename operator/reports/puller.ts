@@ -1,6 +1,9 @@
 /**
  * Pulls the reports of pods and keeps the latest report of each pod, without its counts.
  *
+ * Terms: A pull is one request to a pod for its report. A report has counts in blocks of 20 seconds; `seq` increases
+ * with every change of a block. A boot is one run of the pod's runtime, with a `bootId`. A silent pod is a pod whose
+ * last pull gave no report.
  * Owns: when a report triggers a pass of its model: when the report changes the status, or has new blocks during a
  * rollout. When a pod does not answer, its last report is kept together with the reason of the silence; the pod does
  * not count as failed.
@@ -28,14 +31,20 @@ export type WatchedPod = {
   readonly ask?: Omit<ReportAsk, 'blocksFrom'>;
 };
 
-/** Called for every report with blocks, even if no block is new, before a pass is triggered. */
+/**
+ * Called for every report with blocks, even if no block is new, before the report triggers a pass (the operator's work
+ * for its model).
+ */
 export type ReportListener = (modelKey: string, podName: string, report: Report) => void;
 
 /** What is new in a report that triggers a pass. */
 export type ReportNews = {
   /** Whether the status shows a change. Otherwise only counts are new. */
   readonly isOfStatus: boolean;
-  /** Blocks up to this change number are not new; 0 when all blocks are. */
+  /**
+   * The highest `seq` of the blocks in earlier reports of this boot; only blocks with a higher `seq` are new. 0 if
+   * there is none, or after `hearAnew`.
+   */
   readonly afterSeq: number;
 };
 export type ChangeListener = (modelKey: string, report: Report, news: ReportNews) => void;
@@ -100,7 +109,9 @@ type Entry = {
   heard?: Heard;
 };
 
-/** `until`: the last block of boot `bootId`. `seq`: the highest change number of its blocks. */
+/**
+ * `until`: the last block of the last report. `seq`: the highest `seq` of the blocks in all reports of boot `bootId`.
+ */
 type Heard = { readonly bootId: string; readonly until: number; readonly seq: number };
 
 export class ReportPuller {

@@ -30,15 +30,17 @@ export type Pulled =
 export type ReportAsk = {
   readonly blocksFrom?: number;
   readonly peers?: readonly string[];
-  /** Share of the requests that the sidecar samples, 0 to 1. */
+  /** The share of live requests, 0 to 1, that the sidecar keeps as samples, for the other revision to answer too. */
   readonly sample?: number;
-  /** The metric and its limit, `METRIC:LIMIT`. */
+  /**
+   * How the sidecar compares its answers with those of the peers, and from which score on they agree: `METRIC:LIMIT`.
+   */
   readonly agreement?: string;
   readonly pairs?: PairSource;
   readonly probes?: { readonly perMinute: number; readonly pods: number };
   /** The token of the pod's own revision. If absent, the sidecar ignores all instructions except `blocksFrom`. */
   readonly token?: string;
-  /** The token of the revision of the pods in `peers`. */
+  /** The token of the revision of the pods in `peers`, from which the sidecar gets samples and answers. */
   readonly peersToken?: string;
 };
 

@@ -3,7 +3,9 @@
  * model of this namespace that used the least, then the pod of this model that is most overdue. Silent pods get one of
  * `silentEvery` turns of a model.
  *
- * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a choice costs O(models with a due pod).
+ * Terms: A pull is one request to a pod for its report. A slot is the permission to run one pull; slot time is how long
+ * pulls took. A silent pod is a pod whose last pull failed. A turn is one choice of a pod.
+ * Limits: `PullLimits`; silent pods never hold all slots. Memory O(pods); a turn costs O(models with a due pod).
  * Pure: time is a parameter.
  */
 import { DueHeap } from '../../lib/due-heap.ts';
@@ -58,7 +60,7 @@ type Pod = {
   state: 'Waiting' | 'Due' | 'Asked' | 'Gone';
 };
 
-/** A pull that may start. It holds its slots until `done`. */
+/** A pull that may start. It counts against the limits until `done`. */
 export type PullTurn = { readonly uid: string; readonly pod: Pod; readonly lane: PullLane };
 
 export class PullSchedule {

@@ -1,6 +1,8 @@
 /**
  * The Deployment of one revision.
  *
+ * Terms: `prepare` is the init container, which fetches, checks and optimises the model. A record is what the operator
+ * stores of a revision.
  * Owns: the pod template: containers, probes, grace periods, volumes, security.
  * Pure. The builder always returns the complete object, because server-side apply removes the value of a field that is
  * left out.

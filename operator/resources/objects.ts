@@ -1,6 +1,8 @@
 /**
- * Manifests as plain data, made by the builders and written by apply.ts.
+ * Manifests as plain data, made by the builders in this folder and written by operator/reconcile/apply.ts.
  *
+ * Terms: A child is an object that the operator makes for a model. An attempt is one try of a candidate; each retry
+ * begins a new one.
  * Owns: the shared types of the builders, and the metadata of children.
  * Pure.
  */
@@ -37,16 +39,19 @@ export type RevisionRecord = {
   /** The result of `prepare`, set after the first pod has reported it. */
   readonly resolved?: Resolved;
   /**
-   * The golden set that pods run before traffic. Absent if the revision needs no golden set, or if an earlier operator
-   * made the revision.
+   * The golden set: the inputs that the pods must answer well before they get traffic. Absent if the revision needs no
+   * golden set, or if an earlier operator made the revision.
    */
   readonly golden?: FrozenGolden;
-  /** The token that a request to the revision's sidecars needs if it names peers or reads samples (api/access.ts). */
+  /**
+   * The token that a request to the revision's sidecars needs if it gives instructions or reads samples
+   * (api/access.ts).
+   */
   readonly token?: string;
 };
 
 /**
- * A copy of the golden gate and of the bytes of its set, made for one attempt of a rollout
+ * A copy of spec.rollout.gates.golden and of the bytes of its set, made for one attempt of a rollout
  * (operator/golden/golden-set.ts).
  */
 export type FrozenGolden = {

@@ -1,6 +1,8 @@
 /**
  * The two objects that store a revision: a ControllerRevision, and the ConfigMap that its pods read.
  *
+ * Terms: A golden set is a set of inputs that the pods must answer well before they get traffic. A sample is a live
+ * request that is kept with its answer, for the candidate to answer too.
  * Owns: the format of the ControllerRevision's `data`, and reading it. The data is immutable, so facts that become
  * known later are annotations.
  * Pure.
@@ -98,8 +100,8 @@ export function configMap(model: OnnxModel, record: RevisionRecord): Manifest {
 }
 
 /**
- * The share of live requests to sample: the highest share of the quality gate and the shadow steps. The field is absent
- * if no requests are sampled.
+ * The share of live requests to keep as samples: the highest share that the quality gate or a shadow step asks for. The
+ * field is absent if no requests are kept.
  */
 function sampling({ spec: { rollout = {} } }: OnnxModel): { readonly sampleRate?: number } {
   const shadows = (rollout.steps ?? []).flatMap(({ shadow }) =>

@@ -3,7 +3,7 @@
  *
  * The route has one rule without matches. Every revision with a Service is a backend, even with weight 0, so that the
  * gateway knows the revision's endpoints before the revision gets its first request. The route sets no timeouts and no
- * retries, because a gateway that retries hides a candidate's errors from the judge.
+ * retries, because a gateway that retries hides a candidate's errors from the gates.
  * Pure.
  */
 import { childName, ports } from '../../api/names.ts';

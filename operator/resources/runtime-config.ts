@@ -1,5 +1,6 @@
 /**
- * The runtime's config file of one revision: the frozen spec, with durations in ms and quantities in bytes.
+ * The runtime's config file of one revision: the spec with the defaults of its creation, with durations in ms and
+ * quantities in bytes.
  *
  * Pure. The reader is runtime/config/command-line.ts; the contract is api/runtime-config.ts.
  */

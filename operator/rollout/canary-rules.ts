@@ -1,6 +1,8 @@
 /**
  * Rules of a candidate that goes through its steps: Shifting, Analyzing, Paused.
  *
+ * Terms: An intent is a field of spec.rollout that asks for one action. A window is the blocks (of 20 s) by which the
+ * gates judge a step; a reading is their result. The weight is the candidate's share of the traffic in percent.
  * Owns: the events that have priority over progress (a new spec, an intent, lost pods, a failed gate, a pause), and
  * when a step ends.
  * Rule: a pause stops progress, but it never stops a rollback. A failed gate also ends a rollout that
@@ -30,7 +32,7 @@ import {
   without,
 } from './steps.ts';
 
-/** The rollout pauses when another client's weights were reverted this many times in ten minutes. */
+/** The rollout pauses when the operator reverted another client's weights this many times in ten minutes. */
 const revertLimit = 3;
 /** A step that waits for a healthy stable begins a new window after this time. */
 const lookAnewMs = 600_000;
@@ -120,7 +122,7 @@ export function pauseOnConflict(state: CanaryState, at: At): Decision | undefine
   return pauseRollout(state, 'WeightConflict', { reason: 'WeightConflict', message }, at);
 }
 
-/** While spec.rollout.paused is set, the rollout keeps its weight and its pods, and its clocks stop. */
+/** While spec.rollout.paused is set, the rollout keeps its weight and its pods, and its time limits do not run. */
 export function holdWhilePaused(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   const { heldAt, ...rest } = state;
@@ -287,8 +289,8 @@ function judgedStep(state: CanaryState, at: At): JudgedStep | undefined {
 }
 
 /**
- * A WeightConflict pause resumes only once the reverts have stopped. Otherwise the next pass would pause the rollout
- * again.
+ * A pause for WeightConflict resumes only once there are fewer than `revertLimit` reverts in ten minutes. Otherwise the
+ * next pass would pause the rollout again.
  */
 export function resumeOnRequest(state: StateIn<'Paused'>, at: At): Decision | undefined {
   const { seen, plan } = at;

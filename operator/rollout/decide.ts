@@ -1,6 +1,8 @@
 /**
  * Decides the next move of one model's rollout.
  *
+ * Terms: A rule is a function of one phase; it returns a decision, or undefined when it does not apply. An intent is a
+ * field of spec.rollout that asks for one action; it is spent once it had its effect.
  * Owns: the order of the rules. Only this folder chooses a phase, a serving revision, a weight or a number of pods.
  * Pure: time is passed in as `now`; the same arguments give the same Decision.
  * Read: the `rules` table from top to bottom. The first rule that returns a decision wins; the last rule of every phase

@@ -1,6 +1,8 @@
 /**
  * Builds the decisions that several files of rules share: the next phase, the traffic, the pods and the reason.
  *
+ * Terms: A revision is proven if it became stable with every check and gate passed. Provenance is how a revision became
+ * stable. The weight is the candidate's share of the traffic in percent. An attempt is one try of a candidate.
  * Owns: how a candidate is aborted, given up or made stable, which steps it has, and which revisions skip checks and
  * gates. serving.ts computes the traffic and most numbers of pods.
  * Pure.
@@ -45,8 +47,9 @@ export function stepsOf(candidate: Revision, { seen, plan }: Pick<At, 'seen' | '
 }
 
 /**
- * Whether a revision becomes stable without checks and gates: it is proven or pinned. A pin does not exempt a revision
- * that was given up; otherwise a retry under a pin would give that revision all the traffic without a check.
+ * Whether a revision becomes stable without checks and gates: it is proven, or spec.rollout.pinRevision names it. A pin
+ * does not exempt a revision that was given up; otherwise a retry under a pin would give that revision all the traffic
+ * without a check.
  */
 export function isExempt(
   revision: Revision,
@@ -63,8 +66,8 @@ function isProven(revision: Revision, { provenance }: Pick<Observation, 'provena
 }
 
 /**
- * Continues the canary with the state `next`, which may be in another phase. The traffic and the pods are computed from
- * `next`.
+ * Continues the rollout with the state `next`, which may be in another phase. The traffic and the pods are computed
+ * from `next`.
  */
 export function keep(next: CanaryState, why: Why, at: Pick<At, 'seen' | 'plan'>, recheckMs?: Millis): Decision {
   return {
@@ -167,7 +170,8 @@ export function makeStable(
 }
 
 /**
- * The record of a revision that becomes stable. If checks were skipped, the record names a check that had not passed.
+ * What the decision says about a revision that becomes stable. If checks were skipped, the result names a check that
+ * had not passed.
  */
 export function becomes(revision: Revision, provenance: Provenance, { seen }: Pick<At, 'seen'>): Became {
   const why = skippedBy(provenance);
@@ -272,7 +276,10 @@ export function atRest(stable: Revision, { seen, plan }: Pick<At, 'seen' | 'plan
   return { reason, message: trouble === undefined ? message : `${message}: ${trouble.message}` };
 }
 
-/** The gate reading of the state's own window; undefined before the window begins. */
+/**
+ * The gates' result for the window of the state (the blocks by which the step is judged); undefined before the window
+ * begins.
+ */
 export function readingOf(state: CanaryState, seen: Observation): GateReading | undefined {
   return 'window' in state && seen.gates?.window === state.window ? seen.gates : undefined;
 }

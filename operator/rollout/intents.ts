@@ -1,11 +1,13 @@
 /**
  * Decides when an intent of the spec has had its effect.
  *
- * Owns: which intents are spent. `promoteRevision` and `resumeStep` are meant for one moment but stay in the spec until
- * a client removes them. An old intent must not promote a revision that comes back later. Rule: an intent is spent once
- * its revision is stable or is not the target. `promoteRevision` is also spent when its revision is given up while the
- * intent is in the spec. `resumeStep`, however, stays valid for a retry. To repeat a spent intent, a user removes it
- * and sets it again.
+ * Terms: An intent is a field of spec.rollout that asks for one action and names the revision that it means. It is
+ * spent when it had its effect or cannot have one. The target is the revision of the current spec, or the pinned one.
+ * Owns: which intents are spent, and therefore ignored. `promoteRevision` and `resumeStep` are meant for one moment but
+ * stay in the spec until a client removes them. An old intent must not promote a revision that comes back later. Rule:
+ * an intent is spent once its revision is stable or is not the target. `promoteRevision` is also spent when its
+ * revision is given up while the intent is in the spec. `resumeStep`, however, stays valid for a retry. To repeat a
+ * spent intent, a user removes it and sets it again.
  * Pure.
  */
 import type { OnnxModelStatus } from '../../api/onnxmodel.ts';
@@ -27,8 +29,8 @@ export function livePlan(plan: RolloutPlan, spent: Spent): RolloutPlan {
 
 /**
  * The intents of the spec that a status records as spent. Operators up to 0.1.0 recorded spent intents only for a
- * failed attempt, and did not record the provenance of stable. If a status has no provenance of stable, an intent
- * counts as spent unless its revision is the candidate.
+ * failed attempt, and did not record how stable was promoted (`provenance`). If a status has no provenance of stable,
+ * an intent counts as spent unless its revision is the candidate.
  *
  * @param plan the plan with all intents of the spec
  */

@@ -1,5 +1,6 @@
 /**
- * The latest outcome of each revision in the status: its provenance, or the fact that it was given up.
+ * The latest outcome of each revision in the status: its provenance (how it became stable), or the fact that it was
+ * given up.
  *
  * Pure.
  */
@@ -8,8 +9,8 @@ import { readProvenance } from './provenance.ts';
 import type { Observation, Provenance, Revision } from './state.ts';
 
 /**
- * The latest outcome of each revision in the history. A superseded rollout does not count as an outcome. A revision
- * without an outcome is judged like a new one.
+ * The latest outcome of each revision in the history. A rollout that another revision replaced (Superseded) does not
+ * count as an outcome. A revision without an outcome is judged like a new one.
  */
 export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'history' | 'stable'> = {}): Required<
   Pick<Observation, 'provenance' | 'refused'>
@@ -31,8 +32,8 @@ export function lastKnownOf({ history = [], stable }: Pick<OnnxModelStatus, 'his
 
 /**
  * Operators up to 0.1.0 did not record how a revision was promoted. Only a candidate that passed its checks and was
- * neither forced nor pinned has gate results. If all these gates passed, the revision is proven. Otherwise the
- * provenance of the revision is unknown.
+ * neither forced nor pinned has gate results. If all these gates passed, the revision counts as promoted by its gates.
+ * Otherwise its provenance is unknown.
  */
 function provenanceIn({ provenance, gates = [] }: RolloutOutcome): Provenance {
   if (provenance !== undefined) return readProvenance(provenance);

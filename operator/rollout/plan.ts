@@ -1,6 +1,8 @@
 /**
  * Parses `spec.rollout` and `spec.replicas` into numbers.
  *
+ * Terms: The weight is the candidate's share of the traffic in percent. Gates judge the candidate under traffic. A
+ * revision is proven if it became stable with every check and gate passed.
  * Owns: the meaning of these fields: strategy, steps and the defaults of absent fields.
  * Pure. Throws: AppError FIELD_INVALID with the field's path, for an invalid value that the CRD cannot reject.
  */
@@ -14,7 +16,10 @@ import { lentAhead, type RolloutCapacity } from './replicas.ts';
 
 export type Step =
   | { readonly kind: 'weight'; readonly weight: number }
-  /** After maxDurationMs, spec.rollout.onUndecided decides what happens if a gate is undecided. */
+  /**
+   * NoFail: the step ends after a set time if no gate failed. Pass: it ends when every gate passes. After
+   * maxDurationMs, spec.rollout.onUndecided decides what happens if a gate is undecided.
+   */
   | { readonly kind: 'analyze'; readonly require: 'NoFail' | 'Pass'; readonly maxDurationMs: number }
   /**
    * A shadow step comes before any weight. The candidate answers copies of stable's requests; `share`, 0..1, is the
@@ -64,7 +69,7 @@ export type RolloutPlan = {
   readonly retryToken?: string;
 };
 
-/** A step with gates. */
+/** A step at which gates judge the candidate. */
 export type JudgedStep = Extract<Step, { readonly maxDurationMs: number }>;
 
 export function isJudged(step: Step | undefined): step is JudgedStep {

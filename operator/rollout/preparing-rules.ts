@@ -1,6 +1,9 @@
 /**
  * Rules before traffic: a candidate's pods start, are checked, and get their first weight.
  *
+ * Terms: An attempt is one try of a candidate; each retry begins a new one. The weight is the candidate's share of the
+ * traffic in percent. Recreate is the capacity mode in which the candidate's pods replace stable's pods. A golden set
+ * is the inputs that a candidate must answer well before it gets traffic.
  * Owns: when a candidate may get traffic, and which trouble ends its rollout earlier.
  * Pure.
  */
@@ -106,7 +109,7 @@ export function giveUpOnFatalTrouble(state: Preparing, at: At): Decision | undef
   return trouble?.fatal && !isOld ? giveUp(state, trouble, at) : undefined;
 }
 
-/** While spec.rollout.paused is set, the rollout keeps its pods, and its clock stops. */
+/** While spec.rollout.paused is set, the rollout keeps its pods, and its time limit does not run. */
 export function standStill(state: Preparing, at: At): Decision | undefined {
   const { plan, now } = at;
   if (!plan.paused) return resume(state, at);
@@ -136,7 +139,10 @@ export function noteStableLoss(state: Preparing, at: At): Decision | undefined {
   return { ...waitForCandidate(isAway ? { ...rest, stableLostAt: now } : rest, at), recheckMs: 0 };
 }
 
-/** Resumes with the number of pods that the spec has now, because gates have not judged with the old number. */
+/**
+ * Resumes with the number of pods that the spec has now: no gate has judged yet, so no verdict depends on the old
+ * number.
+ */
 function resume({ heldAt, ...state }: Preparing, at: At): Decision | undefined {
   if (heldAt === undefined) return undefined;
   const next = {

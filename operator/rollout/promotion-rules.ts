@@ -1,6 +1,8 @@
 /**
  * Rules of a revision that has all the traffic and becomes stable: Promoting, Settling.
  *
+ * Terms: The retiring (old) revision was stable until the latest promotion and still has pods; its retention is the
+ * time for which it keeps them. A revision is proven if it became stable with every check and gate passed.
  * Owns: the rollback while the old revision still has pods, and when these pods may be deleted.
  * Pure.
  */
@@ -70,8 +72,8 @@ function serving(state: Taking, at: At): Pick<Decision, 'serve' | 'run'> {
 
 /**
  * If the spec goes back to the old revision while all pods of that revision are ready, the old revision is stable again
- * at once. An old revision that is not proven is judged first, because it may have been forced after it failed its
- * golden set.
+ * at once. An old revision that is not proven is judged first, because a user may have promoted it after it failed its
+ * checks.
  */
 export function turnBackOnRevert(state: StateIn<'Promoting'> | StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan } = at;

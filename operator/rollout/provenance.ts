@@ -1,5 +1,6 @@
 /**
- * How a revision became stable, and whether the revision is therefore proven.
+ * How a revision became stable (its provenance), and whether the revision is therefore proven: every check and gate
+ * passed.
  *
  * Owns: the table of provenances. A proven revision may come back without being judged; any other revision is judged
  * like a new one.

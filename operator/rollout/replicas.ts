@@ -1,6 +1,9 @@
 /**
  * How many pods each revision gets for a weight.
  *
+ * Terms: The weight is the candidate's share of the traffic in percent. Under Surge a rollout may have additional pods;
+ * under Borrow the candidate's pods replace pods of stable; under Recreate they start after stable's pods ended. The
+ * judge compares the latencies of the two revisions.
  * Owns: the arithmetic of capacity: the pods that a weight needs, the maximum number of pods during a rollout, and the
  * weight that the ready pods can carry.
  * Rule: stable always keeps the pods that its share needs. Under Surge it keeps as many pods as the limit allows, for a
@@ -67,8 +70,8 @@ function podsFor(percent: number, replicas: number): number {
 }
 
 /**
- * The maximum number of pods for the candidate while stable serves, too. Under Borrow with one replica, stable would
- * have no pod left, so the candidate gets an additional pod.
+ * The maximum number of pods for the candidate while stable still has traffic. Under Borrow with one replica, stable
+ * would have no pod left, so the candidate gets an additional pod.
  */
 function mostBeside(replicas: number, { mode }: RolloutCapacity): number {
   return mode === 'Borrow' ? Math.max(1, replicas - 1) : replicas;

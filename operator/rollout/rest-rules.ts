@@ -1,6 +1,8 @@
 /**
  * Rules of the phases without a rollout under way: New, Stable, Aborting, Failed.
  *
+ * Terms: The target is the revision of the current spec, or the pinned one. An attempt is one try of a candidate; each
+ * retry begins a new one.
  * Owns: which events start a rollout, and what happens after its end.
  * Pure.
  */
@@ -94,7 +96,7 @@ export function leaveWhenWeightIsGone(state: StateIn<'Aborting'>, at: At): Decis
 }
 
 /**
- * Applies when stable has no ready pod, the rejected revision serves in place of stable, and the spec names a third
+ * Applies when stable has no ready pod, the rejected revision serves in place of stable, and the target is a third
  * revision. The rollout of the third revision does not wait for stable, which may never recover.
  */
 export function leaveStableBehind(state: StateIn<'Aborting'>, at: At): Decision | undefined {

@@ -1,6 +1,8 @@
 /**
  * Computes the traffic and the numbers of pods from a state and the observed cluster.
  *
+ * Terms: The weight is the candidate's share of the traffic in percent. The surge is the number of additional pods that
+ * a rollout may have.
  * Owns: `trafficFor`, which shares the traffic between stable and a candidate. It never gives traffic to a revision
  * without ready pods while the other revision has ready pods.
  * Pure.
@@ -27,8 +29,8 @@ export function isFought(state: CanaryState): boolean {
 }
 
 /**
- * Whether the rollout is in a pause that does not belong to a step. When such a pause ends, the current steps set the
- * weight again.
+ * Whether the rollout is in a pause that does not belong to a step. After such a pause, the weight moves to its target
+ * again.
  */
 export function isOffSteps(state: CanaryState): boolean {
   return state.phase === 'Paused' && (state.why === 'StableUnhealthy' || state.why === 'WeightConflict');
@@ -36,7 +38,7 @@ export function isOffSteps(state: CanaryState): boolean {
 
 /**
  * During a rollout an autoscaler may add pods but not remove any: otherwise the verdicts would compare different loads.
- * If the plan's surge covers all replicas, the surge is raised to the higher number of replicas, too.
+ * If the surge covers all replicas of the plan, it is raised to the higher number of replicas, too.
  */
 export function fleetOf({ floor }: { readonly floor: number }, plan: RolloutPlan): Fleet {
   const { replicas, capacity } = plan;
@@ -93,7 +95,7 @@ export function servingBoth(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): 
 function splitNow(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): Split {
   const fleet = fleetOf(state, at.plan);
   const { ready, present } = podsOf(at.seen, state.candidate);
-  // Without a ready pod the candidate has no share.
+  // Without a ready pod the candidate has no traffic, so its reached weight is 0.
   if (ready === 0) return splitBetween(0, state.weight, fleet);
   const reached = state.phase === 'Shifting' ? state.set : state.weight;
   if (podsOf(at.seen, state.stable).ready === 0)

@@ -1,6 +1,8 @@
 /**
  * How shares, weights and numbers of pods are related under each kind of router.
  *
+ * Terms: A router shares the traffic between two revisions: a Service by pods, an HTTPRoute by weights. The weight is
+ * the share that the candidate should get; the share is the part of the traffic that it gets.
  * Owns: the two kinds of sharing. Every router has one of them (api/routers.ts), and rules do not test for a router's
  * name.
  * Pure.
@@ -20,8 +22,8 @@ export type Sharing = {
   /** Whether the traffic matches the weight. */
   readonly isTaken: (beside: Beside) => boolean;
   /**
-   * Whether the share is close enough to the weight, whatever the numbers of pods are. ByPods accepts every share above
-   * 0.
+   * Whether the share is close enough to the weight, whatever the numbers of pods are. With ByPods, every share above 0
+   * is close enough.
    */
   readonly isNear: (share: number, weight: number) => boolean;
   /** Whether the share is more than the weight that was reached. */

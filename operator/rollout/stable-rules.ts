@@ -2,6 +2,9 @@
  * Rules of a canary that cannot be compared with stable: stable has no ready pod, stable exceeds an absolute limit, or
  * the model is scaled to zero.
  *
+ * Terms: Gates judge the candidate in a window of blocks of 20 seconds; absolute limits are gates that need no
+ * comparison with stable. A manual hold is spec.rollout.paused. The weight is the candidate's share of the traffic in
+ * percent.
  * Owns: when a candidate continues without being compared with stable. Such a candidate never leaves a pause step or a
  * manual hold by itself: an approval is still needed. Meanwhile it carries the traffic (serving.ts, trafficFor).
  * Pure.
@@ -15,8 +18,8 @@ import { enterStep, pauseRollout, reachedBy, setAnew, shift, without, type Reach
 
 /**
  * While stable has no ready pod, the candidate carries the traffic, and the rollout waits for `lostForMs`. After that
- * the candidate continues if it is not judged or is within its absolute limits, because the candidate may contain the
- * repair.
+ * the candidate continues if it is not judged or is within its absolute limits, because the candidate may repair what
+ * is wrong with stable.
  */
 export function carryForStable(state: CanaryState, at: At): Decision | undefined {
   const { seen, plan, now } = at;
@@ -114,8 +117,8 @@ function withoutMark(reached: Reached): Reached {
 }
 
 /**
- * A failed gate rolls back. While stable has no ready pod or exceeds a limit, only the candidate's absolute
- * limits count, so that a repair can be rolled out.
+ * A failed gate rolls back. While stable has no ready pod or exceeds a limit, only the candidate's absolute limits
+ * count, so that a candidate that repairs stable can be rolled out.
  */
 export function abortOnFailedGate(state: CanaryState, at: At): Decision | undefined {
   const { seen } = at;

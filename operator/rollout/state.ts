@@ -4,6 +4,8 @@
  * Owns: the types and a few readers; the reasons are in api/reasons.ts. Read this first, then plan.ts and decide.ts.
  * Words: a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate* is meant
  * to replace it; a *retiring* revision was stable until the latest promotion and still has pods (docs/vocabulary.md).
+ * *Gates* judge the candidate in a *window* of 20 s blocks. An *intent* is a field of spec.rollout that asks for one
+ * action. *Provenance* is how a revision became stable.
  */
 import type { DecisionReason, ReasonFrom } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';
@@ -28,8 +30,8 @@ type Course = {
   readonly floor: number;
   readonly since: Millis;
   /**
-   * Since when spec.rollout.paused has held the rollout. While this field is set, the clocks of the rollout are
-   * stopped.
+   * Since when spec.rollout.paused has held the rollout. While this field is set, time limits of the rollout do not
+   * run.
    */
   readonly heldAt?: Millis;
   /**
@@ -39,7 +41,7 @@ type Course = {
   readonly stableLostAt?: Millis;
   /** The first judgement that this attempt skipped. */
   readonly skipped?: Skip;
-  /** What the last completed analysis has shown, as a message. */
+  /** The bounds on the candidate that the last completed analyze step has shown, as a message. */
   readonly shown?: string;
 };
 
@@ -172,15 +174,15 @@ export type GateReading = {
    */
   readonly step: 'Done' | 'Fail' | 'Waiting';
   /**
-   * True while there are pods that this process has not asked for a report since it started. A gate that is undecided
-   * now may decide shortly.
+   * True while this process, after its start, waits for the first report of some pods. A gate that is undecided now may
+   * decide shortly.
    */
   readonly pending?: boolean;
   /** True if the reports show no request to the candidate in the window. */
   readonly idle?: boolean;
   /**
-   * The number of probes a minute that the gates ask for, for all the candidate's pods together. Absent if they ask for
-   * no probes.
+   * The number of probes a minute that the gates need, for all the candidate's pods together. A probe is a test input
+   * that is sent to both revisions to compare their service times. Absent if no probes are needed.
    */
   readonly probes?: number;
   /** When step is Done, what the gates have shown: "nothing worse than ... shown". */
@@ -246,13 +248,13 @@ export type Decision = {
   readonly spent?: Spent;
 };
 
-/** The record of a revision that becomes stable. */
+/** What a decision says about a revision that becomes stable. */
 export type Became = {
   readonly revision: Revision;
   readonly provenance: Provenance;
   /** A message about the part that was not checked. Absent if every check of the spec has passed. */
   readonly skipped?: string;
-  /** A message about what the gates have shown. */
+  /** A message about the bounds on the candidate that the gates have shown. */
   readonly shown?: string;
 };
 

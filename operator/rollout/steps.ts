@@ -1,6 +1,8 @@
 /**
  * The transitions from step to step of a canary.
  *
+ * Terms: A window is the blocks (of 20 seconds) by which a step is judged. The weight is the candidate's share of the
+ * traffic in percent. A judgement is skipped when a rollout continues although its gates have not decided.
  * Owns: the effect of entering a step, where a rollout continues after its weight was set again, and which step follows
  * after the steps were changed.
  * Pure.
@@ -47,14 +49,15 @@ export function without(state: CanaryState, skip: Skip): Reached {
   return { ...reached, skipped: reached.skipped ?? skip };
 }
 
-/** Records what a completed analysis has shown. It replaces what an earlier analysis has shown. */
+/** Records what the gates have shown in a completed step. It replaces what they have shown in an earlier step. */
 export function judgedBy(state: CanaryState, { shown }: Pick<GateReading, 'shown'>): Reached {
   return { ...reachedBy(state), ...present({ shown }) };
 }
 
 /**
- * Begins step `from`. If it is a weight step whose weight was already reached, it is skipped, and so are further weight
- * steps of this kind. After the last step, the weight moves to 100 %. A candidate that already has 100 % is promoted.
+ * Begins step `from`. If it is a weight step whose weight was already reached, it is skipped, and so are the weight
+ * steps that follow it with a reached weight. After the last step, the weight moves to 100 %. A candidate that already
+ * has 100 % is promoted.
  */
 export function enterStep(reached: Reached, from: number, at: At, why?: Why): Decision {
   const steps = stepsOf(reached.candidate, at);
@@ -194,10 +197,10 @@ export function abortLost(state: CanaryState, at: At): Decision {
   );
 }
 
-/** The next pass reads the reports after this time at the latest, and whenever a report changes. */
+/** While a rollout waits, the next pass runs after this time at the latest, and whenever a report changes. */
 export const lookMs = 5000;
 
-/** A pause during a shift begins a window, so that the gates also judge during the pause. */
+/** Pauses the rollout. If the weight was moving, a window begins, so that the gates also judge during the pause. */
 export function pauseRollout(state: CanaryState, why: PauseReason, words: Why, at: At): Decision {
   const { window, ...reached } = reachedBy(state);
   return keep(

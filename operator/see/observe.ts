@@ -1,6 +1,8 @@
 /**
  * Reads one model and its children from the caches into plain data. seen.ts combines the parts.
  *
+ * Terms: A child is an object that the operator makes for a model. A record is what the operator stores of a revision
+ * in a ControllerRevision. `prepare` is the init container, which reports what it found in the model's files.
  * Owns: which objects belong to a model, and which facts are derived from them. It reads caches only and sends no
  * requests.
  */
@@ -108,8 +110,8 @@ function madeFor(pod: Pod, deployments: readonly Deployment[], model: OnnxModel)
 }
 
 /**
- * True for a pod that failed, for example by eviction, or has completed. The pod does not count as present, but it can
- * still have a trouble to report.
+ * True for a pod that failed, for example by eviction, or has completed. The pod does not count as present, but its
+ * problem can still be reported.
  */
 function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';

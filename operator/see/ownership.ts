@@ -1,9 +1,10 @@
 /**
- * Decides which objects are a model's children, and of which revision.
+ * Decides which objects are a model's children (objects that the operator made for it), and of which revision.
  *
  * Owns: an object belongs to the model whose uid is in its owner references. An object without an owner is adopted if
- * it has the operator's labels and applied hash, for example after `kubectl delete --cascade=orphan`. The name of a
- * child determines its revision; the revision label is used only if the name contains no revision.
+ * it has the operator's labels and the annotation with the hash of its manifest, for example after `kubectl delete
+ * --cascade=orphan`. The name of a child determines its revision; the revision label is used only if the name contains
+ * no revision.
  * Pure.
  */
 import { annotations, fieldManager, labels, revisionInName } from '../../api/names.ts';
@@ -37,8 +38,8 @@ export function isOrphanOf({ metadata }: KubeObject, model: string): boolean {
 
 /**
  * True when the operator created the object and the object has no owner, even if another writer removed the labels
- * (`kubectl replace` with a manifest without labels). Call it only for an object with the exact name of a child. Such
- * an object comes from the API server: the caches select by label and do not contain it.
+ * (`kubectl replace` with a manifest without labels). Call this function only for an object with the exact name of a
+ * child, read from the API server: the caches select by label and do not contain such an object.
  */
 export function isStripped({ metadata }: KubeObject, model: string | undefined): boolean {
   const { labels: marks = {}, annotations: notes = {}, ownerReferences = [] } = metadata;

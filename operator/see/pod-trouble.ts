@@ -61,8 +61,8 @@ export function troubleOf(pod: Pod): Trouble | undefined {
 }
 
 /**
- * Selects the latest fatal trouble, because an older fatal trouble may be from an earlier attempt. If there is no fatal
- * trouble, it selects the first trouble.
+ * Selects the latest fatal trouble, because an older fatal trouble may be from an earlier try of the revision. Without
+ * a fatal trouble, it selects the first trouble.
  */
 export function worstTrouble(troubles: readonly (Trouble | undefined)[]): Trouble | undefined {
   const found = troubles.filter((trouble) => trouble !== undefined);
@@ -152,7 +152,7 @@ function troubleOfEnd(status: ContainerStatus, ended: Terminated): Trouble {
   }
   const words = parseLastWords(ended.message ?? '');
   if (words?.kind !== 'failed') return troubleWithoutCode(status, ended, lastLine(ended.message));
-  // RUN_STUCK can occur under load, so one exit does not prove that the revision is bad. Count these exits as crashes.
+  // RUN_STUCK can occur under load, so one exit does not prove that the revision is bad. These exits count as crashes.
   return Object.hasOwn(codes, words.code) && words.code !== 'RUN_STUCK'
     ? troubleOfCode(status.name, words.code as ErrorCode, words.message)
     : troubleWithoutCode(status, ended, words.message);

@@ -1,6 +1,9 @@
 /**
  * The complete input of one pass for one model.
  *
+ * Terms: A child is an object that the operator makes for a model. A record is what the operator stores of a revision.
+ * A golden set is the inputs that a candidate must answer well before it gets traffic; to freeze it is to copy it for
+ * one attempt.
  * Owns: the type Seen, the types of its parts, and seenOf, the only function that combines the parts. No other code
  * changes a Seen.
  * Pure.
@@ -121,8 +124,8 @@ export function seenOf(observed: Observed, { records, held, checks, gates }: See
 }
 
 /**
- * Adds the checks and the trouble of the golden set to a revision's pods. Trouble of the pods takes precedence over
- * trouble of the golden set.
+ * Adds the checks and the trouble of the golden set to a revision's pods. A problem of the pods takes precedence over a
+ * problem of the golden set.
  */
 function withParts(
   facts: RevisionPods,
@@ -134,7 +137,7 @@ function withParts(
 /** What the process remembers from previous passes. */
 export type Before = {
   readonly failure?: ApplyFailure;
-  /** How often in the last ten minutes the operator reverted another writer's weights. */
+  /** How often in the last ten minutes the operator reverted another client's weights of the route. */
   readonly reverts: number;
 };
 

@@ -1,6 +1,6 @@
 /**
- * Router Service: each ready pod behind the entry Service gets an equal part, so the numbers of pods determine the
- * shares.
+ * Router Service: each ready pod behind the entry Service, which clients call, gets an equal part of the traffic, so
+ * the numbers of pods determine the shares of the revisions.
  *
  * Owns: the selector of the entry Service, and the shares. Shares are counted from the ready pods that the live
  * selector and ports of the entry Service reach. operator/reconcile/serving-pods.ts sets the serving label of pods.

@@ -1,7 +1,7 @@
 /**
  * What one process remembers of a model's traffic between passes. In-memory only; counts restart with the process.
  *
- * Owns: how often the operator reverted another client's weights, and since when a condition has been true.
+ * Owns: how often the operator reverted another client's weights, and for how long a condition has been true.
  */
 
 /** Reverts of other clients' weights are counted over this time. */

@@ -39,6 +39,11 @@ export type BatcherDeps = {
   readonly limits: BatcherLimits;
   readonly clock: Clock;
   readonly news: BatchNews;
+  /**
+   * Calls a function after the requests that have arrived by now were submitted, so that they share runs. Default:
+   * calls it at once.
+   */
+  readonly soon?: (fn: () => void) => void;
 };
 
 type Ticket = Waiting & {
@@ -54,6 +59,7 @@ export class Batcher implements Inference {
   #queue: Ticket[] = [];
   readonly #runs = new Set<{ readonly beganMs: number; readonly tickets: readonly Ticket[] }>();
   #running = 0;
+  #pumpsSoon = false;
   #maxRows: number;
   #room: RunRoom = unlimitedRoom;
   #runningBytes = 0;
@@ -147,7 +153,7 @@ export class Batcher implements Inference {
     const leave = (): void => this.#forget(ticket);
     request.signal.addEventListener('abort', leave, { once: true });
     this.#queue.push(ticket);
-    this.#pump();
+    this.#pumpSoon();
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
   }
 
@@ -179,6 +185,16 @@ export class Batcher implements Inference {
    */
   #depthOf(tier: Tier): number {
     return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumpsSoon) return;
+    this.#pumpsSoon = true;
+    const { soon = (fn) => fn() } = this.#deps;
+    soon(() => {
+      this.#pumpsSoon = false;
+      this.#pump();
+    });
   }
 
   #pump(): void {

@@ -3,6 +3,8 @@
  *
  * Owns: reading the file again when it may have changed, and comparing tokens in constant time. Without a readable
  *       file, no token is accepted and no request is sampled.
+ * Words: a revision is one immutable configuration of a model. Its token is a secret that a request for samples must
+ *       carry. A sample is a user's request that is kept with its answer, to be sent to another revision too.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -12,8 +14,8 @@ import { paths } from '../../api/names.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 /**
- * Milliseconds between two readings. The file of a running pod changes when the quality gate changes, because the file
- * contains the sample rate.
+ * Milliseconds between two readings. The file of a running pod changes when the spec's limit on differing answers
+ * (quality gate) changes, because the file contains the sample rate.
  */
 const rereadMs = 2_000;
 const limitBytes = 4_096;

@@ -1,5 +1,6 @@
 /**
- * The runtime's settings from flags and environment. The revision's config is a file (api/runtime-config.ts).
+ * The runtime's settings from flags and environment. The config of the pod's revision (one immutable configuration of
+ * a model) is a file (api/runtime-config.ts).
  *
  * Owns: the commands, their flags, variables and help texts, and the messages about wrong flags and variables. The
  *       sidecar reads its own variables (sidecar/config.ts).
@@ -32,8 +33,8 @@ export type ListenSettings = {
   /** Time from SIGTERM to the kubelet's SIGKILL: the pod's terminationGracePeriodSeconds. */
   readonly graceMs: number;
   /**
-   * A run counts as stuck after this time at the earliest. When every worker is stuck, readiness fails
-   * (engine/run-watch.ts).
+   * A run (one call of ONNX Runtime) counts as stuck after this time at the earliest. When the runs of all workers are
+   * stuck, readiness fails (engine/run-watch.ts).
    */
   readonly stuckAfterMs: number;
 };

@@ -2,6 +2,8 @@
  * Limits of the server that follow from its memory limit. Pure.
  *
  * Owns: the shares of memory. Without a memory limit, 16 GiB are assumed.
+ * Words: a run is one call of ONNX Runtime; it may join the inputs of several requests. A model is warmed when it has
+ *       finished the runs that precede its first request. Anonymous memory is memory that is not a copy of a file.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 
@@ -38,9 +40,9 @@ const usableShare = 0.93;
 const loadShare = 0.9;
 /** Growth of Node's heap while requests are served. */
 const servingBytes = 8 * mib;
-/** Minimum memory for requests. shareMemory() gives half of it to runs, and a quarter each to parsing and to bodies. */
+/** A warmed model is refused if it leaves less than this for requests: for runs, parsing and bodies together. */
 const leastRoomBytes = 8 * mib;
-/** Memory for requests that is included when an error message recommends a memory limit. */
+/** An error message recommends a memory limit that leaves this much for requests. */
 const tellRoomBytes = 48 * mib;
 /** Anonymous memory of a process without a model. */
 export const emptyProcessBytes = 45 * mib;

@@ -1,4 +1,4 @@
-/** CPU features for the report, from the text of /proc/cpuinfo. Pure. */
+/** CPU features, which the pod reports to the operator, from the text of /proc/cpuinfo. Pure. */
 
 /** The CPU features by which ONNX Runtime selects its kernels. */
 const decisive = new Set([

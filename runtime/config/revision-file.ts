@@ -1,5 +1,5 @@
 /**
- * Checks the config of a revision (api/runtime-config.ts). Pure.
+ * Checks the config of a revision, which is one immutable configuration of a model (api/runtime-config.ts). Pure.
  *
  * Owns: the error for an invalid file. Missing and unknown fields are errors, because the operator writes every field.
  *       serve-file.ts reads the config of `serve`.

@@ -12,7 +12,12 @@ export type WorkerTask = {
   readonly options: SessionOptions;
   /** Scheduling priority: 0 (same as the HTTP thread) to 19 (lowest). */
   readonly nice: number;
+  /** Memory for batches of few bytes (mailbox.ts); absent when all batches cross as messages. */
+  readonly mailbox?: SharedArrayBuffer;
 };
+
+/** The worker's message when the result of a batch is in the mailbox. A number costs less than an object. */
+export const resultInMailbox = 1;
 
 /** A step that names its sequence by an id. */
 export type WorkerStep = Omit<SequenceStep, 'sequence'> & { readonly id: number };
@@ -29,7 +34,9 @@ export type ToWorker =
   | { readonly kind: 'release' };
 
 export type FromWorker =
-  | { readonly kind: 'loaded'; readonly loadMs: number }
+  | typeof resultInMailbox
+  /** `mailbox` is true when the worker waits for batches in the mailbox. */
+  | { readonly kind: 'loaded'; readonly loadMs: number; readonly mailbox?: boolean }
   | { readonly kind: 'loadFailed'; readonly why: string }
   | { readonly kind: 'ran'; readonly result: EngineResult | StepResult }
   | { readonly kind: 'broke'; readonly why: string };

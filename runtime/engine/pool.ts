@@ -13,7 +13,8 @@ import type { Logger } from '../../lib/log.ts';
 import { backoffMs } from '../../lib/retry.ts';
 import { loadWords } from './load-words.ts';
 import { beginNativeWork } from './native-work.ts';
-import { buffersOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
+import { MailboxSender } from './mailbox.ts';
+import { buffersOf, resultInMailbox, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
 import type { Engine, EngineBatch, EngineResult, StepResult } from './port.ts';
 import { SlotSequences } from './sequences.ts';
 import type { NamedTensors } from './tensor.ts';
@@ -38,6 +39,10 @@ type Seat = {
   run: Run | undefined;
   failures: number;
   recycle: boolean;
+  /** Undefined until the worker waits for batches in its mailbox. */
+  mailbox: MailboxSender | undefined;
+  /** The batch whose result will be in the mailbox. */
+  inMailbox: EngineBatch | undefined;
   /** Called when the native call has returned. */ returned: () => void;
 };
 
@@ -61,6 +66,8 @@ export class WorkerPool implements Engine {
       run: undefined,
       failures: 0,
       recycle: false,
+      mailbox: undefined,
+      inMailbox: undefined,
       returned: () => {},
     }));
   }
@@ -102,7 +109,9 @@ export class WorkerPool implements Engine {
   run(batch: EngineBatch): Promise<EngineResult> {
     const seat = this.#closing ? undefined : this.#seats.find(({ state }) => state === 'Idle');
     if (seat === undefined) return Promise.reject(new AppError('NOT_READY', { state: 'no worker is free' }));
-    return work(seat, { kind: 'run', batch }, batch.parts);
+    if (seat.mailbox?.send(batch) !== true) return work(seat, { kind: 'run', batch }, batch.parts);
+    seat.inMailbox = batch;
+    return begin(seat);
   }
 
   recycle(): void {
@@ -154,10 +163,16 @@ export class WorkerPool implements Engine {
       const { task, program = new URL('./worker.ts', import.meta.url) } = this.#deps;
       seat.state = 'Loading';
       seat.returned = beginNativeWork();
-      const worker = new Worker(program, { workerData: task, name: 'engine' });
+      const mailbox = new MailboxSender();
+      const worker = new Worker(program, {
+        workerData: { ...task, mailbox: mailbox.memory } satisfies WorkerTask,
+        name: 'engine',
+      });
       seat.worker = worker;
       worker.on('message', (message: FromWorker) => {
         seat.returned();
+        if (message === resultInMailbox) return this.#hearMailbox(seat);
+        if (message.kind === 'loaded' && message.mailbox === true) seat.mailbox = mailbox;
         if (message.kind === 'loadFailed')
           return reject(new AppError('ENGINE_LOAD_FAILED', { file: task.graphPath, why: loadWords(message.why) }));
         if (message.kind === 'loaded') resolve();
@@ -171,7 +186,16 @@ export class WorkerPool implements Engine {
     });
   }
 
-  #hear(seat: Seat, message: Exclude<FromWorker, { kind: 'loadFailed' }>): void {
+  #hearMailbox(seat: Seat): void {
+    const { run, mailbox, inMailbox } = seat;
+    seat.run = undefined;
+    seat.state = 'Idle';
+    seat.failures = 0;
+    if (mailbox !== undefined && inMailbox !== undefined) run?.resolve(mailbox.take(inMailbox.outputs));
+    return this.#settle(seat);
+  }
+
+  #hear(seat: Seat, message: Exclude<FromWorker, typeof resultInMailbox | { kind: 'loadFailed' }>): void {
     if (message.kind === 'loaded') {
       this.#deps.logger.debug('engine worker loaded', { loadMs: Math.round(message.loadMs) });
       seat.state = 'Idle';
@@ -207,6 +231,8 @@ export class WorkerPool implements Engine {
       state: 'Loading',
       run: undefined,
       recycle: false,
+      mailbox: undefined,
+      inMailbox: undefined,
     } satisfies Partial<Seat>);
     run?.reject(new AppError('ENGINE_LOST', { model: this.#deps.model }));
     if (this.#closing) return this.#wakeCloser?.();
@@ -233,6 +259,7 @@ export class WorkerPool implements Engine {
 
 function tell(seat: Seat | undefined, message: ToWorker, transfer: ArrayBuffer[] = []): void {
   seat?.worker?.postMessage(message, transfer);
+  seat?.mailbox?.ring();
 }
 
 /**
@@ -240,12 +267,21 @@ function tell(seat: Seat | undefined, message: ToWorker, transfer: ArrayBuffer[]
  * @param inputs tensors whose buffers are transferred
  */
 function work<T extends EngineResult>(seat: Seat, message: ToWorker, inputs: readonly NamedTensors[]): Promise<T> {
-  return new Promise((resolve, reject) => {
-    // Throws when the caller passes a buffer that was already transferred. The worker then stays free.
+  // Throws when the caller passes a buffer that was already transferred. The worker then stays free.
+  try {
     tell(seat, message, buffersOf(inputs));
-    seat.state = 'Busy';
+  } catch (error) {
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+  }
+  return begin(seat);
+}
+
+/** Marks the worker as busy. @returns its next result */
+function begin<T extends EngineResult>(seat: Seat): Promise<T> {
+  seat.state = 'Busy';
+  seat.returned = beginNativeWork();
+  return new Promise((resolve, reject) => {
     // A worker answers `run` with an EngineResult and `step` with a StepResult.
     seat.run = { resolve: (result) => resolve(result as T), reject };
-    seat.returned = beginNativeWork();
   });
 }

@@ -9,7 +9,7 @@ import type { EngineResult, PartResult } from './port.ts';
 import { arrayOf, makeTensor, type NamedTensors, type Tensor } from './tensor.ts';
 
 /** Runs the model once. Throws what ONNX Runtime throws. */
-export type RunOnce = (inputs: NamedTensors, outputs: readonly string[]) => Promise<NamedTensors>;
+export type RunOnce = (inputs: NamedTensors, outputs: readonly string[]) => NamedTensors | Promise<NamedTensors>;
 
 /** The number of rows of a request: the first dimension if all inputs share it, else undefined. */
 export function rowsOf(inputs: NamedTensors): number | undefined {
@@ -93,9 +93,18 @@ export async function runParts(
       inferMs: now() - begin,
       together: true,
     };
+  return { parts: await runApart(parts, outputs, run), inferMs: now() - begin, together: parts.length === 1 };
+}
+
+/** Runs the parts one by one. Never rejects. */
+export async function runApart(
+  parts: readonly NamedTensors[],
+  outputs: readonly string[],
+  run: RunOnce,
+): Promise<readonly PartResult[]> {
   const results: PartResult[] = [];
   for (const part of parts) results.push(await runAlone(part, outputs, run));
-  return { parts: results, inferMs: now() - begin, together: parts.length === 1 };
+  return results;
 }
 
 async function runTogether(
@@ -125,9 +134,14 @@ async function runAlone(part: NamedTensors, outputs: readonly string[], run: Run
   try {
     return { kind: 'Done', outputs: await run(part, outputs) };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { kind: isInputsFault(why) ? 'Refused' : 'Failed', why: plainWords(why) };
+    return failedPart(error);
   }
+}
+
+/** The result of a part for which ONNX Runtime threw this error. */
+export function failedPart(error: unknown): PartResult {
+  const why = error instanceof Error ? error.message : String(error);
+  return { kind: isInputsFault(why) ? 'Refused' : 'Failed', why: plainWords(why) };
 }
 
 /** ONNX Runtime's message without its source locations: the node and the problem. */

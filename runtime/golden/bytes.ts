@@ -1,5 +1,6 @@
 /**
- * Reads a golden set's bytes piece by piece, because a sidecar's memory is too small for a whole set.
+ * Reads a golden set's bytes piece by piece, because a sidecar's memory is too small for a whole set. A golden set is a
+ * file of cases: requests to a model, with or without the expected answers.
  *
  * Owns:  reading pieces of a file. Each read opens and closes the file, so callers need not close anything. A piece is
  *        one case or a chunk of lines: at most a few MiB on a local disk.

@@ -1,5 +1,6 @@
 /**
- * Generates golden cases from a model's signature, for a model without a golden set.
+ * Generates golden cases (requests with which two revisions of a model are compared) from a model's signature, which
+ * names the types and shapes of its inputs and outputs. For a model whose user did not provide a golden set.
  *
  * Owns:  the inputs. They cannot measure a model's quality. They show whether two revisions of one model, such as FP32
  *        and FP16, still give nearly the same answers.
@@ -20,9 +21,9 @@ export const sizes = fills;
 export type MadeUp = { readonly seed: number; readonly count: number; readonly size: number };
 
 /**
- * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows
- * alternates between one and two, because ONNX Runtime may use other kernels for several rows. If two rows are too
- * large, the case has one row.
+ * Yields one case at a time, because a picture's inputs may take megabytes. The number of rows (the first dimension of
+ * the inputs) alternates between one and two, because ONNX Runtime may use other kernels for several rows. If two rows
+ * are too large, the case has one row.
  * @returns all cases; an empty iteration when the shapes are too large to generate
  */
 export function* tensorCases(signature: Signature, model: string, made: MadeUp): Generator<GoldenCase> {

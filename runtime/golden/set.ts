@@ -1,5 +1,6 @@
 /**
- * A golden set as a file: JSON lines, or frames of the protocol's binary form.
+ * A golden set as a file: JSON lines, or frames of the protocol's binary form. Each of its cases is a request to a
+ * model, with or without the expected answer.
  *
  * Owns:   the two formats (docs/golden-sets.md describes them) and how to tell them apart.
  * Limits: `setLimits`. openSet() counts the cases; cases() parses them one at a time.

@@ -1,5 +1,6 @@
 /**
- * Builds ONNX files from plain data, for tests, benchmarks, the examples' converter and the probe model of `prepare`.
+ * Builds ONNX files from plain data, for tests, benchmarks and the examples' converter, and for the small model with
+ * which `prepare` tries execution providers.
  * Pure: the same model gives the same bytes.
  *
  * Owns: the plain form and its conversion to messages of onnx.proto. Graphs are not checked, because tests also need

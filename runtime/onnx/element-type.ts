@@ -2,8 +2,8 @@
  * The element types of ONNX tensors: their codes in the file, their names and their width.
  *
  * Owns: the table (TensorProto.DataType of onnx.proto). Where ONNX Runtime's JavaScript binding has a name for a type,
- *       the table uses that name. `servable` is true if the binding can carry tensors of the type as inputs and
- *       outputs.
+ *       the table uses that name. `servable` is true if the binding can pass tensors of the type in and out, so that
+ *       requests and answers can contain them.
  * Pure.
  */
 

@@ -1,7 +1,8 @@
 /**
  * Reads a graph's nodes: operators, names, attributes, and the values of small constants.
  *
- * Owns:   the types, and reading them through a window (wire.ts). Skips the values of large weights.
+ * Owns:   the types, and reading them through a window: a few kilobytes of the file (wire.ts). Skips the values of
+ *         large weights.
  * Limits: the caller must read the same file with read-model.ts first, because only that reader limits the number of
  *         nodes and weights. The values of a constant are only read if it has at most 64 numbers.
  * Throws: WireError.

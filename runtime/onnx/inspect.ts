@@ -2,7 +2,7 @@
  * Inspects a model file without loading it: describes the model, or says why it cannot be served.
  *
  * Owns:   opening the file, recognising other file types, and checking the location of external data.
- * Limits: reads only the structure, through a window of 16 KiB. Weights are skipped, so the time does not depend on
+ * Limits: reads only the structure, 16 KiB of the file at a time. Weights are skipped, so the time does not depend on
  *         their size.
  * Throws: MODEL_INVALID with the reason; FILE_UNREADABLE when the file cannot be opened.
  */
@@ -73,8 +73,8 @@ function read(source: RandomBytes, name: string): RawModel {
 }
 
 /**
- * For a model with more nodes, row independence is not examined, because the nodes are held in memory. Only large
- * language models have this many nodes.
+ * For a model with more nodes, it is not examined whether the rows of a run (the items of requests) can influence each
+ * other, because the nodes are held in memory. Only large language models have this many nodes.
  */
 const maxFollowedNodes = 100_000;
 

@@ -23,7 +23,10 @@ export type OtherKind = 'sequence' | 'map' | 'optional' | 'sparse tensor' | 'opa
  */
 export type ExternalFile = { readonly path: string; readonly bytes: number; readonly aligned: boolean };
 
-/** Whether rows of one run can influence each other (rows/independence.ts). `because`: the reason, as a sentence. */
+/**
+ * Whether rows of one run can influence each other (rows/independence.ts). A row is everything at one index of the
+ * first dimension of the inputs; a run may contain rows of several requests. `because`: the reason, as a sentence.
+ */
 export type RowsVerdict = { readonly independent: true } | { readonly independent: false; readonly because: string };
 
 export type ModelInfo = {
@@ -49,7 +52,7 @@ export type ModelInfo = {
   readonly operators: Readonly<Record<string, number>>;
   /** Bytes of constant tensors in memory: initializers and the values of Constant nodes, including external data. */
   readonly weightsBytes: number;
-  /** Whether rows are independent, derived from the graph. Unclear cases count as dependent. */
+  /** Whether rows are independent of each other, derived from the graph. Unclear cases count as dependent. */
   readonly rows: RowsVerdict;
   /** Size of the .onnx file without external data. */
   readonly fileBytes: number;

@@ -2,8 +2,8 @@
  * Decides whether a model can be served, before ONNX Runtime sees it.
  *
  * Owns: the reasons to refuse a file that could be read: a missing or unsupported version, an input or output that
- *       would crash the binding or that the binding cannot carry, no tensor output. A reason completes the message "…
- *       is not a model this runtime can serve:".
+ *       ONNX Runtime's JavaScript binding cannot pass or that would crash it, no tensor output. A reason completes the
+ *       message "… is not a model this runtime can serve:".
  * Pure.
  */
 import { isServable } from './element-type.ts';

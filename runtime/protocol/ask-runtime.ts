@@ -5,6 +5,8 @@
  *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double the
  *         sidecar's memory.
  * Limits: an answer has at most `answerLimitBytes` and must arrive within `deadlineMs`.
+ * Words:  the port for sidecars is a second port of the runtime, on which requests with the token of the pod's revision
+ *         are not counted as traffic. A revision is one immutable configuration of a model.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';
 import { readBounded } from '../../lib/bounded-body.ts';
@@ -28,7 +30,10 @@ export type Answered =
       readonly kind: 'answer';
       readonly body: Uint8Array<ArrayBuffer>;
       readonly jsonBytes: number | undefined;
-      /** Milliseconds inside the runtime without the queue; absent if the time is not comparable (beside.ts). */
+      /**
+       * Milliseconds that the request took inside the runtime, without the queue. Absent if the runtime was not idle
+       * or ran the request together with others, because the time is then not comparable (beside.ts).
+       */
       readonly serviceMs?: number;
     }
   /** A retry would have the same result: the request or the model is at fault. */

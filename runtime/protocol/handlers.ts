@@ -1,7 +1,8 @@
 /**
  * Handlers of the Open Inference Protocol v2 and of OpenAI's list of models, independent of the transport.
  *
- * Owns:  the handlers, including the handlers of Triton's widely used extensions. oip/ decodes and encodes tensors.
+ * Owns:  the handlers, including the handlers of Triton's widely used extensions. oip/ decodes and encodes tensors. A
+ *        call is one request without its transport; a task is the use of a model and its protocol.
  */
 import type { InferStats } from '../call/tally.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';

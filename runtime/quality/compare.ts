@@ -1,10 +1,10 @@
 /**
  * Compares an answer with the expected answer.
  *
- * Owns:   the meaning of each metric, for one pair of answers (`compareOutputs`) and for many (`Score`), for golden
- *         sets and live samples. An answer gets the metric's worst value and a note if an output is missing, has
- *         the wrong type or shape, or has a non-finite number that the metric cannot use. If the metric does not apply
- *         to the outputs, the result is `unfit`.
+ * Owns:   the meaning of each metric (how two answers are compared), for one answer (`compareOutputs`) and for many
+ *         (`Score`). The expected answer comes from a golden set, or is the answer of another revision. An answer gets
+ *         the metric's worst value and a note if an output is missing, has the wrong type or shape, or has a non-finite
+ *         number that the metric cannot use. If the metric does not apply to the outputs, the result is `unfit`.
  * Pure.
  */
 import { goldenMetrics, isError, type GoldenMetric } from '../../api/golden-metrics.ts';

@@ -1,4 +1,10 @@
-/** Pairs of service times, and this pod's counts of pairs since its start, for the report. */
+/**
+ * Pairs of service times, and this pod's counts of pairs since its start, which the pod reports to the operator.
+ *
+ * Words: the service time is the time of a request inside the runtime, without the queue. Stable is the revision that
+ *        serves; this pod belongs to the candidate, which may replace it. A probe sends a golden input to both
+ *        revisions. A replay sends a request that stable has answered to the candidate too.
+ */
 import { pairSources, type Pairs, type PairSource } from '../../api/report.ts';
 
 /** The service times of one request that both revisions answered. */
@@ -21,7 +27,7 @@ export type PairSkip = 'StableNotAlone' | 'NotAlone' | 'Busy' | 'Refused' | 'NoI
 
 export type PairNews = { readonly paired: (pair: Pair) => void; readonly skipped: (why: PairSkip) => void };
 
-/** Counts pairs, and passes each pair to the function that the constructor is given. */
+/** Counts pairs and the reasons for missing pairs, and passes each pair to the function given to the constructor. */
 export class PairCounts implements PairNews {
   readonly #pass: (pair: Pair) => void;
   readonly #paired = new Map<PairSource, number>();

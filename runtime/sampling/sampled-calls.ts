@@ -1,6 +1,7 @@
 /**
  * Offers the calls of clients to the sampler: the request's body when it has arrived, and the answer when the call
- * ends.
+ * ends. The sampler keeps some of them as samples, which are later sent to another revision too. A draft is a chosen
+ * request that waits for its answer.
  *
  * Owns:  which parts of a call a sample contains.
  * Limits: an answer is only copied when it is complete in memory and the sampler may keep it. Streamed answers are
@@ -18,7 +19,10 @@ import type { Draft, Sampler } from './sampler.ts';
 
 export type SampledCallsDeps = {
   readonly sampler: Pick<Sampler, 'on' | 'choose' | 'sampleLimitBytes'>;
-  /** Whether the runtime is idle (CallDeps.isIdle). Service times are only comparable if it was idle. */
+  /**
+   * Whether the runtime is idle (CallDeps.isIdle). The service times of two revisions are compared only for requests
+   * that arrived while it was.
+   */
   readonly isIdle: () => boolean;
 };
 

@@ -2,7 +2,8 @@
  * Keeps some answered requests with their answers, while the sidecar asks for samples.
  *
  * Owns:   the choice of requests: at random, and at most one every `spacingMs`, to limit the cost of copying bodies.
- *         Each sample is returned once, so that all pods of a candidate together count it once.
+ *         Each sample is returned once, so that only one pod of the candidate (the revision that may replace this one)
+ *         answers it.
  * Limits: `maxSamples` samples, and a number of bytes that depends on the memory limit; the oldest samples are dropped
  *         first.
  */
@@ -48,7 +49,7 @@ export class Sampler {
   #draftBytes = 0;
   #chosenAtMs = -Infinity;
   #tooLarge = 0;
-  /** Increases when sampling is turned off, so that older drafts are dropped. */
+  /** Increases when sampling is turned off. Drafts that were chosen before are then dropped. */
   #asking = 0;
 
   constructor(deps: SamplerDeps) {

@@ -2,7 +2,8 @@
  * Ends a process that cannot exit after SIGTERM because a run of ONNX Runtime does not return.
  *
  * Owns: the last seconds of the grace period: first all requests are answered with an error, then the process kills
- *       itself with SIGKILL. The kubelet would kill it a little later, without answers and without last words.
+ *       itself with SIGKILL. The kubelet would kill it a little later, without answers and without last words (the
+ *       container's termination message). A run is one call of ONNX Runtime.
  */
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';

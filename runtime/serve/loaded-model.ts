@@ -2,6 +2,8 @@
  * The parts that serve one prepared model: engine, batcher, codec, task.
  *
  * Owns: their construction, warm-up and release. close() waits for current runs.
+ * Words: a run is one call of ONNX Runtime by a worker, for the rows of one or more requests. A row is everything at
+ *       one index of the first dimension of the inputs. `prepare` is the container that fetched and tried the model.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { formatBytes } from '../../api/units.ts';
@@ -142,7 +144,7 @@ export type LoadingDeps = {
 const differsInTrial = 'a test showed that batched rows get different answers than single rows';
 /** Workers have a lower priority than the HTTP thread. */
 const workerNice = 5;
-/** Maximum rows of a run whose memory per row is measured: the default of batching.maxBatchSize. */
+/** The memory of a run per row is measured with at most this many rows: the default of batching.maxBatchSize. */
 const measuredRows = 8;
 /** Measuring may take this share of the warm-up's timeout, in CPU time and in wall-clock time. */
 const measuringShare = 1 / 4;
@@ -370,6 +372,7 @@ function makeBatcher(
     model: config.name,
     engine,
     clock,
+    soon: setImmediate,
     limits: {
       maxRows: alone === undefined ? batching.maxBatchSize : 1,
       maxElements: limits.batchElements,

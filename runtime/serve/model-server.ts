@@ -3,7 +3,7 @@
  *
  * Owns: the order listen, load, warm up, serve, drain, release. Health endpoints answer from the start. drain() loses
  *       no request: first the readiness probe fails, and requests are served until clients stop sending them. Then the
- *       sockets close, the queue empties, and the sessions are released.
+ *       sockets close, the queue empties, and the sessions are released. A run is one call of ONNX Runtime by a worker.
  */
 import { AppError } from '../../api/errors.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
@@ -49,8 +49,8 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
     readonly cpuFeatures: readonly string[];
     readonly throttledSeconds: () => number | undefined;
     /**
-     * Checks tokens. Only a request with the revision's token may take samples, and is not counted as traffic. Absent:
-     * no token is accepted.
+     * Checks tokens. Only a request with the token of this pod's revision may take samples (requests of users that were
+     * kept), and is not counted as traffic. Absent: no token is accepted.
      */
     readonly door?: Door;
     /** Reads /proc/self/status; replaced in tests. */
@@ -99,7 +99,7 @@ export class ModelServer {
       () => this.#workers,
       () => this.#runsSeen,
     );
-    // Do not recycle a worker during the warm-up: the warm-up fails when a worker ends.
+    // Do not replace a worker during the warm-up to free memory: the warm-up fails when a worker ends.
     const recycle = (): void => {
       if (this.#readiness.startedUp) this.#model?.engine.recycle();
     };

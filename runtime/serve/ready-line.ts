@@ -1,8 +1,8 @@
 /**
  * The line that `serve` prints when it is ready: the name and URL of the model, and an example request. Pure.
  *
- * Owns: the example, which is a valid request, made from the task's row in the table of tasks, or from the model's
- *       signature.
+ * Owns: the example, which is a valid request, made from the entry of the model's task in the table of tasks, or from
+ *       the model's signature (its inputs and outputs).
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Signature } from '../engine/signature.ts';

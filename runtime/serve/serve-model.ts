@@ -4,6 +4,8 @@
  * Owns: the process around a ModelServer: reading the machine's limits, last words, the exit. After a drain the exit
  *       code is 0. When a run does not end in time, the process kills itself, because `process.exit` would wait for
  *       the run.
+ * Words: last words are the container's termination message. A run is one call of ONNX Runtime. To drain is to finish
+ *       current requests and accept no new ones.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -32,8 +34,8 @@ export type ServingDeps = {
   readonly terminationLog: string | undefined;
   readonly logger: Logger;
   /**
-   * Checks tokens. Only a request with the revision's token may take samples, and is not counted as traffic. Absent:
-   * no token is accepted.
+   * Checks tokens. Only a request with the token of this pod's revision may take samples (requests of users that were
+   * kept), and is not counted as traffic. Absent: no token is accepted.
    */
   readonly door?: Door;
   readonly onReady: (server: ModelServer) => void;

@@ -3,6 +3,9 @@
  *
  * Owns:  parsing the instructions and limiting their values. Each request repeats all instructions; an instruction that
  *        a request leaves out is switched off.
+ * Words: a sample is a request that a pod of stable (the serving revision) answered and kept. A pod of the candidate
+ *        (the revision that may replace stable) replays samples: it answers them too. A probe is a golden input that
+ *        it sends to both revisions. A pair is the service times of both revisions for the same request.
  * Pure.
  */
 import { isIP } from 'node:net';
@@ -33,7 +36,7 @@ export type Asked = {
   /** Share of requests to keep as samples for a candidate, 0..1. */
   readonly sample: number;
   readonly agreement?: AgreementRule;
-  /** The source under which pairs of service times are counted; absent: replays are not paired. */
+  /** Replays give pairs of service times, which are counted under this name (Replay or Shadow). Absent: no pairs. */
   readonly pairs?: PairSource;
   /** How often golden inputs are sent to both revisions; absent: never. */
   readonly probes?: ProbeRate;

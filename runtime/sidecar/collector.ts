@@ -5,6 +5,8 @@
  * Owns:  the loop and its pauses. After `stop` it continues to read until the runtime's socket is closed, because
  *        requests that are answered while the pod drains also count.
  * Ends:  after `stop`, `run` returns when the runtime has ended, and at the latest after `drainLimitMs`.
+ * Words: a block is 20 s of wall-clock time, in which a pod counts its requests. A reading is one answer of the runtime
+ *        with its counters. A pair is the service times of this pod and of stable for the same request.
  */
 import type { Clock } from '../../lib/clock.ts';
 import { backoffMs } from '../../lib/retry.ts';
@@ -56,7 +58,7 @@ export class Collector {
     return blocksOf(this.#ring, from, limitBytes);
   }
 
-  /** Counts one comparison of an answer of this pod with stable's answer. */
+  /** Counts one comparison of an answer of this pod with the answer of stable (the revision that serves). */
   compared(comparison: { readonly tier: string; readonly sizeClass: number; readonly agrees: boolean }): void {
     if (this.#ring !== undefined) this.#ring = withComparison(this.#ring, comparison);
   }

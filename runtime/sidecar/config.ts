@@ -2,8 +2,8 @@
  * The sidecar's settings, from environment variables.
  *
  * Owns:  the addresses on which the sidecar listens, and the address at which it reads the runtime's counters. Without
- *        the revision's config file, the revision is 'unknown' until the runtime's first answer, and no golden set is
- *        run.
+ *        the config file of the pod's revision, the revision is 'unknown' until the runtime's first answer, and no
+ *        golden set (inputs that a pod must answer before it gets traffic) is run.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';

@@ -1,8 +1,9 @@
 /**
  * The sidecar: a small process next to the runtime that reports the state of the pod.
  *
- * Owns:  the wiring of collector, golden run, replayer, prober and server. It is a separate process so that it can
- *        report on a runtime that hangs, was killed for its memory, or never started.
+ * Owns:  the wiring of its parts: the collector reads the runtime's counters, the golden run checks the model's answers
+ *        to given inputs, and replayer and prober compare the revision of this pod with the serving revision. It is a
+ *        separate process so that it can report on a runtime that hangs, was killed for its memory, or never started.
  * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime has ended.
  */
 import { Agent } from 'node:http';

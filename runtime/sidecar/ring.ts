@@ -4,6 +4,8 @@
  * Owns:   the assignment of differences between readings to blocks. Blocks from `since` on are complete; a difference
  *         that may belong to several blocks moves `since` to the first block after them.
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest blocks are dropped first. Pure.
+ * Words:  a reading is one answer of the runtime with its counters, about once a second. Stable is the revision that
+ *         serves. A class of a block has the counts of one tier and one input size.
  */
 import { maxBlockClasses } from '../../api/report.ts';
 import {
@@ -53,8 +55,8 @@ export type Ring = {
 };
 
 /**
- * Thirty minutes. The operator computes the noise of stable from this much history before an analysis window. The
- * operator may also be down for this long without losing counts.
+ * Thirty minutes. Before the operator compares two revisions, it computes from this much history how much stable
+ * differs between minutes and pods. The operator may also be down for this long without losing counts.
  */
 export const maxBlocks = 90;
 /** Three quarters of a report; the last quarter is reserved for the report's other fields. */

@@ -1,5 +1,6 @@
 /**
- * Takes samples: from this pod's runtime to pass them on, or from the sidecar of a stable pod to replay them.
+ * Takes samples: from this pod's runtime to pass them on, or from the sidecar of a stable pod to replay them. A sample
+ * is a request that a pod of stable, the serving revision, answered and kept; a replay sends it to the new revision.
  *
  * Owns:   the request. Never rejects: a failed request only means that no samples are compared.
  * Limits: the answer has at most `takenLimitBytes` plus its head, and must arrive within `deadlineMs`.

@@ -1,5 +1,7 @@
 /**
- * The sidecar's HTTP server: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar.
+ * The sidecar's HTTP server: `GET /report`, `GET /healthz`, and `POST /samples` for a candidate's sidecar. Samples are
+ * answered requests of users, which the candidate (the revision that may replace this one) answers too. A report has
+ * the counts of the pod, in blocks of 20 s. A request for a report may carry instructions of the operator.
  *
  * Owns:   the routes and compression. A report is served from memory and never waits for the runtime.
  * Limits: a report has at most `reportLimitBytes`; 32 connections; a further connection replaces an idle one. Request

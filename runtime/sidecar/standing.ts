@@ -1,5 +1,6 @@
 /**
- * The operator's latest instructions, until they expire.
+ * The operator's latest instructions (for example to keep samples of requests, or to replay the samples of another
+ * revision), until they expire.
  *
  * Owns:  their expiry, so that pods stop sampling and replaying when the operator stops asking.
  */

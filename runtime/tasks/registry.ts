@@ -1,5 +1,6 @@
 /**
- * The table of tasks: each row contains everything that the server, the sidecar and `serve` need to know about a task.
+ * The table of tasks (uses of a model with their protocols, such as Embedding): each entry contains everything that the
+ * server, the sidecar and `serve` need to know about a task.
  *
  * Owns:  the list. A task's code is loaded only for models with that task, because it may need extra packages.
  */
@@ -13,7 +14,7 @@ type TaskRow = {
   readonly load: () => Promise<TaskFactory>;
   /** Paths that only this task answers. */
   readonly paths: readonly string[];
-  /** For a task whose requests are not tensors: generates golden cases, and makes an example request. */
+  /** For a task whose requests are not tensors: generates inputs to compare revisions, and makes an example request. */
   readonly asked?: {
     readonly cases: (model: string, made: { readonly seed: number; readonly count: number }) => readonly GoldenCase[];
     readonly example: (model: string) => { readonly path: string; readonly body: unknown };

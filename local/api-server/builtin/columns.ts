@@ -1,6 +1,6 @@
 /**
  * The columns that `kubectl get` shows for built-in objects.
- * Owns: the columns of each kind, as the real server prints them. A kind that is not in the table shows name and age.
+ * Owns: the columns of each kind, as kube-apiserver prints them. A kind that is not in the table shows name and age.
  */
 import { controllerOf } from '../../../api/kube-object.ts';
 import { at, listOf, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';

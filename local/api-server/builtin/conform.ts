@@ -1,5 +1,5 @@
 /**
- * Converts an object to the types of its schema, as the real server's decoder does: it refuses a wrong type, drops
+ * Converts an object to the types of its schema, as kube-apiserver's decoder does: it refuses a wrong type, drops
  * nulls and empty lists and maps, and rewrites quantities in their canonical form.
  * Owns: these conversions and their error messages, for built-in types and for the metadata of every object.
  */

@@ -1,9 +1,9 @@
 /**
- * The defaults that the real server fills into built-in objects.
+ * The defaults that kube-apiserver fills into built-in objects.
  * Owns: the defaults of pods and of every kind with a pod template, of Services and of several small kinds.
  * Why: the operator compares live objects with wanted objects. On a real cluster, a default that the operator does not
- * expect makes the operator update an object again and again. Local mode has the same defaults, so that this problem
- * occurs in local mode, too.
+ * expect makes the operator update an object again and again. Local mode (a cluster in one process) has the same
+ * defaults, so that this problem occurs in local mode, too.
  */
 import { isRecord } from '../../../api/record.ts';
 import { at, recordIn, recordsOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';

@@ -1,6 +1,6 @@
 /**
- * Events, which have one store and two APIs. They are stored as core/v1 writes them; some fields have other names in
- * events.k8s.io/v1.
+ * Events, which are stored once and served by two APIs. They are stored with the fields of core/v1; some fields have
+ * other names in events.k8s.io/v1.
  * Pure.
  */
 import { copyOf, recordOf, setDefault, stringAt, type JsonRecord } from '../../../lib/json.ts';

@@ -1,5 +1,5 @@
 /**
- * The built-in resources that local mode serves.
+ * The built-in resources that the API server of local mode (a Kubernetes cluster in one process) serves.
  * Owns: the table of resources. rules.ts has the behaviour of each kind, columns.ts has the columns that `kubectl get`
  * shows.
  */

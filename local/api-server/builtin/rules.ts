@@ -96,7 +96,7 @@ export const controllerRevisionRules: Rules = {
     if (draft['data'] === undefined || draft['data'] === null) causes.push(requiredValue('data', 'data is mandatory'));
     if (typeof draft['revision'] === 'number' && draft['revision'] < 0)
       causes.push(invalidValue('revision', draft['revision'], 'must be greater than or equal to 0'));
-    // The real server compares the encoded texts of the data. Data with another order of fields therefore counts as
+    // kube-apiserver compares the encoded texts of the data. Data with another order of fields therefore counts as
     // changed.
     if (old !== undefined && JSON.stringify(draft['data']) !== JSON.stringify(old['data']))
       causes.push(invalidValue('data', draft['data'], 'field is immutable'));

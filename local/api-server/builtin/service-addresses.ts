@@ -1,7 +1,7 @@
 /**
  * ClusterIPs: allocated on create, kept on update, immutable.
- * Owns: choosing a free address of the range. In local mode the range is a loopback range, so that programs on this
- * machine can connect to a Service.
+ * Owns: choosing a free address of the range. It is a loopback range, so that programs on this machine can connect to a
+ * Service.
  */
 import { randomInt } from 'node:crypto';
 import { copyOf, listOf, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
@@ -90,7 +90,7 @@ function parseRange(range: string): { first: number; size: number } {
   return { first: Math.floor(number / size) * size, size };
 }
 
-/** A random free address, as on the real server, so that the address of a deleted Service is not reused at once. */
+/** A random free address, as on kube-apiserver, so that the address of a deleted Service is not reused at once. */
 function freeAddress(first: number, size: number, taken: ReadonlySet<string>): string {
   for (let attempt = 0; attempt < tries; attempt += 1) {
     const number = first + randomInt(1, size - 1);

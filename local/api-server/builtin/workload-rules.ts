@@ -1,6 +1,6 @@
 /**
  * Validation of Deployments, ReplicaSets and Pods. Pure.
- * Limits: only the checks that a wrong manifest of the operator would most likely fail on a real server.
+ * Limits: only the checks that a wrong manifest of the operator would most likely fail on kube-apiserver.
  */
 import { at, isSame, numberAt, recordOf, recordsOf, stringAt, type JsonRecord } from '../../../lib/json.ts';
 import type { StoredObject } from '../../objects.ts';
@@ -157,7 +157,7 @@ function validateVolumes(spec: JsonRecord, path: string): Cause[] {
 }
 
 /**
- * The names of a volume's sources, in the order in which the real server checks them, so that the first error is the
+ * The names of a volume's sources, in the order in which kube-apiserver checks them, so that the first error is the
  * same.
  */
 function kindsOf(sources: JsonRecord): readonly string[] {

@@ -1,6 +1,6 @@
 /**
- * Adds and removes the resources of stored definitions in the catalogue, and deletes the objects of a definition that
- * is being deleted.
+ * Adds and removes the resources of stored definitions (CustomResourceDefinitions) in the catalogue of served
+ * resources, and deletes the objects of a definition that is being deleted.
  * Owns: when a custom resource is served: from the write of its definition until the definition is deleted. A
  * definition is only deleted after all its objects are deleted.
  */

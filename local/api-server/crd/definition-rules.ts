@@ -23,7 +23,7 @@ import { invalidValue, requiredValue, unsupportedValue, type Cause } from '../..
 import { toTime } from '../times.ts';
 import { structuralProblems } from '../../../kube/schema/structural.ts';
 
-/** A finalizer that keeps a definition until its objects are deleted. */
+/** A finalizer that keeps a CustomResourceDefinition until its objects are deleted. */
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
 
 export function definitionRules(clock: Clock): Rules {
@@ -117,7 +117,7 @@ function validateVersions(draft: ObjectDraft): Cause[] {
 
 /**
  * The causes of an invalid schema. When all versions have the same schema, the path in the error names the old field
- * `spec.validation`, as on the real server.
+ * `spec.validation`, as on kube-apiserver.
  */
 function validateVersion(version: JsonRecord, index: number, all: readonly JsonRecord[]): Cause[] {
   const schema = at(version, 'schema', 'openAPIV3Schema');

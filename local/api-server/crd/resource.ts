@@ -1,5 +1,6 @@
 /**
- * Turns a CustomResourceDefinition into the resources that it defines, one per served version.
+ * Turns a CustomResourceDefinition into the resources that it defines, one per served version. A table is the part of
+ * the store that holds the objects of all versions.
  * Pure.
  */
 import type { StoredObject } from '../../objects.ts';

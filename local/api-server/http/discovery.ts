@@ -1,6 +1,6 @@
 /**
  * Discovery: the list of served resources, as plain lists and in the aggregated form that kubectl prefers.
- * Pure: the list is computed from the catalogue for each request, because the catalogue is small.
+ * Pure: the list is computed for each request from the catalogue of served resources, which is small.
  */
 import { groupVersionOf, type Resource } from '../resource.ts';
 import type { JsonRecord } from '../../../lib/json.ts';

@@ -2,7 +2,7 @@
  * One request and its answer.
  * Owns: the parameters of a request whose path was parsed, reading its body up to a limit, and writing answers: JSON,
  * warnings, errors.
- * Limits: bodies of 3 MiB, as on the real server.
+ * Limits: bodies of 3 MiB, as on kube-apiserver.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FieldValidation } from '../decode.ts';

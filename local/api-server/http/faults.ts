@@ -1,5 +1,5 @@
 /**
- * Fault injection for tests: errors that clients of a real server sometimes meet.
+ * Fault injection for tests: errors that clients of kube-apiserver sometimes meet.
  * Owns: the active faults, and how often each fault applies. Only code in this process can set faults; a request
  * cannot.
  */

@@ -1,7 +1,7 @@
 /**
  * OpenAPI v3 documents, which `kubectl apply` and `kubectl explain` read.
- * Owns: one document per group and version. A document is cached until the catalogue changes, and its URL contains the
- * hash of its text.
+ * Owns: one document per group and version. A document is cached until the served resources (the catalogue) change, and
+ * its URL contains the hash of its text.
  */
 import { createHash } from 'node:crypto';
 import { definitions } from '../builtin/schemas.ts';

@@ -1,7 +1,7 @@
 /**
  * GET of one object and of collections.
- * Owns: selectors, pages, and the revision that a list shows. All pages of a list show the state at the time of the
- * first page; the state is reconstructed from the remembered changes.
+ * Owns: selectors, pages, and the revision of the store that a list shows. Every write increases the revision. All
+ * pages of a list show the state at the time of the first page; it is reconstructed from the remembered changes.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { ApiDeps } from '../core.ts';
@@ -216,7 +216,7 @@ function readToken(text: string): Token {
     const after = stringAt(found, 'start');
     if (isRecord(found) && revision !== undefined && after !== undefined) return { revision, after };
   } catch {
-    // The text is not a token, so the error below is thrown.
+    // The text is not a continue token, so the error below is thrown.
   }
   throw badRequest(
     "invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value",

@@ -1,5 +1,5 @@
 /**
- * Reviews: requests that are answered and not stored. Local mode has one user, who may do everything.
+ * Reviews: requests that are answered and not stored. This server has one user, who may do everything.
  * Owns: the answers to `kubectl auth can-i` and `kubectl auth whoami`.
  */
 import { parseBody } from '../decode.ts';

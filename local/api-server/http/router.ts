@@ -67,8 +67,8 @@ export async function route(deps: RouteDeps, exchange: ApiExchange): Promise<voi
 }
 
 /**
- * Refuses impersonation. Its purpose is to test a user's permissions, and local mode would answer that every user may
- * do everything.
+ * Refuses impersonation. Its purpose is to test a user's permissions, and this server does not have permissions: every
+ * user would seem to be allowed everything.
  */
 function refuseImpersonation(exchange: ApiExchange): void {
   const user = exchange.request.headers['impersonate-user'];

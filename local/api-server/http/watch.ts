@@ -102,7 +102,7 @@ class Watch {
     if (this.#bookmarks) this.#scheduleBookmark(options.bookmarkMs);
   }
 
-  /** The revision after which the watch continues; undefined when the watch starts with the current state. */
+  /** The resourceVersion after which the watch continues; undefined when the watch starts with the current state. */
   #from(): number | undefined {
     const { revision } = this.#query;
     if (this.#sendsInitial) return undefined;

@@ -152,7 +152,7 @@ function patched(resource: Resource, old: StoredObject, patch: unknown, mediaTyp
 }
 
 /**
- * Sorts the keys of a built-in object. The real server converts a built-in object to Go maps before it applies a
+ * Sorts the keys of a built-in object. kube-apiserver converts a built-in object to Go maps before it applies a
  * configuration or a strategic merge patch. Go's encoder sorts the keys of maps, so the keys in a field without a type
  * are sorted afterwards.
  */

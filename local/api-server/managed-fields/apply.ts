@@ -1,6 +1,7 @@
 /**
  * Server-side apply: the resulting object and its field owners.
- * Owns: conflicts, force, and releasing fields. The caller must default and validate the result.
+ * Owns: conflicts, force, and releasing fields. The caller must default and validate the result. A manager is the name
+ * of a writer; it owns the fields that it wrote.
  * Pure: time is passed in.
  */
 import type { StoredObject } from '../../objects.ts';
@@ -49,7 +50,7 @@ export function applyConfig(application: Application): ObjectDraft {
   const { added, modified, removed } = differenceOf(live ?? {}, wanted, resource.schema);
   const changed = added.union(modified).without(untracked);
   if (!application.force) refuseConflicts(others, changed, excusedConflicts(resource, live, manager));
-  // As on the real server, the time of the entry changes only when the object changes.
+  // As on kube-apiserver, the time of the entry changes only when the object changes.
   const isUnchanged = live !== undefined && changed.isEmpty() && removed.isEmpty();
   const entry: ManagedEntry = { ...who, fields, time: isUnchanged ? (own?.time ?? '') : time };
   const draft = copyOf(wanted);
@@ -95,7 +96,8 @@ function checkConfig(resource: Resource, config: ObjectDraft): void {
 
 /**
  * Refuses an apply that would change fields of other managers.
- * @throws StatusError 409 that names every conflict that is not excused
+ * @param excused fields that the applier may take over without force
+ * @throws StatusError 409 that names every conflict
  */
 function refuseConflicts(others: readonly ManagedEntry[], changed: FieldSet, excused: FieldSet): void {
   const conflicts = others.flatMap((entry) => {

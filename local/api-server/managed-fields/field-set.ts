@@ -93,7 +93,7 @@ export class FieldSet {
 
   /** The path of every member, except the root. */
   *paths(prefix: readonly string[] = []): Generator<readonly string[]> {
-    // In the real server's order: the members at this level come before deeper members.
+    // In kube-apiserver's order: the members at this level come before deeper members.
     const sorted = [...this.children].sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [step, child] of sorted) if (child.isMember) yield [...prefix, step];
     for (const [step, child] of sorted) yield* child.paths([...prefix, step]);

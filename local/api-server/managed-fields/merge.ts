@@ -1,5 +1,6 @@
 /**
- * Merges an applied configuration into the live object, and removes fields that its applier no longer includes.
+ * Merges an applied configuration into the live object, and removes fields that its applier no longer includes. A
+ * manager (the name of a writer, here the applier) claims the fields that its configuration contains.
  * Pure: the two steps of server-side apply that change the object. apply.ts decides whether the steps are allowed.
  */
 import { isRecord } from '../../../api/record.ts';
@@ -103,9 +104,9 @@ type Part = {
 };
 
 /**
- * The value that stays at a step; undefined when the value is removed. A field that the schema declares is removed with
- * everything below it. A key of a map or an item of a list is removed only when the applier claimed the key or item
- * itself.
+ * The value that stays at one step of a path (a field, a key or a list item); undefined when the value is removed. A
+ * field that the schema declares is removed with everything below it. A key of a map or an item of a list is removed
+ * only when the applier claimed the key or item itself.
  */
 function keep(value: unknown, part: Part): { readonly value: unknown } | undefined {
   const last = part.last.at(part.step);

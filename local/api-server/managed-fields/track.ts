@@ -1,7 +1,7 @@
 /**
  * Field ownership after a write other than an apply.
- * Owns: managedFields after a write. The writer gets the fields that it added or changed, and other managers lose these
- * fields. All managers lose removed fields.
+ * Owns: managedFields after a write: one entry for each manager, which is the name of a writer. The writer gets the
+ * fields that it added or changed, and other managers lose these fields. All managers lose removed fields.
  */
 import type { StoredObject } from '../../objects.ts';
 import { recordOf, type JsonRecord } from '../../../lib/json.ts';
@@ -25,7 +25,7 @@ export function recordWrite(write: Write): void {
   const { resource, before, after, manager, subresource = '' } = write;
   const asked = askedEntries(after.metadata);
   const known = knownEntries(asked, before);
-  // As on the real server, an update of an object without managedFields does not start tracking.
+  // As on kube-apiserver, an update of an object without managedFields does not start tracking.
   if (before !== undefined && known.length === 0) {
     delete after.metadata['managedFields'];
     return;

@@ -19,7 +19,10 @@ import { FieldSet } from './field-set.ts';
 
 export type Child = { readonly value: unknown; readonly schema: OpenApiSchema };
 
-/** The parts of a value that can have different owners, by step, in order; undefined when the value has one owner. */
+/**
+ * The parts of a value that can have different owners, in order. The keys are steps as in managedFields, such as
+ * `f:name` for a field. Undefined when the value has one owner.
+ */
 export function childrenOf(value: unknown, schema: OpenApiSchema): Map<string, Child> | undefined {
   if (isRecord(value)) {
     if (isAtomicMap(schema)) return undefined;

@@ -8,7 +8,7 @@ import { badRequest, StatusError } from '../status.ts';
 
 const maxOperations = 10_000;
 
-/** The error when an operation cannot be applied. Like the real server, it gives no details. */
+/** The error when an operation cannot be applied. Like kube-apiserver, it gives no details. */
 function impossible(): StatusError {
   return new StatusError(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
 }

@@ -1,6 +1,10 @@
 /**
  * The properties of a kind of gate under traffic.
  *
+ * Terms: A gate compares a measure of the candidate with a limit; its verdict is Pass, Fail or Undecided. α is the
+ * accepted probability of a wrong verdict. The last stage is the last part of a step's time, in which a Pass may show
+ * its weakest bound. A promise is the forecast, made before a step, of its duration and of the increase that it would
+ * find. A pair is the service times of the same request on stable and on the candidate.
  * Owns: the types, and the parsers for texts of spec.rollout.gates. Each kind is a file of this folder, and the table
  * of kinds is in kinds.ts.
  * Throws: AppError FIELD_INVALID with the field's path when a value does not match its grammar.
@@ -36,15 +40,18 @@ export type GateKind = {
   readonly isCompared: boolean;
   /** What the gate counts: latencies, or a share of events among trials. */
   readonly counts: 'latency' | { readonly events: Measure; readonly trials: Measure };
-  /** Whether the gate can judge a candidate without traffic, from pairs or from compared answers. */
+  /**
+   * Whether the gate can judge a candidate without traffic, from pairs or from its answers to requests that stable has
+   * answered.
+   */
   readonly isForShadow: boolean;
   /** Whether the gate can judge a revision when there is no second revision. */
   readonly isForOne: boolean;
   /** The reason of the condition that reports a Fail of the gate. */
   readonly failed: ReasonFrom<'gate'>;
   /**
-   * The quantity that promise.ts makes worse in an imagined window, to find which increase the gate would notice.
-   * Absent if the gate has no promise.
+   * The quantity of the candidate that promise.ts makes worse in imagined traffic, to find which increase the gate
+   * would find. Absent if the gate has no promise.
    */
   readonly imagined?: 'lnSlower' | 'failures';
   /** The unit of an increase: "+38 %" or "+2.1 points". Only for gates that compare. */

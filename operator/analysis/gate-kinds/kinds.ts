@@ -73,7 +73,10 @@ export function isOverLatency(gate: TrafficGate): gate is LatencyGate {
   return kindOfGate(gate).counts === 'latency';
 }
 
-/** Whether the gate compares latency with stable's. Such a gate can use pairs, and its result depends on the load. */
+/**
+ * Whether the gate compares latency with stable's. Such a gate can use pairs (the service times of the same request on
+ * both revisions), and its result depends on the load.
+ */
 export function isLatencyCompared(gate: TrafficGate): gate is ComparedLatencyGate {
   return isCompared(gate) && isOverLatency(gate);
 }

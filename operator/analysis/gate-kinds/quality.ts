@@ -1,5 +1,5 @@
 /**
- * The gate on the share of compared answers that differ from stable's.
+ * The gate on the share of the candidate's answers that differ from stable's answers to the same requests.
  *
  * Pure.
  */

@@ -2,6 +2,9 @@
  * The argument of a rule: one node with its inputs. Also helpers for rules.
  *
  * Owns:  reading attributes and constant inputs, and the messages of rules that reject a node.
+ * Words: a rule describes the outputs of the nodes of one operator. Rows are the items of a run, which may come from
+ *        different requests; a value has rows if one of its axes holds one piece for each row. A value is mixed if a
+ *        row may depend on other rows, and plain if it does not depend on the rows' content.
  * Pure.
  */
 import type { GraphAttribute, GraphNode } from '../graph.ts';
@@ -54,7 +57,7 @@ export function rowsInput(call: NodeCall, input: number): RowsValue | undefined 
   return value?.kind === 'Rows' ? value : undefined;
 }
 
-/** True if every input except `input` is the same for all rows. */
+/** True if every input except the one at the index `input` is plain: the same for all rows. */
 export function othersArePlain(call: NodeCall, input: number): boolean {
   return call.inputs.every(
     (value, at) => at === input || value === undefined || (value.kind === 'Plain' && !value.countsRows),

@@ -5,6 +5,8 @@
  *        every tensor (rules in table.ts). If the axis cannot be tracked, the rows count as dependent. A trial run is
  *        not enough, because rows may depend on each other only for certain values. For example, a quantisation scale
  *        may be the largest value of all rows.
+ * Words: a row is everything at one index of the first dimension of the inputs; requests are batched by joining their
+ *        rows. A value is plain if it does not depend on the rows' content, and mixed if a row may depend on others.
  * Pure.
  */
 import type { GraphBody, GraphFile, GraphNode } from '../graph.ts';
@@ -69,7 +71,7 @@ function inputValue({ name, dims }: TensorInfo, { fresh }: Walk): Value {
   };
 }
 
-/** Adds the outputs of every node to the scope. */
+/** Adds what is known about the outputs of every node to the scope, which maps a tensor's name to its description. */
 function evaluate(body: GraphBody, scope: Scope, walk: Walk): void {
   for (const [name, { dims, values }] of body.constants) {
     // A weight with the name of an input is only the default value of this input.

@@ -1,6 +1,9 @@
 /**
  * Rules of operators that move, cut and join values.
  *
+ * Words: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
+ *        a value has rows if one of its axes holds one piece for each row. A symbolic size is a size whose number only
+ *        the request determines.
  * Pure.
  */
 import {
@@ -209,7 +212,7 @@ function lengthOf({ start, end, step }: Cut, dim: Size | undefined): Size | unde
   return numberSize(Math.max(0, at(last) - at(start)));
 }
 
-/** The position of a cut may be a symbolic size, but must not depend on the rows' content. */
+/** True if no input after the first depends on the rows' content. For Slice, these inputs are the positions of cuts. */
 function othersArePlainSizes(call: NodeCall): boolean {
   return call.inputs.every((value, at) => at === 0 || value === undefined || value.kind === 'Plain');
 }

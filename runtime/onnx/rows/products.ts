@@ -1,6 +1,8 @@
 /**
  * Rules of products, convolutions, recurrent layers and attention.
  *
+ * Words: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
+ *        an input has rows if one of its axes holds one piece for each row. Otherwise it is the same for all rows.
  * Pure.
  */
 import {
@@ -336,7 +338,7 @@ export const rotate: RowsRule = (call) => {
   return first?.axis === 0 && call.inputs.every(isPlainOrRowsFirst) ? first : unsure(call);
 };
 
-/** A product with packed weights: it sums over the last axis. */
+/** A product with packed weights, which sums over the last axis: the rows must be on another axis. */
 export const packedMatMul: RowsRule = (call) => {
   const value = rowsInput(call, 0);
   if (value === undefined || !othersArePlain(call, 0)) return unsure(call);

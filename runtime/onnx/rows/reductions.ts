@@ -1,5 +1,6 @@
 /**
- * Rules of operators that work along axes: rows stay independent if they lie along another axis.
+ * Rules of operators that work along axes: rows stay independent if they lie along another axis. Rows are the items of
+ * a run, which may come from different requests. A rule describes the outputs of a node.
  *
  * Pure.
  */

@@ -1,8 +1,10 @@
 /**
- * The rule of each operator for inputs with rows. A model is not batched if any other operator gets an input with rows.
- * The exceptions are If, Shape and Size, which independence.ts handles.
+ * The rule of each operator for inputs with rows. A model is not batched if an operator without a rule gets an input
+ * with rows. The exceptions are If, Shape and Size, which independence.ts handles.
  *
  * Owns:  the table. Keys are operators of ai.onnx; other operators have their domain as a prefix.
+ * Words: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
+ *        an input has rows if one of its axes holds one piece for each row.
  * Pure.
  */
 import { axisOf, intOf, joins, othersArePlain, unsure, type RowsRule } from './call.ts';

@@ -23,7 +23,7 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   const began = performance.now();
   let session: OrtSession;
   try {
-    session = await openSession(task);
+    session = openSession(task);
   } catch (error) {
     return { kind: 'failed', why: messageOf(error) };
   }
@@ -31,7 +31,7 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   const answer =
     task.compareWith === undefined ? await runFresh(session, task) : await runAgain(session, task, task.compareWith);
   // The profile is written when the session is released.
-  await session.release();
+  session.release();
   return answer;
 }
 
@@ -55,7 +55,7 @@ function paceInThread(task: TrialTask): Promise<TrialMessage> {
 async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMessage> {
   let result: { made: Made[]; why?: string } = { made: [] };
   for (const fill of task.runs?.fills ?? []) {
-    result = await runFill(session, task.runs, fill);
+    result = runFill(session, task.runs, fill);
     if (result.made.length > 0) break;
   }
   const { made, why } = result;
@@ -63,16 +63,12 @@ async function runFresh(session: OrtSession, task: TrialTask): Promise<TrialMess
   return { kind: 'done', made: made.map(({ sample }) => sample), ...(why === undefined ? {} : { why }) };
 }
 
-async function runFill(
-  session: OrtSession,
-  runs: TrialTask['runs'],
-  fill: number,
-): Promise<{ made: Made[]; why?: string }> {
+function runFill(session: OrtSession, runs: TrialTask['runs'], fill: number): { made: Made[]; why?: string } {
   const made: Made[] = [];
   let why: string | undefined;
   for (const [index, rows] of (runs?.rows ?? []).entries()) {
     const sample = { fill, rows, seed: index + 1 };
-    const result = await runOnce(session, sample, runs);
+    const result = runOnce(session, sample, runs);
     if ('outputs' in result) made.push({ sample, outputs: result.outputs });
     else why = result.why;
   }
@@ -83,7 +79,7 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
   const before = deserialize(await readFile(reference)) as readonly Made[];
   const made: TrialSample[] = [];
   for (const { sample, outputs } of before) {
-    const result = await runOnce(session, sample, runs);
+    const result = runOnce(session, sample, runs);
     if (!('outputs' in result))
       return { kind: 'done', made, difference: `it fails on inputs that the original runs: ${result.why}` };
     made.push(sample);
@@ -93,15 +89,15 @@ async function runAgain(session: OrtSession, { runs }: TrialTask, reference: str
   return { kind: 'done', made };
 }
 
-async function runOnce(
+function runOnce(
   session: OrtSession,
   sample: TrialSample,
   runs: TrialTask['runs'],
-): Promise<{ outputs: NamedTensors } | { why: string }> {
+): { outputs: NamedTensors } | { why: string } {
   const inputs = trialInputs(runs?.inputs ?? [], sample);
   if (inputs === undefined) return { why: 'its inputs are too large to generate' };
   try {
-    return { outputs: await runSession(session, inputs, runs?.outputs ?? []) };
+    return { outputs: runSession(session, inputs, runs?.outputs ?? []) };
   } catch (error) {
     return { why: messageOf(error) };
   }

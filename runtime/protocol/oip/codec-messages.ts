@@ -1,5 +1,6 @@
 /**
- * Messages between the HTTP thread and the codec thread, and the form of a response's body.
+ * Messages between the HTTP thread and the codec thread, which parses and prints large JSON, and the form of a
+ * response's body.
  *
  * Owns: these types, and joining JSON and binary data into one body.
  */

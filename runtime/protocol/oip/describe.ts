@@ -35,7 +35,7 @@ function tensorMetadata({ name, type, dims }: TensorSpec) {
   };
 }
 
-/** Triton's form of a model configuration: if rows can be batched, `dims` omits the first dimension. */
+/** Triton's form of a model configuration: if requests can be batched, `dims` omits the first dimension. */
 export function modelConfig(
   model: ModelName,
   signature: Signature,

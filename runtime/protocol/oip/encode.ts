@@ -56,8 +56,8 @@ function jsonOf(tensor: Tensor, name: string): string {
 }
 
 /**
- * The error for an FP16 output in JSON. If the signature has the output's type, the request is refused before the model
- * runs, otherwise when the output is encoded.
+ * The error for an FP16 output in JSON. The request is refused before the model runs if the model file gives the type
+ * of the output, otherwise when the output is encoded.
  */
 export function noJsonForm(name: string): Error {
   return invalidRequest(

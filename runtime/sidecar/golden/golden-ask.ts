@@ -1,5 +1,6 @@
 /**
- * Sends a golden case to a runtime's port for sidecars, where requests are not counted as traffic.
+ * Sends a golden case (a request that a pod must answer before it gets traffic) to a runtime's port for sidecars, where
+ * requests are not counted as traffic.
  *
  * Owns:  the deadline, and the fallback for earlier versions of the runtime. An earlier version answers 404 on the port
  *        for sidecars; the case is then sent to the port for users.

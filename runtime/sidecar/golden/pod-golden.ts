@@ -1,5 +1,6 @@
 /**
- * Watches the revision's config, and runs the golden set that it names.
+ * Watches the config of the pod's revision, and runs the golden set that it names: inputs that the pod must answer
+ * before it gets traffic.
  *
  * Owns:  starting a new run when the config names another set. A retried rollout may use a corrected set, and the
  *        kubelet updates the mounted file without a restart of the pod.
@@ -30,8 +31,8 @@ export class PodGolden {
   }
 
   /**
-   * @param peers addresses of stable's ready pods; empty when no pod of stable is ready, or when this pod belongs to
-   * stable itself
+   * @param peers addresses of the ready pods of stable, the revision that serves; empty when none of them is ready, or
+   * when this pod belongs to stable itself
    */
   offer(peers: readonly string[]): void {
     this.#peers = peers;

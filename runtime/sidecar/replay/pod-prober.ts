@@ -4,6 +4,8 @@
  * Owns:   the connections, to the port for sidecars, where requests are not counted and do not delay user requests.
  * Limits: keeps the first inputs of the set: at most `maxInputs` inputs with at most `maxBytes` together, but at least
  *         one input.
+ * Words:  a golden set is a list of inputs of the model. A probe sends one of them to this pod and to a pod of stable,
+ *         the revision that serves.
  */
 import { Agent } from 'node:http';
 import { AppError } from '../../../api/errors.ts';
@@ -26,7 +28,7 @@ export type PodProberDeps = Pick<ProberDeps, 'clock' | 'random' | 'self' | 'pair
   readonly tokenFor: (address: string) => string | undefined;
 };
 
-/** A probe of 30 s would be followed by a pause of ten minutes (loadLimit), so longer runs are not worth probing. */
+/** A probe of 30 s would be followed by a pause of ten minutes (loadLimit), so no answer is awaited for longer. */
 const answerDeadlineMs = 30_000;
 const maxInputs = 16;
 const maxBytes = 4 * 2 ** 20;

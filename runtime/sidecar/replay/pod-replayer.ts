@@ -3,6 +3,8 @@
  *
  * Owns:  the connections. The runtime is called at its port for sidecars, where requests are not counted and do not
  *        delay user requests.
+ * Words: stable is the revision that serves. A sample is a request that one of its pods answered and kept. A replay
+ *        sends a sample to this pod too.
  */
 import { Agent } from 'node:http';
 import { ports } from '../../../api/names.ts';
@@ -26,7 +28,7 @@ export type PodReplayerDeps = {
   readonly token: () => string | undefined;
 };
 
-/** Enough for a few MiB from another pod of the cluster. */
+/** A take (a request for samples) may last this long: enough for a few MiB from another pod of the cluster. */
 const takeDeadlineMs = 5_000;
 /** Longer replays are not worthwhile, because a pause of 60 s follows each of them. */
 const answerDeadlineMs = 30_000;

@@ -1,5 +1,7 @@
 /**
- * Sends golden inputs to both revisions, one after the other, and pairs their service times.
+ * Sends golden inputs to both revisions, one after the other, and pairs their service times. The two revisions are the
+ * candidate, to which this pod belongs, and stable, which serves. A probe is one such comparison; the service time is
+ * the time of a request inside the runtime, without the queue.
  *
  * Limits: one probe at a time, at most `perMinute / pods` probes a minute, and only while no user request waits
  *         (besideHeader). Probes take at most the share `loadLimit` of the time of each of the two pods. Probes are not

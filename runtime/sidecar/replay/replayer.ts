@@ -5,6 +5,9 @@
  *         its duration, but at most 60 s. After replays of up to 0.6 s, at most one user request in a hundred meets a
  *         replay, so quantiles up to p99 are not affected.
  * Ends:   `run` returns after `stop`, once a replay in progress has ended.
+ * Words:  stable is the revision that serves; this pod belongs to the candidate. A sample is a request that stable has
+ *         answered and kept. Answers agree if the rule's metric is within its limit. The service time is the time of a
+ *         request inside the runtime, without the queue.
  */
 import { isError } from '../../../api/golden-metrics.ts';
 import type { Agreement, PairSource } from '../../../api/report.ts';
@@ -23,7 +26,7 @@ export type ReplayWork = {
   readonly peers: readonly string[];
   /** Absent: answers are not compared. */
   readonly rule?: AgreementRule;
-  /** The source under which pairs of service times are counted; absent: service times are not paired. */
+  /** Pairs of service times are counted under this name (Replay or Shadow); absent: service times are not paired. */
   readonly pairs?: PairSource;
 };
 

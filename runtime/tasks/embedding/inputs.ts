@@ -1,5 +1,6 @@
 /**
- * Maps an encoder's inputs to their roles, and builds the tensors of one piece of a request.
+ * Maps an encoder's inputs to their roles, and builds the tensors of one piece of a request: the rows that run
+ * together. A row is one text as token ids.
  *
  * Owns:  the role of each input of the model, by the usual names that exporters give.
  * Pure.

@@ -1,6 +1,6 @@
 /**
- * Reads facts from the files in a model's folder: the maximum tokens of a text, the pooling, and the position id of the
- * first token.
+ * Reads facts from the files in a model's folder: the maximum tokens of a text, the pooling (how the vectors of its
+ * tokens become one vector), and the position id of the first token.
  *
  * Owns:   the precedence of the files: sentence_bert_config.json before tokenizer_config.json. The number of positions
  *         in config.json limits the maximum tokens.

@@ -1,5 +1,5 @@
 /**
- * Chooses the model output that becomes the vector, and its pooling.
+ * Chooses the model output that becomes the vector, and its pooling: how the vectors of a text's tokens become one.
  *
  * Owns:   the choice of output and pooling when the spec does not set them.
  * Throws: AppError BAD_CONFIG naming the field of the spec, with the outputs of the model.

@@ -1,5 +1,5 @@
 /**
- * Decides which rows of a request run together.
+ * Decides which rows of a request run together, as a piece. A row is one text as token ids.
  *
  * Owns:  the grouping by length. On a CPU, the time of a run is proportional to its tokens, including padding.
  *        Therefore a piece contains rows of similar length: at most an eighth of its tokens are padding. A model with a

@@ -1,5 +1,5 @@
 /**
- * Turns a request's body into rows of token ids: parses it, checks the model's name, tokenises.
+ * Turns a request's body into rows of token ids, one row for each text: parses it, checks the model's name, tokenises.
  *
  * Owns:   the order of these steps, and the flat form in which rows are passed between threads.
  * Limits: refuses a request after 15 seconds of thread time. Prose of the maximum body size takes two or three seconds;

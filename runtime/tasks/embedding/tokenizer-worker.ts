@@ -1,8 +1,8 @@
 /**
  * The tokenizer thread: reads requests that are too long for the HTTP thread.
  *
- * Owns:  its own copy of the tokenizer, and its jobs. Jobs alternate every few milliseconds, so that a short job does
- *        not wait for a long job.
+ * Owns:  its own copy of the tokenizer, and its jobs. A job reads one request. Jobs alternate every few milliseconds,
+ *        so that a short job does not wait for a long job.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { AppError, messageOf } from '../../../api/errors.ts';

@@ -1,5 +1,6 @@
 /**
- * Converts a model's output to one vector per row: pools the row's tokens and scales the vector to length 1.
+ * Converts a model's output to one vector per row, which is one text: pools the vectors of the row's tokens (for
+ * example to their mean) and scales the result to length 1.
  *
  * Owns:  the arithmetic, in double precision.
  * Pure.

@@ -2,7 +2,8 @@
  * Byte-pair encoding: joins the letters of a word pair by pair, in the order that was learnt in training.
  *
  * Owns:   the model as in Python's tokenizers. A letter that the vocabulary lacks is replaced by its bytes
- *         (byte_fallback) or by the unknown token, or is dropped.
+ *         (byte_fallback) or by the unknown token, or is dropped. A letter is any character of the word; the rank of a
+ *         pair is its position in the order of training.
  * Throws: TokenizerUnsupported.
  */
 import { remembering, type TokenModel } from './model.ts';

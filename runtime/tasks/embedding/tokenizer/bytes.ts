@@ -1,5 +1,5 @@
 /**
- * The letters that byte-level tokenizers use for bytes: one printable letter for each byte.
+ * The letters that byte-level tokenizers use for bytes: one printable character for each byte.
  *
  * Owns: the table (GPT-2's). Pure.
  */

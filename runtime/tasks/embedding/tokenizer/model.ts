@@ -1,5 +1,6 @@
 /**
- * The port of a tokenizer's model: converts one pre-tokenised word to token ids.
+ * The port of a tokenizer's model: converts one word to token ids. A word is a piece into which pre-tokenizers split a
+ * text.
  *
  * Limits: caches the ids of 10,000 words of up to 256 code units.
  */

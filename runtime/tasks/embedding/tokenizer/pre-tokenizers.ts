@@ -1,5 +1,6 @@
 /**
- * The pre-tokenizers of tokenizer.json: split text into the pieces that the model converts one by one.
+ * The pre-tokenizers of tokenizer.json: split text into pieces, mostly words. The tokenizer's model converts the pieces
+ * one by one to token ids.
  *
  * Owns:   the effect of each pre-tokenizer, as in Python's tokenizers.
  * Throws: TokenizerUnsupported for other pre-tokenizers and options.

@@ -1,7 +1,8 @@
 /**
  * SentencePiece's unigram model: finds the most likely way to split a word into tokens.
  *
- * Owns:   the model as in Python's tokenizers: several unknown letters in a row are one token.
+ * Owns:   the model as in Python's tokenizers: several unknown letters in a row are one token. A letter is any
+ *         character; it is unknown if it is not a token by itself.
  * Throws: TokenizerUnsupported.
  * Pure.
  */

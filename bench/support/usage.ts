@@ -36,6 +36,47 @@ export function sessionOf(leader: number): readonly number[] {
     .map(Number);
 }
 
+/**
+ * A process and all processes below it, and all processes of its session. A server whose workers have sessions of their
+ * own is complete in this list as long as none of its parents has ended.
+ */
+export function treeOf(root: number): readonly number[] {
+  const stats = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), stat: read(`/proc/${name}/stat`) }));
+  return treeIn(
+    root,
+    stats.map(({ pid, stat }) => ({ pid, parent: parentIn(stat), session: sessionIn(stat) })),
+  );
+}
+
+/** The processes of the tree and the session of `root`. Pure. */
+export function treeIn(
+  root: number,
+  processes: readonly {
+    readonly pid: number;
+    readonly parent: number | undefined;
+    readonly session: number | undefined;
+  }[],
+): readonly number[] {
+  const found = new Set(processes.filter(({ pid, session }) => pid === root || session === root).map(({ pid }) => pid));
+  for (let before = -1; before !== found.size;) {
+    before = found.size;
+    for (const { pid, parent } of processes) if (parent !== undefined && found.has(parent)) found.add(pid);
+  }
+  return [...found];
+}
+
+/** User and system time of several processes, in seconds. */
+export function cpuSecondsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSecondsIn(read(`/proc/${pid}/stat`)), 0);
+}
+
+/** Memory without a file behind it, of several processes, in MiB. */
+export function anonymousMiBOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + mebibytesIn(read(`/proc/${pid}/status`), 'RssAnon'), 0);
+}
+
 /** User and system time of a `/proc/PID/stat`, in seconds. 0 for an empty text. */
 export function cpuSecondsIn(stat: string): number {
   const fields = fieldsAfterName(stat);
@@ -48,8 +89,14 @@ export function sessionIn(stat: string): number | undefined {
   return session === undefined ? undefined : Number(session);
 }
 
+/** The id of the parent in a `/proc/PID/stat`; undefined for an empty text. */
+export function parentIn(stat: string): number | undefined {
+  const parent = fieldsAfterName(stat)[1];
+  return parent === undefined ? undefined : Number(parent);
+}
+
 /** The value of a field in a `/proc/PID/status`, in MiB; 0 when the field is missing. */
-export function mebibytesIn(status: string, field: 'VmRSS' | 'VmHWM'): number {
+export function mebibytesIn(status: string, field: 'VmRSS' | 'VmHWM' | 'RssAnon'): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
 }
 

@@ -1,0 +1,117 @@
+/**
+ * An open loop: requests are sent at times that do not depend on answers, and their latency counts from the intended
+ * time. A server that stalls therefore cannot hide the requests that would have come meanwhile.
+ * Limits: `outstanding` requests at a time; the ones after them wait here, while their time runs.
+ */
+import { median, probe } from '../../support/load.ts';
+import { cpuSecondsOf } from '../../support/usage.ts';
+import { Connection } from './connection.ts';
+import type { Job, LoadReport } from './job.ts';
+import { arrivalsMs, dueAt } from './schedule.ts';
+import { Tally } from './tally.ts';
+
+/** Node's shortest timer. Requests that become due within it are sent together, at its end. */
+const tickMs = 1;
+/** Answers that come this long after the last arrival are still counted. */
+const graceMs = 1000;
+const healthEveryMs = 20;
+
+type OpenJob = Job & { readonly kind: 'open' };
+
+export async function openLoop(job: OpenJob): Promise<LoadReport> {
+  const sender = new Sender(job);
+  const health = job.healthPath === undefined ? undefined : probe({ port: job.port }, healthEveryMs, job.healthPath);
+  const report = await sender.run();
+  return { ...report, healthMs: [...((await health?.stop()) ?? [])] };
+}
+
+class Sender {
+  readonly #job: OpenJob;
+  readonly #tally = new Tally();
+  readonly #free: Connection[] = [];
+  readonly #all: Connection[] = [];
+  /** The intended times of requests that wait for a connection. */
+  readonly #waiting: number[] = [];
+  readonly #sent = new Set<number>();
+  readonly #lateMs: number[] = [];
+  #count = 0;
+  #startMs = 0;
+
+  constructor(job: OpenJob) {
+    this.#job = job;
+  }
+
+  async run(): Promise<LoadReport> {
+    const { warmMs, ms, perSecond, seed, pids } = this.#job;
+    const arrivals = arrivalsMs(perSecond, warmMs + ms, seed);
+    this.#startMs = performance.now();
+    let hasBegun = false;
+    for (let next = 0; this.#nowMs() < warmMs + ms;) {
+      if (!hasBegun && this.#nowMs() >= warmMs) {
+        hasBegun = true;
+        this.#tally.begin(cpuSecondsOf(pids));
+      }
+      for (let due = dueAt(arrivals, next, this.#nowMs()); due > 0; due -= 1) this.#send(arrivals[next++] ?? 0);
+      await new Promise((resolve) => setTimeout(resolve, tickMs));
+    }
+    const atEnd = this.#tally.end(cpuSecondsOf(pids));
+    return this.#finish(atEnd);
+  }
+
+  /**
+   * The measured time ends with the last arrival. Answers that come later complete the latencies, and do not count for
+   * the rate and the CPU time.
+   */
+  async #finish(atEnd: LoadReport): Promise<LoadReport> {
+    const untilMs = this.#nowMs() + graceMs;
+    while ((this.#sent.size > 0 || this.#waiting.length > 0) && this.#nowMs() < untilMs)
+      await new Promise((resolve) => setTimeout(resolve, tickMs));
+    const unansweredMs = [...this.#sent, ...this.#waiting].map((intended) => this.#nowMs() - intended);
+    const late = this.#tally.end(0);
+    this.#sent.clear();
+    this.#waiting.length = 0;
+    for (const connection of this.#all) connection.close();
+    return {
+      ...late,
+      elapsedMs: atEnd.elapsedMs,
+      inTime: atEnd.latenciesMs.length,
+      unansweredMs,
+      sentLateMs: median(this.#lateMs),
+      serverCpuSeconds: atEnd.serverCpuSeconds,
+      clientCpuSeconds: atEnd.clientCpuSeconds,
+    };
+  }
+
+  #send(intendedMs: number): void {
+    const connection = this.#connection();
+    if (connection === undefined) {
+      this.#waiting.push(intendedMs);
+      return;
+    }
+    this.#lateMs.push(this.#nowMs() - intendedMs);
+    void this.#exchange(connection, intendedMs);
+  }
+
+  #connection(): Connection | undefined {
+    const free = this.#free.pop();
+    if (free !== undefined || this.#all.length >= this.#job.outstanding) return free;
+    const made = new Connection(this.#job.port);
+    this.#all.push(made);
+    return made;
+  }
+
+  async #exchange(connection: Connection, intendedMs: number): Promise<void> {
+    this.#sent.add(intendedMs);
+    const { requests } = this.#job;
+    const answer = await connection.send(requests[this.#count++ % requests.length] ?? new Uint8Array());
+    if (!this.#sent.delete(intendedMs)) return;
+    this.#tally.count(answer, this.#nowMs() - intendedMs);
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.#free.push(connection);
+    else void this.#exchange(connection, waiting);
+  }
+
+  #nowMs(): number {
+    return performance.now() - this.#startMs;
+  }
+}

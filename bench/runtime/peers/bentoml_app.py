@@ -1,0 +1,25 @@
+"""BentoML: one worker process per CPU, its adaptive batching where batching pays, base64 in JSON."""
+import base64
+
+import bentoml
+
+from common import SPEC, Model, openai_answer
+
+BATCHED = SPEC["maxBatch"] > 1
+
+
+@bentoml.service(workers=SPEC["cpus"], traffic={"timeout": 60, "max_concurrency": 1024})
+class Service:
+    def __init__(self):
+        self.served = Model()
+
+    @bentoml.api(
+        route="/infer", batchable=BATCHED, max_batch_size=max(SPEC["maxBatch"], 1), max_latency_ms=60_000
+    )
+    def infer(self, data: list[str]) -> list[str]:
+        answers = self.served.answers([base64.b64decode(row) for row in data])
+        return [base64.b64encode(answer).decode() for answer in answers]
+
+    @bentoml.api(route="/v1/embeddings")
+    def embeddings(self, input: str) -> dict:
+        return openai_answer(*self.served.embed(input))
