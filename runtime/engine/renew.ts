@@ -37,11 +37,10 @@ export async function renewWorker({ engine, signature }: RenewedModel, deps: Ren
   }
   const outputs = signature.outputs.map(({ name }) => name);
   for (let round = 0; round < warmRuns && !stop.aborted; round += 1) {
-    const lanes = Array.from({ length: engine.freeSlots }, (_, lane) =>
-      trialInputs(signature.inputs, { fill, rows: 1, seed: lane + 1 }),
-    );
-    await Promise.all(
-      lanes.map((inputs) => (inputs === undefined ? undefined : engine.run({ parts: [inputs], outputs }))),
-    );
+    const lanes = Array.from(
+      { length: engine.freeSlots },
+      (_, lane) => trialInputs(signature.inputs, { fill, rows: 1, seed: lane + 1 }) ?? [],
+    ).flat();
+    await Promise.all(lanes.map((inputs) => engine.run({ parts: [inputs], outputs })));
   }
 }

@@ -23,15 +23,15 @@ const rounds = 3;
 /** CPU time may grow with the square of the size. */
 const doubling = 4;
 
-async function pace(
+function pace(
   task: TrialTask,
   { fills: given, runMs, beyond = false }: PaceTask,
   say: (message: TrialMessage) => void,
-): Promise<void> {
+): void {
   const began = performance.now();
   let session: OrtSession;
   try {
-    session = await openSession(task);
+    session = openSession(task);
   } catch (error) {
     return say({ kind: 'failed', why: messageOf(error) });
   }
@@ -39,13 +39,13 @@ async function pace(
   say({ kind: 'loaded', loadMs: performance.now() - began });
   const runs = task.runs ?? { inputs: [], outputs: [], fills: [], rows: [] };
   try {
-    const sizes = given === undefined ? await search(session, runs, runMs) : await prepared(session, runs, given);
-    const costs = await measure(session, runs, sizes, runMs);
+    const sizes = given === undefined ? search(session, runs, runMs) : prepared(session, runs, given);
+    const costs = measure(session, runs, sizes, runMs);
     const heldBytes = anonymousBytesNow();
-    const wentBeyond = beyond && (await runBeyond(session, runs, costs, runMs));
+    const wentBeyond = beyond && runBeyond(session, runs, costs, runMs);
     const { user, system } = process.cpuUsage();
     const result = { runs: costs, loadedBytes, heldBytes, beyond: wentBeyond, cpuMs: (user + system) / 1000 };
-    await session.release();
+    session.release();
     say({ kind: 'done', made: [], pace: result });
   } catch (error) {
     say({ kind: 'failed', why: messageOf(error) });
@@ -53,10 +53,10 @@ async function pace(
 }
 
 /** Finds the largest sizes that the model accepts and that run in `runMs`. */
-async function search(session: OrtSession, runs: Runs, runMs: number): Promise<readonly Sized[]> {
+function search(session: OrtSession, runs: Runs, runMs: number): readonly Sized[] {
   let sizes: Sized[] = [];
   for (const first of fills) {
-    const one = await tryFill(session, runs, first);
+    const one = tryFill(session, runs, first);
     if (one !== undefined) {
       sizes = [one];
       break;
@@ -65,16 +65,16 @@ async function search(session: OrtSession, runs: Runs, runMs: number): Promise<r
   for (;;) {
     const last = sizes.at(-1);
     if (last === undefined || last.cost.cpuMs * doubling > runMs) return sizes;
-    const next = await tryFill(session, runs, last.fill * 2);
+    const next = tryFill(session, runs, last.fill * 2);
     if (next === undefined) return sizes;
     sizes = [...sizes, next].slice(-mostSizes);
   }
 }
 
-async function prepared(session: OrtSession, runs: Runs, given: readonly number[]): Promise<readonly Sized[]> {
+function prepared(session: OrtSession, runs: Runs, given: readonly number[]): readonly Sized[] {
   const sizes: Sized[] = [];
   for (const fill of given) {
-    const one = await tryFill(session, runs, fill);
+    const one = tryFill(session, runs, fill);
     if (one === undefined) throw new Error(`a run of size ${fill} failed`);
     sizes.push(one);
   }
@@ -82,20 +82,15 @@ async function prepared(session: OrtSession, runs: Runs, given: readonly number[
 }
 
 /** @returns false if the run would take too long */
-async function runBeyond(session: OrtSession, runs: Runs, costs: readonly RunCost[], runMs: number): Promise<boolean> {
+function runBeyond(session: OrtSession, runs: Runs, costs: readonly RunCost[], runMs: number): boolean {
   const last = costs.at(-1);
   if (last === undefined || last.cpuMs * doubling > runMs * 2) return false;
-  await tryFill(session, runs, last.fill * 2);
+  tryFill(session, runs, last.fill * 2);
   return true;
 }
 
 /** Runs every size in turn, so that a size finds the memory as the other sizes leave it. */
-async function measure(
-  session: OrtSession,
-  runs: Runs,
-  sizes: readonly Sized[],
-  runMs: number,
-): Promise<readonly RunCost[]> {
+function measure(session: OrtSession, runs: Runs, sizes: readonly Sized[], runMs: number): readonly RunCost[] {
   const seen = sizes.map(({ fill }): { fill: number; cpuMs: number[]; faults: number[] } => ({
     fill,
     cpuMs: [],
@@ -104,7 +99,7 @@ async function measure(
   const end = cpuMsNow() + runMs * 2;
   for (let round = 0; round < rounds && (round === 0 || cpuMsNow() < end); round += 1)
     for (const [at, { fill, inputs }] of sizes.entries()) {
-      const { cpuMs, faults } = await costOf(session, runs, fill, inputs);
+      const { cpuMs, faults } = costOf(session, runs, fill, inputs);
       seen[at]?.cpuMs.push(cpuMs);
       seen[at]?.faults.push(faults);
     }
@@ -116,20 +111,20 @@ async function measure(
 }
 
 /** @returns undefined for a size that cannot be generated or that the model refuses */
-async function tryFill(session: OrtSession, runs: Runs, fill: number): Promise<Sized | undefined> {
+function tryFill(session: OrtSession, runs: Runs, fill: number): Sized | undefined {
   const inputs = trialInputs(runs.inputs, { fill, rows: 1, seed: 1 });
   if (inputs === undefined) return undefined;
   try {
-    return { fill, inputs, cost: await costOf(session, runs, fill, inputs) };
+    return { fill, inputs, cost: costOf(session, runs, fill, inputs) };
   } catch {
     return undefined;
   }
 }
 
-async function costOf(session: OrtSession, runs: Runs, fill: number, inputs: NamedTensors): Promise<RunCost> {
+function costOf(session: OrtSession, runs: Runs, fill: number, inputs: NamedTensors): RunCost {
   const faults = process.resourceUsage().minorPageFault;
   const began = cpuMsNow();
-  await runSession(session, inputs, runs.outputs);
+  runSession(session, inputs, runs.outputs);
   return { fill, cpuMs: cpuMsNow() - began, faults: process.resourceUsage().minorPageFault - faults };
 }
 
@@ -145,5 +140,5 @@ function anonymousBytesNow(): number {
 const port = parentPort;
 if (port !== null) {
   const task = workerData as TrialTask;
-  if (task.pace !== undefined) void pace(task, task.pace, (message) => port.postMessage(message));
+  if (task.pace !== undefined) pace(task, task.pace, (message) => port.postMessage(message));
 }
