@@ -54,7 +54,7 @@ export class ControlGroup {
       for (const { folder, file, text } of writesFor(name, limits, version)) writeFileSync(join(folder, file), text);
       return group;
     } catch (error) {
-      group.remove();
+      void group.remove();
       return { missing: `control groups cannot be made here: ${messageOf(error)}` };
     }
   }
@@ -76,14 +76,19 @@ export class ControlGroup {
     return undefined;
   }
 
-  /** A group with processes cannot be removed: end them first. */
-  remove(): void {
-    for (const folder of this.#folders) {
-      try {
-        rmdirSync(folder);
-      } catch {
-        // The group was not made, or a process of it has not ended yet. An empty group costs nothing.
-      }
-    }
+  /** Removes the group when its last process has ended. Gives up after two seconds: an empty group costs nothing. */
+  async remove(): Promise<void> {
+    for (const folder of this.#folders)
+      for (let tries = 40; tries > 0 && !isRemoved(folder); tries -= 1)
+        await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function isRemoved(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch {
+    return !existsSync(folder);
   }
 }

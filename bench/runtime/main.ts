@@ -77,7 +77,7 @@ async function measureAll(order: Order, tools: Tools): Promise<Results> {
     if (order.memoryRequests > 0) await measureMemory(order, { ...tools, cpus }, results);
     return results;
   } finally {
-    surroundings.end();
+    await surroundings.end();
   }
 }
 
@@ -91,8 +91,8 @@ function add(results: Results, { cells, missing, batches }: Measured): void {
 function surroundingsOf(
   { quotaCpus, isNoisy }: Order,
   { missing }: Results,
-): { readonly inGroup: ModelDeps['inGroup']; readonly end: () => void } {
-  if (quotaCpus === undefined && !isNoisy) return { inGroup: asIs, end: () => {} };
+): { readonly inGroup: ModelDeps['inGroup']; readonly end: () => Promise<void> } {
+  if (quotaCpus === undefined && !isNoisy) return { inGroup: asIs, end: () => Promise.resolve() };
   const groups: ControlGroup[] = [];
   const groupFor = (name: string, cpus?: number): ModelDeps['inGroup'] => {
     const group = ControlGroup.make(`bench-runtime-${process.pid}-${name}`, { cpus });
@@ -107,9 +107,9 @@ function surroundingsOf(
   const neighbour = isNoisy ? startNeighbour(groupFor('neighbour')) : undefined;
   return {
     inGroup,
-    end: () => {
+    end: async () => {
       neighbour?.kill('SIGKILL');
-      for (const group of groups) group.remove();
+      for (const group of groups) await group.remove();
     },
   };
 }
@@ -144,7 +144,7 @@ async function measureMemory(order: Order, tools: Tools & { readonly cpus: numbe
     else results.memory = await memoryOver(order.memoryRequests, started.server, generator, stop);
   } finally {
     if ('server' in started) await started.server.end();
-    if (!('missing' in group)) group.remove();
+    if (!('missing' in group)) await group.remove();
   }
 }
 

@@ -30,6 +30,7 @@ const server = new ModelServer({
   drainMs: 0,
   drainMostMs: 600_000,
   stuckAfterMs: 30_000,
+  selfRequestsMs: 0,
   machine: { cpus: availableParallelism() },
   memoryLimitBytes: undefined,
   serverVersion: '0',

@@ -2,8 +2,8 @@
  * The noise of a model's latency before a window began.
  *
  * Terms: Noise is random variation between minutes or pods of one revision. A window is the blocks (of 20 seconds) by
- * which a step of the rollout is judged. History is the half hour before it. A gate fails when the candidate is surely
- * over its limit, and passes when the candidate is surely within its bound; a Pass uses the larger noise.
+ * which a step of the rollout is judged. History is the half hour before it. A gate fails when its lower bound is above
+ * the limit, and passes when its upper bound is low enough; a Pass uses a larger noise than a Fail.
  * Owns: how noise is learnt from stable's last half hour: noise that changes every minute, lasting noise, and lasting
  * differences between pods.
  * Why: known noise makes a verdict possible minutes sooner, and the first minutes of a window cannot show lasting

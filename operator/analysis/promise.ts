@@ -2,9 +2,9 @@
  * The promise of a step before it begins: how long it will take at the present rate, what it can show, and which
  * increase it would find.
  *
- * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A gate fails when the
- * candidate is surely over its limit. A NoFail step ends after a set time if no gate failed; a Pass step ends when
- * every gate passes. Noise is random variation between minutes or pods.
+ * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A gate fails when its
+ * lower bound is above the limit. A NoFail step ends after a set time if no gate failed; a Pass step ends when every
+ * gate passes. Noise is random variation between minutes or pods.
  * Owns: the imagined window. In that window, both revisions behave as stable did in the half hour before the step, with
  * the same noise, and the requests are split by the step's weight. Method: the judge evaluates that window minute by
  * minute (look.ts), so a promise follows every rule of the step. The counts are expected values, so the promised

@@ -1,8 +1,8 @@
 /**
  * Decides whether a slow candidate is still warming up: caches fill and code is compiled, then the latency settles.
  *
- * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged. A gate fails when the
- * candidate is surely over its limit. α is the accepted probability of a wrong verdict.
+ * Terms: A window is the blocks (of 20 seconds) by which a step of the rollout is judged. A gate fails when its lower
+ * bound is above the limit. α is the accepted probability of a wrong verdict.
  * Owns: the rule that a warm-up is not a regression. A Fail must hold in the latest part of the window, in which the
  * candidate has no trend towards stable. It must hold there even if the largest trend that noise could hide in this
  * part continued for a while. The first minutes are too short to show a trend.

@@ -37,6 +37,8 @@ export type ListenSettings = {
    * stuck, readiness fails (engine/run-watch.ts).
    */
   readonly stuckAfterMs: number;
+  /** How long the server may send requests to itself before it is ready (serve/self-requests.ts); 0: not at all. */
+  readonly selfRequestsMs: number;
 };
 
 export type PodSettings = ListenSettings & {
@@ -68,6 +70,8 @@ Ctrl-C does not wait)
 ${terminationGraceSeconds}s)
   ONNX_STUCK_AFTER          a run counts as stuck after this time, or ten times the longest warm-up run if that is \
 longer (default: 30s)
+  ONNX_SELF_REQUESTS        how long the server sends requests to itself before it is ready, until their CPU time does \
+not fall any more (default: at most 5s; 0s: not at all)
   ONNX_LOG_LEVEL            debug, info, warn or error (default: info; for serve warn)`;
 
 const exits =
@@ -255,13 +259,17 @@ function checkedName(name: string): string {
 
 function tuningOf(
   environment: Environment,
-): Pick<ListenSettings, 'maxConnections' | 'bodyLimitBytes' | 'drainMs' | 'graceMs' | 'stuckAfterMs'> {
+): Pick<
+  ListenSettings,
+  'maxConnections' | 'bodyLimitBytes' | 'drainMs' | 'graceMs' | 'stuckAfterMs' | 'selfRequestsMs'
+> {
   return {
     bodyLimitBytes: amountOf(environment, 'ONNX_BODY_LIMIT', '64Mi', 2 ** 31),
     maxConnections: amountOf(environment, 'ONNX_MAX_CONNECTIONS', '1024', 1_000_000),
     drainMs: durationOf(environment, 'ONNX_DRAIN_DELAY', '5s'),
     graceMs: durationOf(environment, 'ONNX_GRACE_PERIOD', `${terminationGraceSeconds}s`),
     stuckAfterMs: durationOf(environment, 'ONNX_STUCK_AFTER', '30s'),
+    selfRequestsMs: durationOf(environment, 'ONNX_SELF_REQUESTS', '5s'),
   };
 }
 

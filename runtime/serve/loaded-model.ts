@@ -19,11 +19,13 @@ import { hasRaisedThresholds } from '../config/allocation.ts';
 import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
 import { hasFreeShape, isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
 import type { RunWatch } from '../engine/run-watch.ts';
-import { fittingWorkers, planThreads, type Machine, type Threads } from '../engine/threads.ts';
+import { planWorkers } from './plan-workers.ts';
+import type { Machine, Threads } from '../engine/threads.ts';
 import { measureRuns } from '../engine/measure-runs.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
+import { cpuMs } from './cpu-time.ts';
 import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
@@ -100,27 +102,6 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
     : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
 }
 
-/**
- * Plans the number of workers by the profile in the spec, but not more workers than fit into memory. If the spec sets a
- * number of workers, that number is used, with a warning when so many workers do not fit.
- */
-function planWorkers(
-  { execution }: RuntimeConfig,
-  { resolved }: Prepared,
-  machine: Room,
-): { readonly threads: Threads; readonly notes: readonly string[] } {
-  const threads = planThreads(execution, machine);
-  const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
-  if (threads.workers <= fitting) return { threads, notes: [] };
-  const why =
-    `${threads.workers} workers of about ${formatBytes(resolved.memoryEstimateBytes)} each do not fit into the ` +
-    `memory limit of ${formatBytes(machine.memoryBytes ?? 0)}`;
-  if (execution.workers !== undefined)
-    return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
-  const reduced = planThreads({ ...execution, workers: fitting }, machine);
-  return { threads: reduced, notes: [`${why}: the number of workers is reduced to ${fitting}`] };
-}
-
 export type EngineRequest = {
   readonly model: string;
   readonly graphPath: string;
@@ -137,6 +118,8 @@ export type LoadingDeps = {
   readonly runs: RunWatch;
   /** Anonymous memory of this process; undefined when it cannot be read. */
   readonly readAnonymous: () => Promise<number | undefined>;
+  /** Whether runs are counted: not during the warm-up. */
+  readonly isCounting: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -166,6 +149,7 @@ export class LoadedModel implements ProtocolModel {
   readonly #plan: ServingPlan;
   readonly #deps: LoadingDeps;
   #warmed = 0;
+  #fill: number | undefined;
   #alone: string | undefined;
   #runMemory: RunMemory = unknownRunMemory;
 
@@ -236,6 +220,7 @@ export class LoadedModel implements ProtocolModel {
       stop,
     });
     this.#deps.runs.warmed();
+    this.#fill = result.fill;
     if (result.problem !== undefined)
       logger.warn('model not warmed up: it accepts no generated input', { problem: result.problem });
     if (!result.batches) {
@@ -264,6 +249,11 @@ export class LoadedModel implements ProtocolModel {
   /** How the memory that the warmed-up model leaves free is divided. */
   get shares(): MemoryShares {
     return this.#shares.now;
+  }
+
+  /** The size of free dimensions in generated inputs; undefined when the model accepted none. */
+  get fill(): number | undefined {
+    return this.#fill;
   }
 
   /** Messages about requests that the model accepts, but for which the memory limit is too low. */
@@ -364,7 +354,7 @@ type Parts = {
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,
-  { clock, metrics, tally }: LoadingDeps,
+  { clock, metrics, tally, isCounting }: LoadingDeps,
   engine: Engine,
 ): Batcher {
   const { batching } = config;
@@ -382,16 +372,11 @@ function makeBatcher(
     },
     news: {
       batch: ({ rows }) => {
+        if (!isCounting()) return;
         metrics.ran(rows);
         tally.ran(rows);
       },
       fellApart: () => metrics.fellApart(),
     },
   });
-}
-
-/** CPU time of all threads of this process. */
-function cpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }

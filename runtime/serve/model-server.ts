@@ -19,6 +19,7 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
+import { warmHandlers, type WarmHandlersDeps } from './example-requests.ts';
 import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
@@ -59,7 +60,6 @@ export type ModelServerDeps = Pick<LoadingDeps, 'loadEngine' | 'sourceFile' | 'c
     readonly onStuck?: (error: AppError) => void;
   };
 
-const nothingQueued = { depth: 0, oldestMs: 0 };
 const debugConnections = 64;
 
 export class ModelServer {
@@ -195,6 +195,7 @@ export class ModelServer {
       tally: this.#tally,
       runs: this.#runs,
       readAnonymous: () => this.#guard.anonymousBytes(),
+      isCounting: () => this.#readiness.startedUp,
     });
     for (const note of this.#plan.notes) this.#deps.logger.warn('serving with a limitation', { note });
     this.#readiness.moveTo('Warming');
@@ -202,7 +203,14 @@ export class ModelServer {
     await this.#checkRoom();
     this.#taskRoutes = this.#model.task.routes;
     this.#routes = this.#routeTable();
+    await warmHandlers(this.#model, { ...this.#deps, serve: this.#selfServing(), stop });
     this.#readiness.moveTo('Ready');
+  }
+
+  #selfServing(): WarmHandlersDeps['serve'] {
+    const http = this.#httpDeps();
+    const terms: Terms = { calls: { ...uncounted(this.#userCalls()), admit: () => {} }, tier: 'interactive' };
+    return (request, response) => void serveRequest(http, terms, request, response);
   }
 
   /**
@@ -235,7 +243,7 @@ export class ModelServer {
 
   /** Why requests are not batched; undefined when requests are batched. */
   get alone(): string | undefined {
-    return this.#model === undefined ? this.#plan.alone : this.#model.alone;
+    return (this.#model ?? this.#plan).alone;
   }
 
   /** Age of the oldest current run and the limit of a run, in milliseconds. */
@@ -264,7 +272,7 @@ export class ModelServer {
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {
-    return this.#model?.batcher.queue ?? nothingQueued;
+    return this.#model?.batcher.queue ?? { depth: 0, oldestMs: 0 };
   }
 
   get #workers(): { readonly ready: number; readonly wanted: number } {

@@ -31,6 +31,8 @@ export interface Task {
   readonly routes: readonly TaskRoute[];
   /** Maximum tokens of one text in a request; absent if the task has no such limit. */
   readonly maxTokens?: number;
+  /** A request that the model accepts. The server sends it to itself before it is ready; absent: there is none. */
+  readonly example?: { readonly path: string; readonly body: unknown };
   /** Frees what the task holds (threads, files). Called once, after the last request was answered. */
   close?(): Promise<void>;
 }

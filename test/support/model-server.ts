@@ -117,6 +117,7 @@ export async function makeServer({
     drainMs: 0,
     drainMostMs: 600_000,
     stuckAfterMs: 30_000,
+    selfRequestsMs: 0,
     machine: { cpus: 2 },
     memoryLimitBytes: undefined,
     serverVersion: '0.0.0',

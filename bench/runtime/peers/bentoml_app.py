@@ -5,7 +5,8 @@ import bentoml
 
 from common import SPEC, Model, openai_answer
 
-BATCHED = SPEC["maxBatch"] > 1
+MOST = SPEC["maxBatch"]
+BATCHING = {"batchable": True, "max_batch_size": MOST, "max_latency_ms": 60_000} if MOST > 1 else {}
 
 
 @bentoml.service(workers=SPEC["cpus"], traffic={"timeout": 60, "max_concurrency": 1024})
@@ -13,9 +14,7 @@ class Service:
     def __init__(self):
         self.served = Model()
 
-    @bentoml.api(
-        route="/infer", batchable=BATCHED, max_batch_size=max(SPEC["maxBatch"], 1), max_latency_ms=60_000
-    )
+    @bentoml.api(route="/infer", **BATCHING)
     def infer(self, data: list[str]) -> list[str]:
         answers = self.served.answers([base64.b64decode(row) for row in data])
         return [base64.b64encode(answer).decode() for answer in answers]

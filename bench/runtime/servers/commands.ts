@@ -73,7 +73,7 @@ export function commandFor(server: ServedName, asked: ServeAsked): Omit<ServerCo
     pytriton: { argv: [bin('python'), 'pytriton_app.py'], readyPath: '/v2/models/m/ready' },
     infinity: { argv: [bin('infinity_emb'), 'v2', '--model-id', modelFolder, '--served-model-name', 'm', '--engine',
       'optimum', '--device', 'cpu', '--host', '127.0.0.1', '--port', String(port), '--url-prefix', '/v1',
-      '--no-model-warmup', '--log-level', 'error'], readyPath: '/health' },
+      '--no-model-warmup', '--pooling-method', 'mean', '--log-level', 'error'], readyPath: '/health' },
   };
   return { ...common, env: { ...common.env, BENTOML_HOME: folder, HOME: folder }, ...argv[server] };
 }
