@@ -15,6 +15,7 @@ import { Batcher } from '../batching/batcher.ts';
 import { runRoom } from '../batching/room.ts';
 import { RowSplitter } from '../batching/split.ts';
 import type { Engine } from '../engine/port.ts';
+import { thresholdIn } from '../config/native-environment.ts';
 import { hasRaisedThresholds } from '../config/allocation.ts';
 import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
 import { hasFreeShape, isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
@@ -100,6 +101,14 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
   return because === undefined || maxBatchSize === 1
     ? []
     : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
+}
+
+/** How the sessions of this process get memory. */
+export function allocationOf({ enableCpuMemArena: arena }: SessionOptions): {
+  readonly arena: boolean;
+  readonly thresholdBytes: number | null;
+} {
+  return { arena, thresholdBytes: thresholdIn(process.env) };
 }
 
 export type EngineRequest = {

@@ -14,13 +14,12 @@ import type { TaskRoute } from '../tasks/task.ts';
 import type { Prepared } from '../prepare/prepared.ts';
 import { closedDoor, type Door } from '../config/access-file.ts';
 import { Counters } from '../call/counters.ts';
-import { thresholdIn } from '../config/native-environment.ts';
 import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
 import { warmHandlers, type WarmHandlersDeps } from './example-requests.ts';
-import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
+import { allocationOf, planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
@@ -154,10 +153,7 @@ export class ModelServer {
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
-      allocation: () => ({
-        arena: this.#plan.session.enableCpuMemArena,
-        thresholdBytes: thresholdIn(process.env),
-      }),
+      allocation: () => allocationOf(this.#plan.session),
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
       connections: () => this.connections,
@@ -395,7 +391,6 @@ export class ModelServer {
       options: session,
       limits,
       memoryLimitBytes,
-      mallocThresholdBytes: thresholdIn(process.env),
       machine,
       signature,
       batching,

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Report } from '../../../api/report.ts';
 import type { RuntimeConfig } from '../../../api/runtime-config.ts';
+import { thresholdIn } from '../../config/native-environment.ts';
 import type { Prepared } from '../../prepare/prepared.ts';
 import type { Counters } from '../../call/counters.ts';
 import type { SessionOptions } from '../../engine/session-options.ts';
@@ -93,8 +94,6 @@ export type ConfigSources = {
   readonly options: SessionOptions;
   readonly limits: ServerLimits;
   readonly memoryLimitBytes: number | undefined;
-  /** The threshold in the environment of this process; null: glibc's own. */
-  readonly mallocThresholdBytes: number | null;
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
   readonly batching: {
@@ -143,7 +142,7 @@ export function effectiveConfig(from: ConfigSources): unknown {
     batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
     memory: {
       limitBytes: from.memoryLimitBytes ?? null,
-      mallocThresholdBytes: from.mallocThresholdBytes,
+      mallocThresholdBytes: thresholdIn(process.env),
       ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation }),
       ...from.memory,
     },
