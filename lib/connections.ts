@@ -27,7 +27,7 @@ const maxUnderWay = 32;
 
 export class Connections {
   /** Unfinished answers per connection. The connection whose answers changed the longest time ago comes first. */
-  readonly #sockets = new Map<Socket, Set<ServerResponse>>();
+  readonly #sockets = new Map<Socket, Set<object>>();
   readonly #limits: ConnectionLimits;
 
   constructor(limits: ConnectionLimits) {
@@ -57,6 +57,15 @@ export class Connections {
     server.prependListener('checkExpectation', began);
   }
 
+  /** Counts a request that the server did not announce. @param request identifies it for `ended` */
+  began(socket: Socket, request: object): void {
+    this.#changed(socket)?.add(request);
+  }
+
+  ended(socket: Socket, request: object): void {
+    this.#changed(socket)?.delete(request);
+  }
+
   /**
    * True when the connection was closed. Node may still parse requests from bytes that arrived before the close; the
    * handler must not answer these requests.
@@ -73,7 +82,7 @@ export class Connections {
   }
 
   /** @returns undefined for a connection that is closed */
-  #changed(socket: Socket): Set<ServerResponse> | undefined {
+  #changed(socket: Socket): Set<object> | undefined {
     const responses = this.#sockets.get(socket);
     if (responses === undefined) return undefined;
     this.#sockets.delete(socket);

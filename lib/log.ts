@@ -13,6 +13,8 @@ export type LogFields = Readonly<Record<string, unknown>>;
 /** pino takes `fields` first; here the message comes first, because people search logs by message. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
+  /** Whether `debug` writes. Callers ask before they make fields for every request. */
+  readonly isDebug?: boolean;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
@@ -54,6 +56,7 @@ export const silentLogger: Logger = {
 function wrap(logger: PinoLogger): Logger {
   return {
     debug: (message, fields) => logger.debug(fields ?? {}, message),
+    isDebug: logger.isLevelEnabled('debug'),
     info: (message, fields) => logger.info(fields ?? {}, message),
     warn: (message, fields) => logger.warn(fields ?? {}, message),
     error: (message, fields) => logger.error(fields ?? {}, message),

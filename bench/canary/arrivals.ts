@@ -2,7 +2,7 @@
  * Uneven arrivals of requests, and the retries of failed requests.
  * Owns: the factor on the rate of requests, and the retries of clients that were refused or timed out. The factor has
  * mean 1. The factor is the same for both revisions, because one stream of requests is split between the revisions.
- * Words: the two revisions are stable, which serves already, and the candidate, which may replace it. A slice is one
+ * Terms: the two revisions are stable, which serves already, and the candidate, which may replace it. A slice is one
  * step of the simulation: five seconds.
  */
 import { Held } from './noise.ts';

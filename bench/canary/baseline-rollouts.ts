@@ -3,7 +3,7 @@
  * documentation.
  * Owns: the weights, the intervals and when a rollout ends. Latency is judged as in baselines.ts (p95, 15 %), and
  * errors by the limits of the tools' examples. Pods start at once, as in our simulated rollouts.
- * Words: a rollout gives the candidate (the new revision) more and more of the traffic of stable (the serving
+ * Terms: a rollout gives the candidate (the new revision) more and more of the traffic of stable (the serving
  * revision); the weight is the candidate's share. To promote is to make the candidate the new stable.
  */
 import { Minutely, isHigh, type BaselineName } from './baselines.ts';

@@ -4,7 +4,7 @@
  * Rule: the rules follow the tools' documentation, not their code. The thresholds are the ones of our gate: 15 % more
  * latency, or 0.5 percentage points more errors. Flagger's threshold is an absolute number, so it is computed from
  * stable's true value.
- * Words: a window is a period in which the candidate (the new revision) gets a constant share of the traffic and is
+ * Terms: a window is a period in which the candidate (the new revision) gets a constant share of the traffic and is
  * compared with stable (the serving revision). A gate limits one measure, such as the latency.
  */
 import { addCount, emptyHistogram, lnQuantileOf, reportScale } from '../../operator/analysis/log-histogram.ts';

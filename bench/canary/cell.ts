@@ -1,7 +1,7 @@
 /**
  * A cell of the bench: one judge in one scenario at one rate.
  * Owns: the fields of a cell. The cells are listed in cells.ts; rows.ts computes their results.
- * Words: a judge is a rule that decides whether to roll back. A rollout gives the candidate (the new revision) its
+ * Terms: a judge is a rule that decides whether to roll back. A rollout gives the candidate (the new revision) its
  * traffic in steps; a window is one period in which the candidate's share is constant and the judge compares it with
  * stable (the serving revision). A gate limits one measure: latency, errors or disagreement of answers.
  */

@@ -1,7 +1,7 @@
 /**
  * The cells that the bench measures (judge × scenario × rate), and how one cell is run.
  * Owns: the list of cells and the row of each. A row has the results of a cell.
- * Words: a judge is a rule that decides whether to roll back. A rollout gives the candidate (the new revision) its
+ * Terms: a judge is a rule that decides whether to roll back. A rollout gives the candidate (the new revision) its
  * traffic in steps. A single window has one constant share of the traffic. The history is the time before, in which
  * only stable (the serving revision) gets traffic.
  * Rule: run i of a cell has the seed (seed, number of the cell, i), so a cell gives the same row whether it runs alone

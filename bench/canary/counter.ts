@@ -1,7 +1,7 @@
 /**
  * Aggregates simulated counts into blocks, as the sidecars' reports do.
  * Owns: adding the slices of the simulated service to the cells that the judge reads.
- * Words: a block is 20 s of time, a slice five seconds of the simulation. A cell is what one pod counted in one block
+ * Terms: a block is 20 s of time, a slice five seconds of the simulation. A cell is what one pod counted in one block
  * for requests of one size class. A size class bounds the input size of a request.
  */
 import { blockSeconds } from '../../operator/analysis/constants.ts';

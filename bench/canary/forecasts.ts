@@ -4,7 +4,7 @@
  * window is then simulated until its gate has a verdict.
  * Why: people plan by a forecast, so the actual number must be in the forecast's range about as often as the range
  * claims.
- * Words: a window is a period in which the judge compares the candidate (the new revision) with stable (the serving
+ * Terms: a window is a period in which the judge compares the candidate (the new revision) with stable (the serving
  * revision). A gate limits one measure; its verdict is Pass, Fail or Undecided. Each window has one gate, which may
  * use the complete error budget α. A cell is one scenario at one rate of requests.
  */

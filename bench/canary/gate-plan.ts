@@ -1,7 +1,7 @@
 /**
  * Plans with a single gate, for windows that are simulated outside a rollout.
  * Owns: the gates and their limits.
- * Words: a gate limits one measure of the candidate (the new revision). A plan is the list of gates with the error
+ * Terms: a gate limits one measure of the candidate (the new revision). A plan is the list of gates with the error
  * probability that each verdict may have. A window is the period in which the candidate is judged.
  */
 import { planOf, type GatePlan } from '../../operator/analysis/plan.ts';

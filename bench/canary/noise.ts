@@ -1,7 +1,7 @@
 /**
  * Noise over time: it is independent per period, autocorrelated, or has long memory.
  * Owns: processes of ln(latency) with mean 0, per revision or per pod. docs/canary-analysis.md names the scenarios.
- * Words: noise is a difference between minutes or between pods that no revision causes. A stall is a short time in
+ * Terms: noise is a difference between minutes or between pods that no revision causes. A stall is a short time in
  * which a pod is four times as slow.
  * Rule: the periods of each process start at a random offset, so they do not coincide with the judge's minutes.
  */

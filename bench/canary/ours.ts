@@ -2,7 +2,7 @@
  * This project's judge in single windows of the simulated service.
  * Owns: the loop over one window. A report arrives every five seconds, and the judge evaluates the window after each
  * report. rollout.ts simulates complete rollouts. The verdicts come from operator/analysis.
- * Words: a window is a period in which the candidate (the new revision) gets a constant share of the traffic and is
+ * Terms: a window is a period in which the candidate (the new revision) gets a constant share of the traffic and is
  * compared with stable (the serving revision). A gate limits one measure; it fails when the measure exceeds the limit.
  * Noise is the difference between minutes or pods of one revision.
  */

@@ -2,7 +2,7 @@
  * A complete rollout with default settings in a simulated service.
  * Owns: the operator's loop: it sets weights, pods and windows step by step, evaluates reports, and ends the rollout.
  * The operator's own code computes steps, pods, gates and verdicts. Pods start without a delay.
- * Words: a step gives the candidate (the new revision) a share of the traffic, or judges it against stable (the
+ * Terms: a step gives the candidate (the new revision) a share of the traffic, or judges it against stable (the
  * serving revision) in a window. Reports count in blocks of 20 s, the simulation in slices of 5 s. A gate limits one
  * measure; its verdict is Pass, Fail or Undecided, and its bounds contain the true value with probability 1 - alpha.
  */

@@ -2,7 +2,7 @@
  * The bench's results for one cell.
  * Owns: the row, its fields and how they are computed from runs. Rates are 0..1. A number that is not defined for the
  * cell is null.
- * Words: a cell is one judge in one scenario at one rate of requests. A run simulates the candidate (the new revision)
+ * Terms: a cell is one judge in one scenario at one rate of requests. A run simulates the candidate (the new revision)
  * beside stable (the serving revision): in a rollout with its steps, or in a single window with one share of the
  * traffic. A gate limits one measure; its bounds are an interval for the true value of the measure.
  */

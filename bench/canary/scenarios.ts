@@ -2,7 +2,7 @@
  * The simulated canaries: distributions of latencies, errors and answers, and how two revisions differ.
  * Owns: the list of scenarios. docs/canary-analysis.md describes each one; the rows of the bench have the same names.
  * Units: latency factors multiply; the fields `share` and the rates are 0..1.
- * Words: stable is the revision that serves, the candidate is the one that may replace it. A size class is the set of
+ * Terms: stable is the revision that serves, the candidate is the one that may replace it. A size class is the set of
  * requests whose inputs have a similar size.
  */
 import type { Arrivals } from './arrivals.ts';

@@ -3,7 +3,7 @@
  * answers disagree.
  * Owns: the numbers that bounds are compared with. These numbers leave out noise, load and differences between
  * machines.
- * Words: the candidate is compared with stable, the revision that serves. A gate limits one measure; its bounds are an
+ * Terms: the candidate is compared with stable, the revision that serves. A gate limits one measure; its bounds are an
  * interval that should contain the true value. A size class is the set of requests with inputs of a similar size.
  * Pure.
  */

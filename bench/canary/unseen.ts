@@ -2,7 +2,7 @@
  * Scenarios with correlated noise, queues, cold starts and unequal machines. They were not used to develop the judge.
  * Owns: the list of scenarios. docs/canary-analysis.md describes each one. They are simulated as rollouts with default
  * settings, except `oneToFour`, which is simulated as single windows (the candidate has one constant share).
- * Words: the judge compares the candidate (the new revision) with stable (the serving revision); its verdict is Pass
+ * Terms: the judge compares the candidate (the new revision) with stable (the serving revision); its verdict is Pass
  * when the difference is small enough. A size class is the set of requests with inputs of a similar size.
  */
 import type { Lasting } from './noise.ts';

@@ -1,7 +1,7 @@
 /**
  * A simulated service with two revisions, in steps of five seconds.
  * Owns: the requests, their distribution over pods, their latencies, errors and disagreements.
- * Words: stable is the revision that serves; the candidate may replace it. A slice is one step of the simulation. A
+ * Terms: stable is the revision that serves; the candidate may replace it. A slice is one step of the simulation. A
  * disagreement is an answer of the candidate that differs too much from stable's answer to the same request.
  * Rule: the seeds determine everything, whichever judge watches the service. When a scenario does not use a feature,
  * the feature draws no random numbers. A new feature therefore does not change the rows of older scenarios.

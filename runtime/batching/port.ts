@@ -18,7 +18,7 @@ export type InferenceRequest = {
   /**
    * Deadline on the clock's monotonic scale. A request whose run has not begun by this time fails with REQUEST_EXPIRED.
    */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /** Default: interactive. */
   readonly tier?: Tier;
   /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */

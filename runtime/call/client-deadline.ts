@@ -1,8 +1,7 @@
 /**
  * The deadline that a client sets for its request, in a header or in the body.
  *
- * Owns:  one timer, and the promise that rejects when the timer fires. The AbortController cancels the request's queued
- *        work.
+ * Owns:  one timer, which exists while there is a deadline. The AbortController cancels the request's queued work.
  * Ends:  `dispose` must be called once the request is answered.
  */
 import { AppError } from '../../api/errors.ts';
@@ -10,26 +9,21 @@ import type { Clock } from '../../lib/clock.ts';
 
 export class ClientDeadline {
   readonly #clock: Clock;
-  readonly #work: AbortController;
+  readonly #work: { readonly ending: AbortController };
   readonly #beganMs: number;
   readonly #fail: (error: AppError) => void;
   #deadlineMs: number | undefined;
-  #callOff: () => void = () => {};
-  /**
-   * Never resolves. Rejects with REQUEST_EXPIRED when the deadline has passed, or with the error given to `giveUp`.
-   */
-  readonly expired: Promise<never>;
+  #callOff: (() => void) | undefined;
 
-  /** @param work aborted when the deadline has passed */
-  constructor(clock: Clock, work: AbortController) {
+  /**
+   * @param work its AbortController is aborted when the deadline has passed
+   * @param fail called then with REQUEST_EXPIRED, or with the error given to `giveUp`
+   */
+  constructor(clock: Clock, work: { readonly ending: AbortController }, fail: (error: AppError) => void) {
     this.#clock = clock;
     this.#work = work;
     this.#beganMs = clock.monotonic();
-    const { promise, reject } = Promise.withResolvers<never>();
-    // Many requests end before `expired` is awaited; a rejection must not be reported as unhandled.
-    promise.catch(() => {});
-    this.expired = promise;
-    this.#fail = reject;
+    this.#fail = fail;
   }
 
   /** Milliseconds from the start of the request to its deadline; undefined without a deadline. */
@@ -45,19 +39,19 @@ export class ClientDeadline {
   endBy(deadlineMs: number | undefined): number | undefined {
     if (deadlineMs === undefined || deadlineMs >= (this.#deadlineMs ?? Infinity)) return this.#deadlineMs;
     this.#deadlineMs = deadlineMs;
-    this.#callOff();
+    this.#callOff?.();
     this.#callOff = this.#clock.after(deadlineMs - this.#clock.monotonic(), () => this.#expire());
     return deadlineMs;
   }
 
   dispose(): void {
-    this.#callOff();
+    this.#callOff?.();
   }
 
   /** Ends the request with this error, unless the request has been answered already. */
   giveUp(error: AppError): void {
+    this.#work.ending.abort(error);
     this.#fail(error);
-    this.#work.abort(error);
   }
 
   #expire(): void {

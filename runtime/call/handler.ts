@@ -19,7 +19,7 @@ export type Call = {
    * Reads the body, decompressed and within the body limit.
    * @param headBytes length of the JSON at the start of the body; the binary data after it is aligned to 8 bytes
    */
-  readonly readBody: (headBytes: number) => Promise<Uint8Array<ArrayBuffer>>;
+  readonly readBody: (headBytes: number) => Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Charges memory for the answer to the budget that all bodies and answers share.
    * @throws AppError BODIES_FULL; REQUEST_TOO_LARGE when this answer alone exceeds the budget

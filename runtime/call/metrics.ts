@@ -4,13 +4,14 @@
  * Owns:  the names, labels and buckets of the metrics. Label values come from closed sets. Gauges are read at each
  *        scrape.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
 import { protocolErrorBody } from './answer.ts';
+import { BucketHistogram, type HistogramSeries } from './bucket-histogram.ts';
 import { isInference, type Handler } from './handler.ts';
 import type { AnsweredCall, Observer } from './observer.ts';
-import { stages } from './trace.ts';
+import { stages, type Stage } from './trace.ts';
 
 /** Sources of the gauges, read at each scrape. */
 export type Readings = {
@@ -29,6 +30,8 @@ export type Readings = {
   readonly runLimitMs: () => number;
 };
 
+type RequestLabels = { readonly route: string; readonly code: string; readonly kind: string };
+
 const stageBuckets = [
   0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
@@ -39,11 +42,13 @@ const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 export class RuntimeMetrics implements Observer {
   readonly registry = new Registry();
   readonly #requests: Counter<'route' | 'code' | 'kind'>;
-  readonly #stages: Histogram<'stage'>;
+  readonly #stages: Readonly<Record<Stage, HistogramSeries>>;
   readonly #refused: Counter<'reason'>;
-  readonly #firstByte: Histogram;
+  readonly #firstByte: HistogramSeries;
   readonly #units: Counter;
-  readonly #rows: Histogram;
+  readonly #rows: HistogramSeries;
+  /** Requests since the last scrape, by their labels. */
+  readonly #fresh = new Map<string, { readonly labels: RequestLabels; count: number }>();
   readonly #fellApart: Counter;
   #readings: Readings | undefined;
 
@@ -51,42 +56,45 @@ export class RuntimeMetrics implements Observer {
     const registers = [this.registry];
     collectProcess(this.registry);
     this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
+    const countFresh = (): void => this.#countFresh();
     this.#requests = new Counter({
       name: 'onnx_runtime_requests_total',
       help: 'Requests answered, by route, HTTP status and kind of outcome ("" for a result).',
       labelNames: ['route', 'code', 'kind'],
       registers,
+      collect: countFresh,
     });
-    this.#stages = new Histogram({
+    const stageSeconds = new BucketHistogram({
       name: 'onnx_runtime_request_stage_seconds',
       help: 'Time that inference requests spend in each stage: decode, queue, infer, encode.',
-      labelNames: ['stage'],
       buckets: stageBuckets,
-      registers,
+      registry: this.registry,
     });
+    const [decode, queue, infer, encode] = stages.map((stage) => stageSeconds.series({ stage }));
+    this.#stages = { decode, queue, infer, encode } as Record<Stage, HistogramSeries>;
     this.#refused = new Counter({
       name: 'onnx_runtime_refused_total',
       help: 'Inference requests that ended without a result, by error code.',
       labelNames: ['reason'],
       registers,
     });
-    this.#firstByte = new Histogram({
+    this.#firstByte = new BucketHistogram({
       name: 'onnx_runtime_first_byte_seconds',
       help: 'Time to the first byte of streamed answers.',
       buckets: stageBuckets,
-      registers,
-    });
+      registry: this.registry,
+    }).series();
     this.#units = new Counter({
       name: 'onnx_runtime_output_units_total',
       help: 'Number of units in streamed answers, such as tokens; the task defines the unit.',
       registers,
     });
-    this.#rows = new Histogram({
+    this.#rows = new BucketHistogram({
       name: 'onnx_runtime_batch_rows',
       help: 'Rows per run.',
       buckets: rowBuckets,
-      registers,
-    });
+      registry: this.registry,
+    }).series();
     this.#fellApart = new Counter({
       name: 'onnx_runtime_batches_rerun_total',
       help: 'Batches that failed and whose requests were rerun one by one.',
@@ -102,11 +110,12 @@ export class RuntimeMetrics implements Observer {
 
   answered(call: AnsweredCall): void {
     const { route, status, trace } = call;
-    this.#requests.inc({ route, code: String(status), kind: kindOf(call) });
+    this.#count(route, status, kindOf(call));
     if (!isInference(route)) return;
+    const { times } = trace;
     for (const stage of stages) {
-      const ms = trace.times[stage];
-      if (ms !== undefined) this.#stages.observe({ stage }, ms / 1000);
+      const ms = times[stage];
+      if (ms !== undefined) this.#stages[stage].observe(ms / 1000);
     }
     const { firstByteMs, units } = trace;
     if (firstByteMs !== undefined) {
@@ -123,6 +132,21 @@ export class RuntimeMetrics implements Observer {
 
   fellApart(): void {
     this.#fellApart.inc();
+  }
+
+  /** prom-client takes microseconds to find a counter by its labels, so it is told at a scrape. */
+  #count(route: string, status: number, kind: string): void {
+    const key = `${route} ${status} ${kind}`;
+    const fresh = this.#fresh.get(key);
+    if (fresh === undefined) this.#fresh.set(key, { labels: { route, code: String(status), kind }, count: 1 });
+    else fresh.count += 1;
+  }
+
+  #countFresh(): void {
+    for (const fresh of this.#fresh.values()) {
+      if (fresh.count > 0) this.#requests.inc(fresh.labels, fresh.count);
+      fresh.count = 0;
+    }
   }
 
   #gauges(registers: Registry[]): void {

@@ -52,46 +52,103 @@ export function uncounted(deps: CallDeps): CallDeps {
 export const abandonedStatus = 499;
 
 /** @returns undefined when the client disconnected before its answer. Never rejects */
-export async function perform(deps: CallDeps, incoming: IncomingCall, handler: Handler): Promise<Answer | undefined> {
-  const { clock, open } = deps;
-  const deadline = new ClientDeadline(clock, incoming.ending);
-  const live: Live = {
-    deps,
-    incoming,
-    handler,
-    deadline,
-    trace: new RequestTrace(clock),
-    cameWhileIdle: false,
-  };
-  open.add(deadline);
+export function perform(deps: CallDeps, incoming: IncomingCall, handler: Handler): Promise<Answer | undefined> {
+  return new Promise((resolve) => {
+    performThen(deps, incoming, handler, resolve);
+  });
+}
+
+/**
+ * As perform. Transports of small requests use it, because each promise between a request and its answer costs time.
+ * @param tell called exactly once, maybe at once
+ */
+export function performThen(
+  deps: CallDeps,
+  incoming: IncomingCall,
+  handler: Handler,
+  tell: (answer: Answer | undefined) => void,
+): void {
+  const live = new Live(deps, incoming, handler, tell);
+  deps.open.add(live.deadline);
   try {
     if (handler.needsRoom) admit(live);
-    const answer = await handled(live);
-    if (isStream(answer.body)) return streamed(live, answer, answer.body);
-    const told = succeed(live, answer);
-    close(live);
-    return told;
+    work(live);
   } catch (error) {
-    const told = fail(live, error);
-    close(live);
-    return told;
+    refuse(live, error);
   }
 }
 
-function close({ deps, deadline }: Live): void {
-  deadline.dispose();
-  deps.open.delete(deadline);
-}
-
-type Live = {
+/** A call that is not answered yet, and the part of it that its handler sees. */
+class Live implements Call {
   readonly deps: CallDeps;
   readonly incoming: IncomingCall;
   readonly handler: Handler;
   readonly deadline: ClientDeadline;
   readonly trace: RequestTrace;
+  deadlineMs: number | undefined;
   /** Whether the runtime was idle when the body arrived. Always false when `tellsService` is false. */
-  cameWhileIdle: boolean;
-};
+  cameWhileIdle = false;
+  isTold = false;
+  readonly #tell: (answer: Answer | undefined) => void;
+
+  constructor(deps: CallDeps, incoming: IncomingCall, handler: Handler, tell: (answer: Answer | undefined) => void) {
+    this.deps = deps;
+    this.incoming = incoming;
+    this.handler = handler;
+    this.#tell = tell;
+    this.trace = new RequestTrace(deps.clock);
+    this.deadline = new ClientDeadline(deps.clock, incoming, (error) => refuse(this, error));
+  }
+
+  get headers(): Call['headers'] {
+    return this.incoming.headers;
+  }
+
+  get signal(): AbortSignal {
+    return this.incoming.ending.signal;
+  }
+
+  get tier(): Tier {
+    return this.incoming.tier;
+  }
+
+  get hold(): Call['hold'] {
+    return this.incoming.hold;
+  }
+
+  nowMs(): number {
+    return this.deps.clock.monotonic();
+  }
+
+  endBy(earlierMs: number | undefined): number | undefined {
+    return this.deadline.endBy(earlierMs);
+  }
+
+  readBody(headBytes: number): ReturnType<Call['readBody']> {
+    const body = this.incoming.readBody(headBytes);
+    return body instanceof Promise ? body.then((bytes) => this.#received(bytes)) : this.#received(body);
+  }
+
+  /** Passes the answer on; only the first one counts. */
+  tell(answer: Answer | undefined): void {
+    this.isTold = true;
+    this.#tell(answer);
+  }
+
+  close(): void {
+    this.deadline.dispose();
+    this.deps.open.delete(this.deadline);
+  }
+
+  #received(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const { deps, signal, trace } = this;
+    signal.throwIfAborted();
+    trace.received();
+    deps.observer.received?.(observed(this), body);
+    this.cameWhileIdle = deps.tellsService && deps.isIdle();
+    return body;
+  }
+}
 
 /** A bulk request is refused rather than queued while the runtime is not idle, since it would delay user requests. */
 function admit({ deps, incoming }: Live): void {
@@ -100,56 +157,59 @@ function admit({ deps, incoming }: Live): void {
 }
 
 /**
- * Resolves with the handler's answer, or rejects with REQUEST_EXPIRED at the deadline. A run cannot be stopped, so the
- * handler may still work after the deadline; the memory of the body stays charged until the handler returns, or until
- * its stream ends.
+ * Tells the handler's answer, unless the deadline passes first. A run cannot be stopped, so the handler may still work
+ * after the deadline; the memory of the body stays charged until the handler returns, or until its stream ends.
  */
-async function handled(live: Live): Promise<Answer> {
-  return Promise.race([worked(live), live.deadline.expired]);
+function work(live: Live): void {
+  const { incoming, handler, deps, deadline } = live;
+  let answer: Answer | Promise<Answer>;
+  try {
+    const timeoutMs = incoming.timeoutMs();
+    live.deadlineMs = deadline.endBy(timeoutMs === undefined ? undefined : deps.clock.monotonic() + timeoutMs);
+    answer = handler.handle(live);
+  } catch (error) {
+    incoming.release();
+    throw error;
+  }
+  if (!(answer instanceof Promise)) return answered(live, answer);
+  answer.then(
+    (made) => answered(live, made),
+    (error: unknown) => {
+      incoming.release();
+      refuse(live, error);
+    },
+  );
 }
 
-async function worked(live: Live): Promise<Answer> {
-  const { incoming, handler } = live;
-  let streams = false;
+function answered(live: Live, answer: Answer): void {
+  const { incoming } = live;
+  const { body } = answer;
+  // Discard the stream when the deadline has passed: the client has already got REQUEST_EXPIRED.
+  const streams = isStream(body) && !hasExpired(incoming.ending.signal);
+  if (!streams) incoming.release();
+  if (isStream(body) && !streams) void body[Symbol.asyncIterator]().return?.();
+  if (live.isTold) return;
   try {
-    const answer = await handler.handle(callOf(live));
-    if (!isStream(answer.body)) return answer;
-    streams = !hasExpired(incoming.ending.signal);
-    // Discard the stream when the deadline has passed: the client has already got REQUEST_EXPIRED.
-    if (!streams) void answer.body[Symbol.asyncIterator]().return?.();
-    return answer;
-  } finally {
-    if (!streams) incoming.release();
+    if (streams) return live.tell(streamed(live, answer, body));
+    const told = succeed(live, answer);
+    live.close();
+    live.tell(told);
+  } catch (error) {
+    refuse(live, error);
   }
+}
+
+/** Answers with the error, unless the call is answered already. */
+function refuse(live: Live, error: unknown): void {
+  if (live.isTold) return;
+  live.isTold = true;
+  const told = fail(live, error);
+  live.close();
+  live.tell(told);
 }
 
 function hasExpired(signal: AbortSignal): boolean {
   return signal.aborted && !(signal.reason instanceof ClientGone);
-}
-
-function callOf(live: Live): Call {
-  const { deps, incoming, deadline, trace } = live;
-  const { signal } = incoming.ending;
-  const timeoutMs = incoming.timeoutMs();
-  const deadlineMs = deadline.endBy(timeoutMs === undefined ? undefined : deps.clock.monotonic() + timeoutMs);
-  return {
-    headers: incoming.headers,
-    trace,
-    signal,
-    tier: incoming.tier,
-    hold: incoming.hold,
-    nowMs: () => deps.clock.monotonic(),
-    deadlineMs,
-    endBy: (earlierMs) => deadline.endBy(earlierMs),
-    readBody: async (headBytes) => {
-      const body = await incoming.readBody(headBytes);
-      signal.throwIfAborted();
-      trace.received();
-      deps.observer.received?.(observed(live), body);
-      live.cameWhileIdle = deps.tellsService && deps.isIdle();
-      return body;
-    },
-  };
 }
 
 function observed({ incoming, handler, trace }: Live): ObservedCall {
@@ -174,7 +234,7 @@ function streamed(live: Live, answer: Answer, source: AsyncIterable<Uint8Array>)
     lastChunk: (error) => (error instanceof ClientGone ? undefined : answer.lastChunk?.(clientErrorOf(error))),
     ended: (error) => {
       incoming.release();
-      close(live);
+      live.close();
       if (error === undefined) record(live, { ...observed(live), kind: 'Answered', status: answer.status, answer });
       else recordFailure(live, error, answer.status);
     },
@@ -228,6 +288,7 @@ function withHeaders({ incoming, trace }: Live, answer: Answer, serviceMs?: numb
 
 function record({ deps }: Live, call: AnsweredCall): void {
   deps.observer.answered(call);
+  if (!deps.logger.isDebug) return;
   deps.logger.debug('request answered', {
     route: call.route,
     status: call.status,

@@ -107,6 +107,16 @@ export class RequestTrace implements Trace {
 }
 
 /** The `Server-Timing` header; its standard prescribes milliseconds. */
-export function serverTiming(times: StageTimes): string {
-  return stages.map((stage) => `${stage};dur=${(times[stage] ?? 0).toFixed(3)}`).join(', ');
+export function serverTiming({ decode, queue, infer, encode }: StageTimes): string {
+  return (
+    `decode;dur=${millis(decode)}, queue;dur=${millis(queue)}, infer;dur=${millis(infer)}, ` +
+    `encode;dur=${millis(encode)}`
+  );
+}
+
+/** As toFixed(3), which takes several times as long. */
+function millis(ms = 0): string {
+  const micros = Math.round(ms * 1000);
+  const whole = Math.trunc(micros / 1000);
+  return `${whole}.${String(1000 + micros - whole * 1000).slice(1)}`;
 }

@@ -3,7 +3,7 @@
  *
  * Owns: reading the file again when it may have changed, and comparing tokens in constant time. Without a readable
  *       file, no token is accepted and no request is sampled.
- * Words: a revision is one immutable configuration of a model. Its token is a secret that a request for samples must
+ * Terms: a revision is one immutable configuration of a model. Its token is a secret that a request for samples must
  *       carry. A sample is a user's request that is kept with its answer, to be sent to another revision too.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';

@@ -2,7 +2,7 @@
  * Limits of the server that follow from its memory limit. Pure.
  *
  * Owns: the shares of memory. Without a memory limit, 16 GiB are assumed.
- * Words: a run is one call of ONNX Runtime; it may join the inputs of several requests. A model is warmed when it has
+ * Terms: a run is one call of ONNX Runtime; it may join the inputs of several requests. A model is warmed when it has
  *       finished the runs that precede its first request. Anonymous memory is memory that is not a copy of a file.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';

@@ -42,7 +42,7 @@ export function runFlat(
 }
 
 function feedsOf(inputs: NamedTensors): Readonly<Record<string, unknown>> {
-  const feeds: Record<string, unknown> = {};
+  const feeds = Object.create(null) as Record<string, unknown>;
   for (const name of Object.keys(inputs)) {
     const tensor = inputs[name];
     feeds[name] = { type: tensor?.type, dims: tensor?.dims, data: tensor?.data, location: 'cpu' };

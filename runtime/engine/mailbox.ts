@@ -8,7 +8,15 @@
  */
 import { layoutKey, layoutOf, type FlatLayout, type FlatTensor } from './flat-layout.ts';
 import type { EngineBatch, EngineResult } from './port.ts';
-import { elementCount, arrayOf, makeTensor, type NamedTensors, type Tensor, type TypedData } from './tensor.ts';
+import {
+  elementCount,
+  arrayOf,
+  makeTensor,
+  tensorRecord,
+  type NamedTensors,
+  type Tensor,
+  type TypedData,
+} from './tensor.ts';
 
 /** Bytes for the inputs of a batch, and as many for its outputs. */
 const partBytes = 256 * 1024;
@@ -149,13 +157,12 @@ function partsOf(
 ): EngineResult['parts'] {
   let row = 0;
   return rows.map((count) => {
-    const named: Record<string, Tensor> = {};
-    for (let index = 0; index < outputs.length; index += 1) {
+    const pieces = outputs.map((name, index) => {
       const whole = wholes[index] as Tensor;
-      named[outputs[index] as string] = rows.length === 1 ? whole : rowsFrom(whole, row, count);
-    }
+      return [name, rows.length === 1 ? whole : rowsFrom(whole, row, count)] as const;
+    });
     row += count;
-    return { kind: 'Done', outputs: named };
+    return { kind: 'Done', outputs: Object.fromEntries(pieces) };
   });
 }
 
@@ -229,7 +236,7 @@ export class MailboxReceiver {
   #views({ inputs }: KnownLayout, rows: readonly number[], begin: number): NamedTensors {
     let total = 0;
     for (const count of rows) total += count;
-    const tensors: Record<string, Tensor> = {};
+    const tensors = tensorRecord();
     let from = begin;
     for (const { name, type, dims } of inputs) {
       from = aligned(from);

@@ -60,7 +60,7 @@ function availableOnly(options: object): object {
 
 /** @throws what ONNX Runtime throws */
 export function runSession(session: OrtSession, inputs: NamedTensors, outputs: readonly string[]): NamedTensors {
-  const feeds: Record<string, unknown> = {};
+  const feeds = Object.create(null) as Record<string, unknown>;
   for (const [name, { type, dims, data }] of Object.entries(inputs))
     feeds[name] = { type, dims, data, location: 'cpu' };
   const results = runFeeds(session, feeds, fetchesOf(outputs));

@@ -13,8 +13,14 @@ export type RunOnce = (inputs: NamedTensors, outputs: readonly string[]) => Name
 
 /** The number of rows of a request: the first dimension if all inputs share it, else undefined. */
 export function rowsOf(inputs: NamedTensors): number | undefined {
-  const counts = new Set(Object.values(inputs).map(({ dims }) => dims[0]));
-  return counts.size === 1 ? [...counts][0] : undefined;
+  let rows: number | undefined;
+  let isFirst = true;
+  for (const { dims } of Object.values(inputs)) {
+    if (!isFirst && dims[0] !== rows) return undefined;
+    rows = dims[0];
+    isFirst = false;
+  }
+  return rows;
 }
 
 /**

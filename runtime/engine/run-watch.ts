@@ -53,7 +53,9 @@ export class RunWatch {
 
   /** Age of the oldest run in progress, in milliseconds; 0 when no run is in progress. */
   get oldestMs(): number {
-    return this.#ageOf(([first]) => first);
+    // A Set iterates in insertion order.
+    const [first] = this.#begins;
+    return first === undefined ? 0 : this.#clock.monotonic() - first.atMs;
   }
 
   /**
@@ -62,13 +64,10 @@ export class RunWatch {
    * @param workers number of workers with a loaded model
    */
   stuckMs(workers: number): number {
-    return this.#begins.size === 0 || this.#begins.size < workers ? 0 : this.#ageOf((begins) => begins.at(-1));
-  }
-
-  /** Gives `choose` the runs in the order in which they began: a Set iterates in insertion order. */
-  #ageOf(choose: (begins: readonly { readonly atMs: number }[]) => { readonly atMs: number } | undefined): number {
-    const chosen = choose([...this.#begins]);
-    return chosen === undefined ? 0 : this.#clock.monotonic() - chosen.atMs;
+    if (this.#begins.size === 0 || this.#begins.size < workers) return 0;
+    let youngestMs = -Infinity;
+    for (const { atMs } of this.#begins) youngestMs = Math.max(youngestMs, atMs);
+    return this.#clock.monotonic() - youngestMs;
   }
 
   #watchedSequences(sequences: Sequences): Sequences {

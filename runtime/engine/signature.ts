@@ -45,14 +45,14 @@ export function checkInputs(
   inputs: NamedTensors,
   say: (type: TensorType) => string = (type) => type,
 ): void {
-  const known = new Set(signature.inputs.map(({ name }) => name));
+  const known = (): string => listOf(signature.inputs.map(({ name }) => name));
   for (const name of Object.keys(inputs)) {
-    if (!known.has(name)) throw invalid(`unknown input '${name}': the model's inputs are ${listOf([...known])}`);
+    if (!signature.inputs.some((input) => input.name === name))
+      throw invalid(`unknown input '${name}': the model's inputs are ${known()}`);
   }
   for (const spec of signature.inputs) {
     const tensor = Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined;
-    if (tensor === undefined)
-      throw invalid(`input '${spec.name}' is missing: the model's inputs are ${listOf([...known])}`);
+    if (tensor === undefined) throw invalid(`input '${spec.name}' is missing: the model's inputs are ${known()}`);
     checkInput(spec, tensor, say);
   }
 }

@@ -35,6 +35,11 @@ export type Tensor = { [T in TensorType]: TensorOf<T> }[TensorType];
 export type TypedData = Exclude<ArrayOf[TensorType], readonly string[]>;
 export type NamedTensors = Readonly<Record<string, Tensor>>;
 
+/** An empty record of tensors. A tensor may have the name of an inherited property, such as `__proto__`. */
+export function tensorRecord(): Record<string, Tensor> {
+  return Object.create(null) as Record<string, Tensor>;
+}
+
 /** Constructor of the array for each fixed-width type. */
 export const arrayOf = {
   float32: Float32Array,

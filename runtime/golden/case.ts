@@ -4,7 +4,7 @@
  * Owns:   the shape of a parsed case, in the form of the Open Inference Protocol or of /v1/embeddings. set.ts owns the
  *         file format.
  * Limits: `caseLimits`; values are checked as in a request to a server.
- * Words:  a golden set is a file of cases. The pods of a candidate (the new revision) must answer them before they get
+ * Terms:  a golden set is a file of cases. The pods of a candidate (the new revision) must answer them before they get
  *         traffic. Stable is the revision that serves.
  * Pure.   Throws AppError GOLDEN_SET_INVALID with the place in the set.
  */

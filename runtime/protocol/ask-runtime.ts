@@ -5,7 +5,7 @@
  *         what they mean. Uses node:http like the rest of the sidecar, because fetch's client would double the
  *         sidecar's memory.
  * Limits: an answer has at most `answerLimitBytes` and must arrive within `deadlineMs`.
- * Words:  the port for sidecars is a second port of the runtime, on which requests with the token of the pod's revision
+ * Terms:  the port for sidecars is a second port of the runtime, on which requests with the token of the pod's revision
  *         are not counted as traffic. A revision is one immutable configuration of a model.
  */
 import { request, type Agent, type IncomingMessage } from 'node:http';

@@ -110,22 +110,25 @@ function readyAnswer(readiness: Readiness): Answer {
 async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call: Call): Promise<Answer> {
   const { trace, signal } = call;
   const beganMs = call.nowMs();
-  const request = await decodeRequest(model, call);
+  const decoded = decodeRequest(model, call);
+  // Small requests are decoded at once. Waiting for what is there costs a turn of the queue of promises.
+  const request = decoded instanceof Promise ? await decoded : decoded;
   checkInputs(model.signature, request.inputs, datatypeOf);
   checkLength(model, request.inputs);
-  const choices = chooseForms(model.signature, request);
+  const { choices, names } = chooseForms(model.signature, request);
   trace.decoded(elementsOf(request.inputs));
   const deadlineMs = call.endBy(request.timeoutMs === undefined ? undefined : beganMs + request.timeoutMs);
   const result = await model.inference.submit({
     inputs: request.inputs,
-    outputs: choices.map(({ name }) => name),
+    outputs: names,
     signal,
     tier: call.tier,
     hold: call.hold,
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    deadlineMs,
   });
   trace.inferred(result);
-  return answerOf(await model.codec.encode(responseOf(served, request, choices, result)));
+  const encoded = model.codec.encode(responseOf(served, request, choices, result));
+  return answerOf(encoded instanceof Promise ? await encoded : encoded);
 }
 
 /** Applies the limit on a text's tokens to [batch, sequence] tensors too. @throws AppError REQUEST_INVALID */
@@ -142,9 +145,18 @@ function checkLength({ maxTokens }: ProtocolModel, inputs: NamedTensors): void {
 }
 
 /** Decodes an infer request in any of its three forms: JSON, JSON followed by binary data, or raw bytes. */
-async function decodeRequest(model: ProtocolModel, call: Call): Promise<InferRequest> {
+function decodeRequest(model: ProtocolModel, call: Call): InferRequest | Promise<InferRequest> {
   const jsonBytes = jsonBytesOf(call.headers['inference-header-content-length']);
-  const body = await call.readBody(jsonBytes ?? 0);
+  const body = call.readBody(jsonBytes ?? 0);
+  if (body instanceof Promise) return body.then((bytes) => decodeBody(model, bytes, jsonBytes));
+  return decodeBody(model, body, jsonBytes);
+}
+
+function decodeBody(
+  model: ProtocolModel,
+  body: Uint8Array<ArrayBuffer>,
+  jsonBytes: number | undefined,
+): InferRequest | Promise<InferRequest> {
   if (jsonBytes === 0) return decodeRaw(body, model.signature);
   if (body.length === 0) throw invalidRequest('the body is empty: an infer request is a JSON object with inputs');
   return model.codec.decode(body, jsonBytes ?? body.length);
@@ -159,8 +171,28 @@ function jsonBytesOf(header: string | undefined): number | undefined {
 
 type Choice = { readonly name: string; readonly binary: boolean };
 
+type Chosen = {
+  readonly signature: Signature;
+  readonly binaryOutput: boolean;
+  readonly choices: readonly Choice[];
+  readonly names: readonly string[];
+};
+
+/** Requests whose heads are known (oip/known-heads.ts) have the same list of outputs. */
+const chosenBefore = new WeakMap<InferRequest['outputs'], Chosen>();
+
 /** Chooses the outputs and their form. Outputs that JSON cannot express are refused here, before the model runs. */
-function chooseForms(signature: Signature, request: InferRequest): readonly Choice[] {
+function chooseForms(signature: Signature, request: InferRequest): Chosen {
+  const { outputs, binaryOutput } = request;
+  const before = chosenBefore.get(outputs);
+  if (before?.signature === signature && before.binaryOutput === binaryOutput) return before;
+  const choices = chooseAnew(signature, request);
+  const chosen = { signature, binaryOutput, choices, names: choices.map(({ name }) => name) };
+  chosenBefore.set(outputs, chosen);
+  return chosen;
+}
+
+function chooseAnew(signature: Signature, request: InferRequest): readonly Choice[] {
   const asked = new Map(request.outputs.map(({ name, binary }) => [name, binary]));
   return chooseOutputs(signature, [...asked.keys()]).map((name) => {
     const binary = asked.get(name) ?? request.binaryOutput;
@@ -200,5 +232,7 @@ function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
 }
 
 function elementsOf(inputs: NamedTensors): number {
-  return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+  let elements = 0;
+  for (const { dims } of Object.values(inputs)) elements += elementCount(dims);
+  return elements;
 }

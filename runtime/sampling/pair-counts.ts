@@ -1,7 +1,7 @@
 /**
  * Pairs of service times, and this pod's counts of pairs since its start, which the pod reports to the operator.
  *
- * Words: the service time is the time of a request inside the runtime, without the queue. Stable is the revision that
+ * Terms: the service time is the time of a request inside the runtime, without the queue. Stable is the revision that
  *        serves; this pod belongs to the candidate, which may replace it. A probe sends a golden input to both
  *        revisions. A replay sends a request that stable has answered to the candidate too.
  */

@@ -4,7 +4,7 @@
  * Owns:   the format: one line of JSON about all samples, then the bodies of the samples in the same order. Input is
  *         checked.
  * Limits: `takenLimitBytes` in one transfer. Samples may be private data and are never written to disk or a log.
- * Words:  the sampler keeps samples in a pod of stable, the revision that serves. A take is a request by which a pod of
+ * Terms:  the sampler keeps samples in a pod of stable, the revision that serves. A take is a request by which a pod of
  *         the candidate, the revision that may replace stable, gets samples.
  */
 import { present } from '../../api/present.ts';

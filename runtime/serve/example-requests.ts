@@ -29,7 +29,7 @@ export type ExampleSources = {
   readonly fill: number | undefined;
 };
 
-export type WarmHandlersDeps = Pick<SelfRequestsDeps, 'serve' | 'clock' | 'stop'> & {
+export type WarmHandlersDeps = Pick<SelfRequestsDeps, 'serve' | 'plain' | 'clock' | 'stop'> & {
   readonly config: RuntimeConfig;
   readonly selfRequestsMs: number;
   readonly logger: Logger;

@@ -2,7 +2,7 @@
  * The parts that serve one prepared model: engine, batcher, codec, task.
  *
  * Owns: their construction, warm-up and release. close() waits for current runs.
- * Words: a run is one call of ONNX Runtime by a worker, for the rows of one or more requests. A row is everything at
+ * Terms: a run is one call of ONNX Runtime by a worker, for the rows of one or more requests. A row is everything at
  *       one index of the first dimension of the inputs. `prepare` is the container that fetched and tried the model.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';

@@ -18,11 +18,13 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
-import { warmHandlers, type WarmHandlersDeps } from './example-requests.ts';
+import { warmHandlers } from './example-requests.ts';
+import { selfServing } from './self-requests.ts';
 import { allocationOf, planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
+import { plainHandler } from '../transport/http/plain/plain-exchange.ts';
 import { HttpServers } from '../transport/http/http-server.ts';
 import { effectiveConfig, LoopLag, newBootId, reportOf } from '../transport/http/insight.ts';
 import { MemoryGuard } from '../call/memory-guard.ts';
@@ -111,9 +113,10 @@ export class ModelServer {
    * @throws AppError PORT_TAKEN
    */
   async listen(): Promise<void> {
-    const { addresses, port, metricsPort, maxConnections } = this.#deps;
+    const { addresses, port, metricsPort, maxConnections, clock } = this.#deps;
     const deps = this.#httpDeps();
     const { transfers } = deps;
+    const onFull = (): boolean => transfers.cutSlowest();
     const users = this.#userCalls();
     const forUsers: Terms = { calls: users, tier: 'interactive' };
     this.#servers = await HttpServers.listen(
@@ -121,9 +124,10 @@ export class ModelServer {
         addresses,
         port,
         maxConnections,
-        clock: this.#deps.clock,
+        clock,
         isProbe,
-        onFull: () => transfers.cutSlowest(),
+        plain: (keepAliveMs) => plainHandler(deps, forUsers, clock, keepAliveMs),
+        onFull,
       },
       (request, response) => serveRequest(deps, forUsers, request, response),
     );
@@ -131,10 +135,7 @@ export class ModelServer {
     const sidecars = uncounted(users);
     const scrape = metricsHandler(this.#metrics.registry);
     // Scrapes have a separate memory budget, so that the metric of transfer memory does not include the scrape itself.
-    const scrapes: HttpDeps = {
-      ...deps,
-      transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock: this.#deps.clock }),
-    };
+    const scrapes = { ...deps, transfers: new Transfers({ limitBytes: () => transfers.limitBytes, clock }) };
     const debug = debugApp({
       metrics: (request, response) =>
         serveBy(scrape, scrapes, { calls: sidecars, tier: 'interactive' }, { request, response, path: '/metrics' }),
@@ -146,7 +147,7 @@ export class ModelServer {
         serveRequest(deps, isSidecar ? sidecarTerms(sidecars, request) : forUsers, request, response),
     });
     this.#debug = await HttpServers.listen(
-      { addresses, port: metricsPort, maxConnections: debugConnections, onFull: () => transfers.cutSlowest() },
+      { addresses, port: metricsPort, maxConnections: debugConnections, onFull },
       async (request, response) => debug(request, response),
     );
     this.#metrics.readFrom({
@@ -199,14 +200,10 @@ export class ModelServer {
     await this.#checkRoom();
     this.#taskRoutes = this.#model.task.routes;
     this.#routes = this.#routeTable();
-    await warmHandlers(this.#model, { ...this.#deps, serve: this.#selfServing(), stop });
+    const terms: Terms = { calls: this.#userCalls(), tier: 'interactive' };
+    const serving = selfServing(this.#httpDeps(), terms, this.#deps.clock);
+    await warmHandlers(this.#model, { ...this.#deps, ...serving, stop });
     this.#readiness.moveTo('Ready');
-  }
-
-  #selfServing(): WarmHandlersDeps['serve'] {
-    const http = this.#httpDeps();
-    const terms: Terms = { calls: { ...uncounted(this.#userCalls()), admit: () => {} }, tier: 'interactive' };
-    return (request, response) => void serveRequest(http, terms, request, response);
   }
 
   /**

@@ -16,6 +16,11 @@ import { Agent, createServer, request, type IncomingMessage, type Server, type S
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { Connections } from '../../lib/connections.ts';
+import { uncounted } from '../call/perform.ts';
+import { serveRequest, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
+import { plainHandler } from '../transport/http/plain/plain-exchange.ts';
+import { PlainServer, type PlainHandler } from '../transport/http/plain/plain-server.ts';
 
 export type SelfRequest = {
   readonly path: string;
@@ -26,6 +31,8 @@ export type SelfRequest = {
 export type SelfRequestsDeps = {
   /** Answers a request as the server's own port does, but without admission, counting and samples. */
   readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Answers plain requests as the server's own port does; absent when that port does not. */
+  readonly plain?: PlainHandler;
   /** Requests that are sent in turn. */
   readonly requests: readonly SelfRequest[];
   readonly limitMs: number;
@@ -44,6 +51,8 @@ export type SelfRequestsResult = {
 
 /** Requests in progress at a time, so that requests also share runs. */
 const lanes = 4;
+/** Every other lane sends a header that is not plain, so that requests take both ways through the server. */
+const ownHeaders = [{}, { te: 'trailers' }];
 /** The CPU time of a request is compared between periods of this length. */
 const periodMs = 200;
 const maxRequests = 10_000;
@@ -70,6 +79,8 @@ export async function sendSelfRequests(deps: SelfRequestsDeps): Promise<SelfRequ
     if (incoming.headers[keyHeader] === key) deps.serve(incoming, response);
     else incoming.destroy();
   });
+  const plain = plainServer(deps, key);
+  plain?.listenTo(server);
   try {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -77,15 +88,45 @@ export async function sendSelfRequests(deps: SelfRequestsDeps): Promise<SelfRequ
   } catch (error) {
     return { done: 0, problem: messageOf(error) };
   } finally {
+    plain?.close();
     await closed(server);
   }
+}
+
+/**
+ * How the server answers its own requests: without admission, counting and samples.
+ * @param terms of users' requests
+ */
+export function selfServing(
+  deps: HttpDeps,
+  { calls, tier }: Terms,
+  clock: Clock,
+): Pick<SelfRequestsDeps, 'serve' | 'plain'> {
+  const own: Terms = { calls: { ...uncounted(calls), admit: () => {} }, tier };
+  return {
+    serve: (request, response) => void serveRequest(deps, own, request, response),
+    plain: plainHandler(deps, own, clock, 0),
+  };
+}
+
+function plainServer({ plain, clock }: SelfRequestsDeps, key: string): PlainServer | undefined {
+  if (plain === undefined) return undefined;
+  return new PlainServer({
+    handler: { ...plain, takes: (head) => head.headers[keyHeader] === key && plain.takes(head) },
+    connections: new Connections({ maxConnections: lanes, spare: 0 }),
+    clock,
+    keepAliveMs: Infinity,
+    stalledMs: Infinity,
+    arrived: () => {},
+  });
 }
 
 class Sending {
   readonly #deps: SelfRequestsDeps;
   readonly #port: number;
   readonly #key: string;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: lanes });
+  /** Plain connections, and others. */
+  readonly #agents = [0, 1].map(() => new Agent({ keepAlive: true, maxSockets: lanes / 2 }));
   readonly #ending = new AbortController();
   readonly #costs: number[] = [];
   #requests: readonly SelfRequest[];
@@ -110,22 +151,22 @@ class Sending {
     const callOff = clock.after(limitMs, end);
     stop.addEventListener('abort', end, { once: true });
     try {
-      await Promise.all(Array.from({ length: lanes }, () => this.#lane()));
+      await Promise.all(Array.from({ length: lanes }, (_, lane) => this.#lane(lane % 2)));
     } finally {
       callOff();
       stop.removeEventListener('abort', end);
-      this.#agent.destroy();
+      for (const agent of this.#agents) agent.destroy();
     }
     return { done: this.#done, ...(this.#problem === undefined ? {} : { problem: this.#problem }) };
   }
 
-  async #lane(): Promise<void> {
+  async #lane(way: number): Promise<void> {
     while (!this.#isSettled && !this.#ending.signal.aborted && this.#sent < maxRequests) {
       const next = this.#requests[this.#sent % Math.max(1, this.#requests.length)];
       if (next === undefined) return;
       this.#sent += 1;
       try {
-        this.#note(next, await this.#send(next));
+        this.#note(next, await this.#send(next, way));
       } catch (error) {
         // The requests in progress break when the time is over.
         if (!this.#ending.signal.aborted) this.#drop(next, messageOf(error));
@@ -151,7 +192,7 @@ class Sending {
     this.#requests = this.#requests.filter((one) => one !== refused);
   }
 
-  #send({ path, headers, body }: SelfRequest): Promise<Reply> {
+  #send({ path, headers, body }: SelfRequest, way: number): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const asked = request(
         {
@@ -159,8 +200,8 @@ class Sending {
           port: this.#port,
           method: 'POST',
           path,
-          headers: { ...headers, 'content-length': body.length, [keyHeader]: this.#key },
-          agent: this.#agent,
+          headers: { ...headers, ...ownHeaders[way], 'content-length': body.length, [keyHeader]: this.#key },
+          agent: this.#agents[way],
           signal: this.#ending.signal,
         },
         (response) => {

@@ -4,7 +4,7 @@
  * Owns: the process around a ModelServer: reading the machine's limits, last words, the exit. After a drain the exit
  *       code is 0. When a run does not end in time, the process kills itself, because `process.exit` would wait for
  *       the run.
- * Words: last words are the container's termination message. A run is one call of ONNX Runtime. To drain is to finish
+ * Terms: last words are the container's termination message. A run is one call of ONNX Runtime. To drain is to finish
  *       current requests and accept no new ones.
  */
 import { availableParallelism } from 'node:os';

@@ -3,7 +3,7 @@
  *
  * Owns:  parsing the instructions and limiting their values. Each request repeats all instructions; an instruction that
  *        a request leaves out is switched off.
- * Words: a sample is a request that a pod of stable (the serving revision) answered and kept. A pod of the candidate
+ * Terms: a sample is a request that a pod of stable (the serving revision) answered and kept. A pod of the candidate
  *        (the revision that may replace stable) replays samples: it answers them too. A probe is a golden input that
  *        it sends to both revisions. A pair is the service times of both revisions for the same request.
  * Pure.

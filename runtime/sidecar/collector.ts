@@ -5,7 +5,7 @@
  * Owns:  the loop and its pauses. After `stop` it continues to read until the runtime's socket is closed, because
  *        requests that are answered while the pod drains also count.
  * Ends:  after `stop`, `run` returns when the runtime has ended, and at the latest after `drainLimitMs`.
- * Words: a block is 20 s of wall-clock time, in which a pod counts its requests. A reading is one answer of the runtime
+ * Terms: a block is 20 s of wall-clock time, in which a pod counts its requests. A reading is one answer of the runtime
  *        with its counters. A pair is the service times of this pod and of stable for the same request.
  */
 import type { Clock } from '../../lib/clock.ts';

@@ -4,7 +4,7 @@
  * Owns:   the assignment of differences between readings to blocks. Blocks from `since` on are complete; a difference
  *         that may belong to several blocks moves `since` to the first block after them.
  * Limits: `maxBlocks` blocks, `ringLimitBytes` of JSON; the oldest blocks are dropped first. Pure.
- * Words:  a reading is one answer of the runtime with its counters, about once a second. Stable is the revision that
+ * Terms:  a reading is one answer of the runtime with its counters, about once a second. Stable is the revision that
  *         serves. A class of a block has the counts of one tier and one input size.
  */
 import { maxBlockClasses } from '../../api/report.ts';

@@ -2,7 +2,8 @@
  * Compares an answer of the Open Inference Protocol with the expected outputs.
  * Owns: reading an answer as JSON or with binary data. Numbers are compared by their value; integers beyond 2^53 are
  * compared digit by digit.
- * Pure.
+ * Pure. The fuzzer sends random requests (cases) to model servers. Its reference computes the expected answers with
+ * code of its own; a judgement is its result for one request.
  */
 import { errorBody, statusIn, type Answer, type Check } from './cases.ts';
 import type { Values } from './models.ts';

@@ -1,5 +1,5 @@
 /**
- * A fuzz case: the bytes for one connection, and the expected answers.
+ * A fuzz case: random bytes for one connection to a model server, and the expected answers.
  * Owns: the types, making HTTP requests from a body, and the checks that every answer must pass.
  * Pure.
  */
@@ -15,8 +15,8 @@ export type Answer = { readonly status: number; readonly headers: ReadonlyMap<st
 export type Check = (answer: Answer) => string | undefined;
 
 /**
- * One action of the client: write bytes, wait some milliseconds, close the client's sending side ('end'), or destroy
- * the connection.
+ * One action of the client in a case: write bytes, wait some milliseconds, close the client's sending side ('end'), or
+ * destroy the connection.
  */
 export type Part = Buffer | { readonly pauseMs: number } | 'end' | 'destroy';
 

@@ -1,5 +1,6 @@
 /**
- * Cases of invalid or truncated HTTP: broken request lines and headers, wrong lengths, early ends.
+ * Fuzz cases (random requests with the expected answers) of invalid or truncated HTTP: broken request lines and
+ * headers, wrong lengths, early ends.
  * Owns: for which bytes the server must refuse or close the connection.
  * Pure.
  */

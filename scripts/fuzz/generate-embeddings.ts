@@ -1,8 +1,8 @@
 /**
- * Cases of `POST /v1/embeddings`: texts from all of Unicode, token ids, and both formats of vectors (float and base64).
- * Requests are valid or mutated.
- * Owns: what a correct answer is. Words of the tiny vocabulary have known ids. A row has the same vector alone and in a
- * batch. Base64 has the same numbers as the list.
+ * Fuzz cases (random requests with the expected answers) of `POST /v1/embeddings`: texts from all of Unicode, token
+ * ids, and both formats of vectors (float and base64). Requests are valid, or are valid requests with a random change.
+ * Owns: what a correct answer is. Words of the tiny vocabulary have known ids. A row (one text of the request) has the
+ * same vector alone and in a batch. Base64 has the same numbers as the list.
  */
 import { tinyVocabulary } from '../../test/support/tiny-encoder.ts';
 import { openAiError, parseOrUndefined, postParts, type Answer, type Case, type Check } from './cases.ts';

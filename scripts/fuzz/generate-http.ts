@@ -1,5 +1,6 @@
 /**
- * Cases of HTTP itself: routes, headers, encodings, chunks, pipelines, deadlines.
+ * Fuzz cases (random requests with the expected answers) of HTTP itself: routes, headers, encodings, chunks, pipelines,
+ * deadlines.
  * Owns: the frequency of each kind of case, and which bytes are a request with an expected answer.
  * generate-broken-http.ts makes the invalid requests.
  * Pure.

@@ -1,6 +1,7 @@
 /**
- * Cases of infer requests: JSON, binary data after JSON, and raw bytes. Requests are valid or mutated.
- * Owns: how a request is made and mutated. reference.ts computes the expected answer. Pure.
+ * Fuzz cases (random requests with the expected answers) of infer requests: JSON, binary data after JSON, and raw
+ * bytes. Requests are valid, or are valid requests with a random change (mutated).
+ * Owns: how a request is made and mutated. reference.ts computes the expected answer without code of the runtime. Pure.
  */
 import { checkOf } from './answers.ts';
 import { postParts, type Case } from './cases.ts';

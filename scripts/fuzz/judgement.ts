@@ -1,5 +1,6 @@
 /**
- * The reference's verdict on a request, and readers of JSON fields. A reader throws a verdict when a field is wrong.
+ * The fuzzer's own result for a request (its judgement), and readers of JSON fields. A reader throws a judgement when a
+ * field is wrong.
  * Owns: `Judgement`, and the exception that ends nested parsing with a judgement.
  * Pure.
  */

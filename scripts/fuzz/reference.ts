@@ -47,7 +47,7 @@ function read(model: TensorModel, body: Buffer, header: string | undefined): Jud
   return mayExpire ? orExpired(read) : read();
 }
 
-/** Sets `mayExpire` on a refusal, because the request may time out before the server refuses it. */
+/** Sets `mayExpire` on a refusal: the request has a timeout, and may time out before the server refuses it. */
 function orExpired(read: () => Judgement): Judgement {
   try {
     return read();

@@ -1,6 +1,6 @@
 /**
- * docs/reference/runtime-config.md and docs/reference/report.md: every field of the documents that our processes
- * exchange, from the schemas of these documents.
+ * docs/reference/runtime-config.md and docs/reference/report.md: every field of two documents, from their schemas. The
+ * operator writes the runtime's config; the sidecar of a pod sends reports to the operator.
  */
 import { runtimeConfigSchema } from '../../api/runtime-config.ts';
 import { reportSchema } from '../../api/report.ts';

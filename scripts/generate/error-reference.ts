@@ -1,4 +1,4 @@
-/** docs/reference/errors.md: every error code with its kind and what the kind means, from the registry. */
+/** docs/reference/errors.md: every error code with its kind and what the kind means, from api/error-codes.ts. */
 import { codes, type ErrorCode } from '../../api/error-codes.ts';
 import { kinds } from '../../api/error-kinds.ts';
 

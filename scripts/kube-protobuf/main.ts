@@ -1,7 +1,7 @@
 /**
  * Rewrites local/api-server/builtin/messages.json, the field numbers of Kubernetes' Go types.
- * Owns: which types local mode reads as protobuf, and which facts of each field are stored: number, name, type, and
- * whether zero differs from unset.
+ * Owns: which types the API server of local mode (a Kubernetes cluster in one process) reads as protobuf, and which
+ * facts of each field are stored: number, name, type, and whether zero differs from unset.
  * Run: by hand for a newer Kubernetes, with the project's Node and the folder of the Go modules:
  * `scripts/kube-protobuf/main.ts "$(go env GOMODCACHE)/k8s.io" v0.35.4`.
  */

@@ -1,7 +1,7 @@
 /**
  * Rewrites local/api-server/builtin/schemas.json from the OpenAPI documents of a real API server.
- * Owns: which built-in types local mode has, and which parts of their schemas are stored: structure, list types and
- * keys, and defaults. Descriptions and empty defaults ('', 0, false, {}) are not stored.
+ * Owns: which built-in types local mode (a Kubernetes cluster in one process) has, and which parts of their schemas are
+ * stored: structure, list types and keys, and defaults. Descriptions and empty defaults ('', 0, false, {}) are not.
  * Run: by hand for a newer Kubernetes, with the project's Node: `kubectl proxy --port 8001`, then
  * `scripts/kube-schemas/main.ts http://127.0.0.1:8001`.
  */

@@ -1,5 +1,6 @@
 /**
- * A copy of the working tree in a temporary folder. A mutant may change files in it.
+ * A copy of the working tree in a temporary folder. A mutant (a small change that makes the program wrong) may change
+ * files in it.
  * Owns: the folder. Its files are hard links where the file system allows them, and node_modules is a symbolic link. A
  * file is changed by replacing it with a new file, so the working tree never changes.
  */

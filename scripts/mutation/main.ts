@@ -1,5 +1,6 @@
 /**
- * `npm run test:mutation`: changes the program in one place after another, and checks that a test fails each time.
+ * `npm run test:mutation`: changes the program in one place after another, and checks that a test fails each time. Such
+ * a change is a mutant. It is killed when a test fails, and survives otherwise.
  * Owns: the flags, the order, and the last line of the output. The list of mutants is in `mutants/`.
  * Ends: the last line is only `N passed, N failed`, where a killed mutant counts as passed. Exits with 0 when every
  * mutant was killed, 1 when one survived, 2 when the list or a flag is wrong.

@@ -1,5 +1,6 @@
 /**
- * The mutation run: finds the files and tests of each mutant, then runs one test process for each mutant.
+ * The mutation run: finds the files and tests of each mutant, then runs one test process for each mutant. A mutant is a
+ * small change that makes the program wrong. It is killed when a test fails, and survives otherwise.
  * Owns: the copies of the tree (one for each parallel process), the first run without a mutant, which must pass, and
  * the verdict.
  * Limits: a mutant's tests may take one minute, or five times the longest run without a mutant if that is longer. A run

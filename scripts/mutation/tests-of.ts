@@ -1,5 +1,5 @@
 /**
- * Chooses the tests for a mutant of a file.
+ * Chooses the tests for a mutant of a file. A mutant is a small change that makes the program wrong.
  * Owns: the choice. A mutant's globs are used if it has any. Otherwise, the test files are used that import the file
  * directly or through at most two other files.
  * Limits: `mostTests` files, the nearest first, so that a mutant does not take too long.

@@ -1,6 +1,6 @@
 /**
- * `npm run test:e2e`: the end-to-end stories, in local mode and on the cluster in KUBECONFIG. A story is a test of one
- * task of a user.
+ * `npm run test:e2e`: the end-to-end stories, in local mode (a cluster in one process) and on the cluster in
+ * KUBECONFIG, which are the two targets. A story is a test of one task of a user.
  * Owns: which targets this machine has, the message about a missing target, and the exit code. A missing target is
  * skipped with the reason; a target with a wrong set-up is an error.
  * Ends: 0 when every story passed, 1 when one failed, 2 when the set-up is wrong.

@@ -23,7 +23,7 @@ function objectTypesIn(text: string): readonly Declared[] {
   return [...long, ...short].map(([, name = '', body = '']) => ({ name, body }));
 }
 
-/** Matches a field whose type is a clock, a logger or a registry. Fields of a nested type do not match. */
+/** Matches a field whose type is a clock, a logger or a registry of metrics. Fields of a nested type do not match. */
 const worldly = /^ {2}(?:readonly )?\w+\??: (?:Clock|Logger|Registry)\b/m;
 
 /** The names of types that have a clock, a logger or a registry as a field. */

@@ -1,6 +1,7 @@
 /**
- * Checks that a router's name occurs only in the modules of that router and in the table that chooses a router. Other
- * code calls the interface that all routers implement.
+ * Checks that a router's name occurs only in the modules of that router and in the table that chooses a router. A
+ * router is a way to share traffic between revisions, such as HTTPRoute. Other code calls the interface that all
+ * routers implement.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Runs the drift suite with all its changes against the API server in KUBECONFIG, then checks that the operator writes
- * nothing for a minute.
+ * Runs the drift suite (another writer changes the operator's objects) with all its changes against the API server in
+ * KUBECONFIG, then checks that the operator writes nothing for a minute.
  */
 import { readFileSync } from 'node:fs';
 import { driftSuite } from '../conformance/drift/suite.ts';

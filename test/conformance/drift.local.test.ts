@@ -1,6 +1,6 @@
 /**
- * Runs a part of the drift suite against local mode's API server: all additions, but only some of the changes and
- * removals.
+ * Runs a part of the drift suite (another writer changes the operator's objects) against local mode's API server: all
+ * additions of fields, but only some of the changes and removals of the operator's own fields.
  */
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';

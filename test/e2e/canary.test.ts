@@ -1,4 +1,7 @@
-/** Candidates are promoted or rejected by what the gates measure, while clients send requests. */
+/**
+ * Candidates (new revisions that get a part of the traffic) are promoted or rejected by what the gates measure, while
+ * clients send requests. A gate limits one measure, such as the latency; its verdict is Pass, Fail or Undecided.
+ */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import { smallSpec } from './given.ts';
 import { story } from './story.ts';
@@ -36,8 +39,8 @@ const shadow: NonNullable<OnnxModelSpec['rollout']> = {
 };
 
 /**
- * Skips a story on a cluster, because the story needs four minutes of probes. Local mode runs the same sidecars and the
- * same operator.
+ * Skips a story on a cluster, because the story needs four minutes of probes (golden inputs that are sent to both
+ * revisions). Local mode runs the same sidecars and the same operator.
  */
 const inLocalModeAlone = ({ target }: World): string | undefined =>
   target.name === 'local mode' ? undefined : 'runs in local mode only';

@@ -1,4 +1,4 @@
-/** The steps that set up a story. */
+/** The steps that set up a story, which is an end-to-end test of one task of a user. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';

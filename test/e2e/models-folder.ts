@@ -1,5 +1,6 @@
 /**
- * The folder that the stories' claim contains. Each of its folders has one good or bad model. Owns: the content.
+ * The folder of models that the stories (end-to-end tests) mount by a volume claim. Each of its folders has one good or
+ * bad model. Owns: the content.
  * `linear` and `doubled` give different answers, so an answer shows which of the two models gave it.
  */
 import { chmod, cp, mkdir, readdir, stat, writeFile } from 'node:fs/promises';

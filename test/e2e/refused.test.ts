@@ -28,8 +28,8 @@ const rows: readonly Row[] = [
     reason: 'InvalidModel', words: /model\.onnx/ },
   { name: 'whose file is missing', change: { model: { uri: `pvc://${claimName}/nowhere/` },
       rollout: soon }, reason: 'SourceMissing', words: /nowhere/ },
-  // `prepare` measures the memory of a trial run and reports ModelTooLarge, unless the kernel kills the trial run
-  // first.
+  // The init container `prepare` runs the model once (the trial run), measures its memory and reports ModelTooLarge,
+  // unless the kernel kills the trial run first.
   { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
     reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
   // The checks before the start do not count the heap and the session of each worker, so the kernel kills the

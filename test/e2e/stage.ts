@@ -1,5 +1,5 @@
 /**
- * The state of one story: its namespace, models, observations and clients.
+ * The state of one story (an end-to-end test of one task of a user): its namespace, models, observations and clients.
  * Owns: the state that the steps share, and removing it.
  */
 import { api, labels } from '../../api/names.ts';

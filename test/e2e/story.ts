@@ -1,6 +1,7 @@
 /**
- * The functions with which stories are written: given, when, then. The steps of each are in given.ts, when.ts and
- * then.ts. Every story runs in a namespace of its own, which is removed at the end, also after a failure.
+ * The functions with which stories (end-to-end tests of one task of a user) are written: given, when, then. The steps
+ * of each are in given.ts, when.ts and then.ts. Every story runs in a namespace of its own, which is removed at the
+ * end, also after a failure.
  */
 import { World } from './world.ts';
 import { Given } from './given.ts';
@@ -12,7 +13,7 @@ export type Tale = (given: Given, when: When, then: Then) => Promise<void>;
 
 let opening: Promise<World> | undefined;
 
-/** The world of the stories. The first story opens it; it is closed after the last story. */
+/** The environment of the stories (world.ts). The first story opens it; it is closed after the last story. */
 function world(): Promise<World> {
   opening ??= World.open(process.env);
   return opening;

@@ -1,6 +1,6 @@
 /**
- * The target of the end-to-end stories: local mode or a real cluster. Owns: the interface `Target`. It hides from
- * the stories how the control plane starts and how a folder becomes a claim.
+ * The target of the end-to-end stories: local mode (a cluster in one process) or a real cluster. Owns: the interface
+ * `Target`. It hides from the stories how the control plane starts and how a folder becomes a volume claim.
  */
 import type { KubeConfig } from '@kubernetes/client-node';
 

@@ -1,4 +1,7 @@
-/** The checks of a story. Most checks wait until they hold, because a cluster needs time. */
+/**
+ * The checks of a story, which is an end-to-end test of one task of a user. Most checks wait until they hold, because a
+ * cluster needs time. Stable is the revision that serves; the candidate is a new revision in a rollout.
+ */
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModel } from '../../api/onnxmodel.ts';

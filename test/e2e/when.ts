@@ -1,4 +1,4 @@
-/** The events of a story. */
+/** The events of a story, which is an end-to-end test of one task of a user. */
 import assert from 'node:assert/strict';
 import { api, labels } from '../../api/names.ts';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';

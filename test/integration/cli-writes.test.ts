@@ -1,4 +1,7 @@
-/** Writes of kubectl-onnx against local mode's API server. A real server: test/integration-real/cli-writes.test.ts. */
+/**
+ * Writes of kubectl-onnx against local mode's API server. The same tests run against kube-apiserver in
+ * test/integration-real/cli-writes.test.ts.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

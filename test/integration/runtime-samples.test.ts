@@ -1,6 +1,6 @@
 /**
- * Which requests a server samples, for every form of a request. Replays get the same answers as the sampled requests,
- * and a busy server refuses replays earlier than requests of users.
+ * Which requests a server samples (keeps with their answers for another revision), for every form of a request. Replays
+ * send samples again: they get the same answers, and a busy server refuses them earlier than requests of users.
  */
 import assert from 'node:assert/strict';
 import { peersTokenHeader } from '../../api/access.ts';

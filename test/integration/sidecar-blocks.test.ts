@@ -1,7 +1,7 @@
 /**
  * Complete pods (runtime and sidecar), and how the operator counts the requests in their reports: every request of a
- * user is counted in the block of its time, and other requests are not counted. In another test, a candidate replays
- * requests of stable.
+ * user is counted in the block of its time (20 s), and other requests are not counted. In another test, a pod of a new
+ * revision (the candidate) replays requests that a pod of the serving revision (stable) has answered.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';

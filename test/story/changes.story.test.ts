@@ -1,8 +1,8 @@
 /**
- * The examples of README.md, judged by the operator's own judge: a change that is as good as stable, a slow one and a
- * wrong one. There are two pods behind a route, 1,000 requests per minute, of which 0.2 % fail, and half an hour of
- * history. Only `strategy` is set in `rollout`. The text has one line for each lasting change of phase, share or
- * reason, and at least one line every 3 min.
+ * The examples of README.md, judged by the operator's own judge: a change that is as good as the serving revision
+ * (stable), a slow one and a wrong one. There are two pods behind a route, 1,000 requests per minute, of which 0.2 %
+ * fail, and half an hour before the change. Only `strategy` is set in `rollout`. The text has one line for each lasting
+ * change of phase, share or reason, and at least one line every 3 min.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';

@@ -1,6 +1,9 @@
 /**
  * Complete canary rollouts that the operator judges by the reports of pods: the status as text, and the counts behind
  * it.
+ *
+ * Terms: a block is 20 s of time, in which a pod counts its requests. The window is the blocks by which a step of the
+ * rollout is judged. The ledger is the operator's record of all blocks, which it stores in the cluster now and then.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
@@ -85,7 +88,10 @@ function gateLines({ world }: Told): string[] {
   ];
 }
 
-/** Checks the counts in the status. They may lack the requests since `judgedAt`, and those of the 10 s before. */
+/**
+ * Checks that the counts in the status equal the requests that pods answered. They may lack the requests since
+ * `judgedAt`, and those of the 10 s before.
+ */
 function assertCounted(world: CanaryWorld): void {
   const { gates = [], judgedAt = '' } = world.cluster.status.rollout ?? {};
   const { window, stable, candidate } = comparedIn(world);

@@ -1,4 +1,7 @@
-/** Complete Immediate rollouts as text for review: the status, the serving revision and the pods. */
+/**
+ * Complete Immediate rollouts (the new revision gets all traffic at once) as text for review: the status, the serving
+ * revision and the pods. A pass is one run of the operator for a model.
+ */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';

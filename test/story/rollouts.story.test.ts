@@ -1,6 +1,6 @@
 /**
- * Complete rollouts as text for review. Some of them run again, each time with a crash of the process instead of one
- * write.
+ * Complete rollouts (stories) as text for review. Some of them run again, each time with a crash of the operator's
+ * process instead of one of its writes.
  */
 import assert from 'node:assert/strict';
 import { assertGolden } from '../support/golden.ts';

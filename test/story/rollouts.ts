@@ -1,4 +1,4 @@
-/** The stories of rollouts: the events of each, with their times. The golden files contain the results. */
+/** The stories of rollouts: the events of each, with their times. The files `*.golden` contain the expected texts. */
 import type { OnnxModelSpec } from '../../api/onnxmodel.ts';
 import type { Stage } from '../support/stage.ts';
 

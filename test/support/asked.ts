@@ -1,6 +1,7 @@
 /**
- * The parameters of a gate's judgement. Each test adds the counts, and the error rate α of a Fail. Owns: the values.
- * All pods share one node, so differences between nodes have no effect. The window is old enough for a Fail.
+ * The parameters by which a gate (a limit on one measure of a candidate) is judged. Each test adds the counts, and the
+ * error probability α of the verdict Fail. Owns: the values. All pods share one node, so differences between nodes have
+ * no effect. The window (the time in which the candidate is judged) is old enough for a Fail.
  */
 
 /** The parameters for a latency gate with a tolerance of 15 %. */

@@ -1,4 +1,7 @@
-/** Reports with blocks, as the sidecars of a revision's pods send them. The same seed gives the same reports. */
+/**
+ * Reports with blocks, as the sidecars of a revision's pods send them. A block has the requests that a pod counted in
+ * 20 s. The same seed gives the same reports.
+ */
 import { Random } from '../../bench/canary/random.ts';
 import type { BlockReport } from '../../operator/analysis/ledger.ts';
 import type { BlockCount } from '../../api/report.ts';
@@ -13,7 +16,7 @@ export type Shape = {
   readonly factor: number;
   readonly failures: number;
   readonly seed: number;
-  /** Share of compared answers that disagree. */
+  /** Share of the pod's compared answers that disagree with those of the other revision. */
   readonly disagree?: number;
   /** Average number of requests of a pod in a block, for each size class; replaces perBlock. */
   readonly classes?: readonly (readonly [sizeClass: number, perBlock: number])[];

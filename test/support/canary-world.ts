@@ -3,6 +3,8 @@
  * sidecar reports them when the operator pulls its report. The operator's own code runs, without network connections. A
  * revision's behaviour is in its URI: `-x1.6` (latencies times 1.6), `-errors8` (8 % fail), `-differs20` (20 % of its
  * answers disagree with stable's). A pod whose name begins with an entry of `mute` does not report.
+ * Terms: stable is the serving revision, the candidate the new one. Reports count requests in blocks of 20 s. A pair is
+ * the times of both revisions for the same request. A pass is one run of the operator for a model.
  */
 import { labels, paths } from '../../api/names.ts';
 import { present } from '../../api/present.ts';

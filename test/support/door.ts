@@ -1,4 +1,7 @@
-/** A token for tests, the file that contains it, and a door: the access check of a server that accepts the token. */
+/**
+ * A token for tests (the secret of a revision), the file that contains it, and a door: the access check of a server
+ * that accepts the token.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bearer, printAccess, tokenHeader } from '../../api/access.ts';

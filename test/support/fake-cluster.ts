@@ -255,7 +255,7 @@ export class FakeCluster {
     };
   }
 
-  /** Applies the only field of a pod that the operator sets: the label of a serving pod. */
+  /** Applies the only field of a pod that the operator sets: the label by which the entry Service selects the pod. */
   #mark(config: KubeObject): Stored {
     const pod = this.#need('Pod', config.metadata.name);
     const { [labels.serving]: _, ...others } = pod.metadata.labels ?? {};

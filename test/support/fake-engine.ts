@@ -1,7 +1,8 @@
 /**
  * An engine without threads or models: a function of the test computes the results, and the test decides when a run
  * ends.
- * Owns: the same contract as the real pool; test/conformance/engine checks both.
+ * Owns: the same contract as the real pool of workers; test/conformance/engine checks both. A batch is the rows of
+ * several requests in one run. A sequence is many runs (steps) with a state; a slot stands for one worker.
  */
 import { AppError } from '../../api/errors.ts';
 import type { WorkerStep } from '../../runtime/engine/messages.ts';

@@ -1,6 +1,6 @@
 /**
- * A model server whose engine waits at a gate, so that a test decides when a batch ends. Owns: the gate, and ending the
- * servers that a failed test left running.
+ * A model server whose engine waits until a test opens a gate, so that the test decides when a batch (the rows of
+ * requests that run together) ends. Owns: the gate, and ending the servers that a failed test left running.
  */
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { NamedTensors } from '../../runtime/engine/tensor.ts';

@@ -1,6 +1,7 @@
 /**
- * Tests the features of an API server that the controller's parts need. It runs against local mode and, in
- * test/integration-real, against a real server. It creates its own namespace and definition and removes both.
+ * Tests the features of an API server that the controller's parts need. It runs against local mode (a cluster in one
+ * process) and, in test/integration-real, against kube-apiserver. It creates its own namespace and definition and
+ * removes both.
  */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

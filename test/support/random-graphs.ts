@@ -1,5 +1,6 @@
 /**
- * Small random graphs over x[batch, 3, 4]. Most graphs compute each row independently of the others, but many do not.
+ * Small random graphs over x[batch, 3, 4]. Most graphs compute each row (one index of `batch`) independently of the
+ * others, but many do not.
  * Owns: the steps, and their probabilities. ONNX Runtime may refuse a graph. There are no recurrent layers and no
  * InstanceNormalization, because they crash the process if their inputs are unsuitable.
  * Pure: the same seed gives the same model.

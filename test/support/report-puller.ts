@@ -1,4 +1,7 @@
-/** A report puller on a hand clock, and a record of its requests. */
+/**
+ * The part of the operator that requests the pods' reports (ReportPuller), on a clock that the test advances, and a
+ * record of its requests.
+ */
 import { silentLogger } from '../../lib/log.ts';
 import type { FetchReport, Pulled, ReportAsk } from '../../operator/reports/report-client.ts';
 import { ReportPuller } from '../../operator/reports/puller.ts';

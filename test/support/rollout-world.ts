@@ -1,7 +1,7 @@
 /**
  * A simulation around `decide`, without Kubernetes objects: pods start and end, traffic follows with a delay, and a
  * test sets the results of the gates. A decision is stored as in a model's status, so each pass reads what the previous
- * pass wrote.
+ * pass wrote. A pass is one decision from one observation; a gate limits one measure of the new revision.
  */
 import type { OnnxModelSpec, OnnxModelStatus } from '../../api/onnxmodel.ts';
 import { readState, writeState } from '../../operator/see/stored-state.ts';

@@ -1,6 +1,7 @@
 /**
  * The set-up for stories of rollouts: a cluster in memory, the operator, and gates with scripted results. It writes a
- * line for every change that a user would see.
+ * line for every change that a user would see. A gate limits one measure of a new revision (the candidate); a pass is
+ * one run of the operator for a model.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../api/names.ts';

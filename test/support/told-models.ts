@@ -56,7 +56,7 @@ export type Telling = {
 
 const bothReady = { [stableRevision]: 2, [candidateRevision]: 2 };
 
-/** The model after a pass of the operator that decided on this state. */
+/** The model after a pass (one run of the operator for the model) that decided on this state. */
 export function told(next: RolloutState, telling: Telling = {}): OnnxModel {
   const { reason = 'Analyzing', rollout, ready = bothReady, failure } = telling;
   const model = given.model(present({ rollout }));

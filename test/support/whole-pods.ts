@@ -1,5 +1,6 @@
 /**
- * Complete pods of one model: prepare, runtime and sidecar as processes on their own addresses, as a kubelet runs them.
+ * Complete pods of one model: the containers prepare (fetches the model), runtime (serves it) and sidecar (reports the
+ * pod's state) as processes on their own addresses, as a kubelet runs them.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';

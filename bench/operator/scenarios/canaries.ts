@@ -1,7 +1,7 @@
 /**
  * The scenarios with pods and reports: many models in a canary step, a release day, a lost node.
  * Owns: the measurements of each scenario. Each scenario begins with models whose first revision has one ready pod.
- * Words: stable is the revision that serves, the candidate the one that may replace it; in a canary step the candidate
+ * Terms: stable is the revision that serves, the candidate the one that may replace it; in a canary step the candidate
  * gets a part of the traffic and is judged by the pods' reports, which count requests in blocks of 20 s. The verdict is
  * the result.
  */

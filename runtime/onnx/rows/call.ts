@@ -2,7 +2,7 @@
  * The argument of a rule: one node with its inputs. Also helpers for rules.
  *
  * Owns:  reading attributes and constant inputs, and the messages of rules that reject a node.
- * Words: a rule describes the outputs of the nodes of one operator. Rows are the items of a run, which may come from
+ * Terms: a rule describes the outputs of the nodes of one operator. Rows are the items of a run, which may come from
  *        different requests; a value has rows if one of its axes holds one piece for each row. A value is mixed if a
  *        row may depend on other rows, and plain if it does not depend on the rows' content.
  * Pure.

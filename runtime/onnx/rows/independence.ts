@@ -5,7 +5,7 @@
  *        every tensor (rules in table.ts). If the axis cannot be tracked, the rows count as dependent. A trial run is
  *        not enough, because rows may depend on each other only for certain values. For example, a quantisation scale
  *        may be the largest value of all rows.
- * Words: a row is everything at one index of the first dimension of the inputs; requests are batched by joining their
+ * Terms: a row is everything at one index of the first dimension of the inputs; requests are batched by joining their
  *        rows. A value is plain if it does not depend on the rows' content, and mixed if a row may depend on others.
  * Pure.
  */

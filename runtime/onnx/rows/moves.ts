@@ -1,7 +1,7 @@
 /**
  * Rules of operators that move, cut and join values.
  *
- * Words: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
+ * Terms: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
  *        a value has rows if one of its axes holds one piece for each row. A symbolic size is a size whose number only
  *        the request determines.
  * Pure.

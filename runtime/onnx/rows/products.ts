@@ -1,7 +1,7 @@
 /**
  * Rules of products, convolutions, recurrent layers and attention.
  *
- * Words: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
+ * Terms: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
  *        an input has rows if one of its axes holds one piece for each row. Otherwise it is the same for all rows.
  * Pure.
  */

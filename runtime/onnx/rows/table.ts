@@ -3,7 +3,7 @@
  * with rows. The exceptions are If, Shape and Size, which independence.ts handles.
  *
  * Owns:  the table. Keys are operators of ai.onnx; other operators have their domain as a prefix.
- * Words: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
+ * Terms: a rule describes the outputs of a node. Rows are the items of a run, which may come from different requests;
  *        an input has rows if one of its axes holds one piece for each row.
  * Pure.
  */

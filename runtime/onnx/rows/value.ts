@@ -2,7 +2,7 @@
  * What is known about a tensor during the walk through a graph: which axis, if any, holds the rows of requests.
  *
  * Owns:  the types, and the arithmetic of symbolic sizes. The walk does not know the number of a symbolic size.
- * Words: rows are the items of a run, which may come from different requests.
+ * Terms: rows are the items of a run, which may come from different requests.
  * Pure.
  */
 

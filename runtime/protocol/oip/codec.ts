@@ -12,6 +12,7 @@ import { AppError } from '../../../api/errors.ts';
 import { formatBytes } from '../../../api/units.ts';
 import type { Logger } from '../../../lib/log.ts';
 import type { Tensor } from '../../engine/tensor.ts';
+import { KnownHeads } from './known-heads.ts';
 import { decodeInfer, type DecodeLimits, type InferRequest } from './decode.ts';
 import { encodeInfer, type InferResponse } from './encode.ts';
 import {
@@ -41,9 +42,9 @@ const hugeJsonBytes = 8 * 2 ** 20;
 
 export interface Codec {
   /** @throws AppError as decodeInfer does */
-  decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest>;
+  decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): InferRequest | Promise<InferRequest>;
   /** @throws AppError as encodeInfer does; REQUEST_TOO_LARGE for more values than can be printed */
-  encode(response: InferResponse): Promise<Encoded>;
+  encode(response: InferResponse): Encoded | Promise<Encoded>;
   close(): Promise<void>;
 }
 
@@ -76,6 +77,7 @@ type Job = {
 
 export class ThreadedCodec implements Codec {
   readonly #deps: CodecDeps;
+  readonly #heads = new KnownHeads();
   #memoryBytes: number;
   #thread: Worker;
   #queue: Job[] = [];
@@ -95,25 +97,37 @@ export class ThreadedCodec implements Codec {
     if (this.#current === undefined) this.#replace();
   }
 
-  async decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): Promise<InferRequest> {
+  decode(body: Uint8Array<ArrayBuffer>, jsonBytes: number): InferRequest | Promise<InferRequest> {
     const { jsonLimitBytes } = this.#deps;
-    const limits = this.#limits;
+    const known = this.#heads.find(body, jsonBytes);
+    if (known !== undefined) return known;
     if (Math.min(jsonBytes, body.length) > jsonLimitBytes)
       throw new AppError('REQUEST_TOO_LARGE', {
         what: `the request has ${jsonBytes} bytes of JSON (binary data may be larger)`,
         limit: jsonLimitBytes,
       });
-    if (Math.min(jsonBytes, body.length) <= largeJsonBytes) return decodeInfer(body, jsonBytes, limits);
+    const limits = this.#limits;
+    if (Math.min(jsonBytes, body.length) > largeJsonBytes) return this.#decodeOnThread(body, jsonBytes, limits);
+    const request = decodeInfer(body, jsonBytes, limits);
+    this.#heads.add(body, jsonBytes, request);
+    return request;
+  }
+
+  async #decodeOnThread(body: Uint8Array<ArrayBuffer>, jsonBytes: number, limits: DecodeLimits): Promise<InferRequest> {
     const answer = await this.#ask({ kind: 'decode', body, jsonBytes, limits }, [body.buffer]);
     if (answer.kind !== 'Decoded') throw unexpected(answer);
     return answer.request;
   }
 
-  async encode(response: InferResponse): Promise<Encoded> {
+  encode(response: InferResponse): Encoded | Promise<Encoded> {
     const elements = jsonElements(response.outputs);
     if (elements <= largeJsonElements) return joinEncoded(encodeInfer(response));
     if (elements * printedBytes > this.#memoryBytes)
       throw tooLargeToPrint(elements, Math.floor(this.#memoryBytes / printedBytes));
+    return this.#encodeOnThread(response);
+  }
+
+  async #encodeOnThread(response: InferResponse): Promise<Encoded> {
     const { response: own, transfer } = toHandOver(response);
     const answer = await this.#ask({ kind: 'encode', response: own }, transfer);
     if (answer.kind !== 'Encoded') throw unexpected(answer);

@@ -25,7 +25,7 @@ export function encodeInfer(response: InferResponse): EncodedResponse {
   const blobs: Uint8Array[] = [];
   const outputs = response.outputs.map(({ name, tensor, binary }) => {
     const head =
-      `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.type)}",` + `"shape":[${tensor.dims.join(',')}]`;
+      `{"name":${quoted(name)},"datatype":"${datatypeOf(tensor.type)}",` + `"shape":[${tensor.dims.join(',')}]`;
     if (!binary) return `${head},"data":${jsonOf(tensor, name)}}`;
     const bytes = bytesOf(tensor);
     blobs.push(bytes);
@@ -33,9 +33,21 @@ export function encodeInfer(response: InferResponse): EncodedResponse {
   });
   const id = response.id === undefined ? '' : `"id":${JSON.stringify(response.id)},`;
   const json =
-    `{"model_name":${JSON.stringify(response.model)},"model_version":${JSON.stringify(response.version)},` +
+    `{"model_name":${quoted(response.model)},"model_version":${quoted(response.version)},` +
     `${id}"outputs":[${outputs.join(',')}]}`;
   return { json, blobs: blobs.length > 0 ? blobs : undefined };
+}
+
+const knownQuotes = new Map<string, string>();
+const mostQuotes = 256;
+
+/** JSON of a name of the model, which is the same in every answer. */
+function quoted(name: string): string {
+  const known = knownQuotes.get(name);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(name);
+  if (knownQuotes.size < mostQuotes) knownQuotes.set(name, text);
+  return text;
 }
 
 /** The tensor's values as a flat, row-major list, as the protocol requires. Integers beyond 2^53 keep all digits. */

@@ -5,7 +5,7 @@
  * Limits: one request at a time; a case is sent up to `tries` times while the runtime is unavailable.
  * Ends:   with `later` when the pass should be repeated; with `broken` when the set is invalid or does not fit the
  *         model. If the model fails on a case, the case counts with the metric's worst value.
- * Words:  a golden set is a list of cases: inputs with or without the expected answer. Stable is the revision that
+ * Terms:  a golden set is a list of cases: inputs with or without the expected answer. Stable is the revision that
  *         serves; this pod belongs to the candidate, which may replace it. The metric says how answers are compared.
  */
 import { goldenMetrics } from '../../../api/golden-metrics.ts';

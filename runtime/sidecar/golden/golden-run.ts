@@ -5,7 +5,7 @@
  *         without an expected answer passes if the answer's numbers are finite. When `offer` names pods of stable
  *         later, the set is run again.
  * Ends:   `run` returns when the result is final, or soon after `stop`. The operator limits the total time of the run.
- * Words:  a golden set is a list of cases: inputs with or without the expected answer. A pass sends each case once.
+ * Terms:  a golden set is a list of cases: inputs with or without the expected answer. A pass sends each case once.
  *         Stable is the revision that serves; the candidate may replace it.
  */
 import { AppError, messageOf } from '../../../api/errors.ts';

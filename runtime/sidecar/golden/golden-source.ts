@@ -5,7 +5,7 @@
  * Owns:   finding the file, and generating cases: texts for a model with the task Embedding, otherwise tensors that
  *         match the signature. Answers of revisions with different inputs or outputs are not compared.
  * Throws: AppError GOLDEN_SET_INVALID, FILE_UNREADABLE.
- * Words:  a case is an input with or without the expected answer. Stable is the revision that serves. A signature has
+ * Terms:  a case is an input with or without the expected answer. Stable is the revision that serves. A signature has
  *         the names, types and shapes of a model's inputs and outputs.
  */
 import { stat } from 'node:fs/promises';

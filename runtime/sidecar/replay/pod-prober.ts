@@ -4,7 +4,7 @@
  * Owns:   the connections, to the port for sidecars, where requests are not counted and do not delay user requests.
  * Limits: keeps the first inputs of the set: at most `maxInputs` inputs with at most `maxBytes` together, but at least
  *         one input.
- * Words:  a golden set is a list of inputs of the model. A probe sends one of them to this pod and to a pod of stable,
+ * Terms:  a golden set is a list of inputs of the model. A probe sends one of them to this pod and to a pod of stable,
  *         the revision that serves.
  */
 import { Agent } from 'node:http';

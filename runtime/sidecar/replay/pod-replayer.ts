@@ -3,7 +3,7 @@
  *
  * Owns:  the connections. The runtime is called at its port for sidecars, where requests are not counted and do not
  *        delay user requests.
- * Words: stable is the revision that serves. A sample is a request that one of its pods answered and kept. A replay
+ * Terms: stable is the revision that serves. A sample is a request that one of its pods answered and kept. A replay
  *        sends a sample to this pod too.
  */
 import { Agent } from 'node:http';

@@ -5,7 +5,7 @@
  *         its duration, but at most 60 s. After replays of up to 0.6 s, at most one user request in a hundred meets a
  *         replay, so quantiles up to p99 are not affected.
  * Ends:   `run` returns after `stop`, once a replay in progress has ended.
- * Words:  stable is the revision that serves; this pod belongs to the candidate. A sample is a request that stable has
+ * Terms:  stable is the revision that serves; this pod belongs to the candidate. A sample is a request that stable has
  *         answered and kept. Answers agree if the rule's metric is within its limit. The service time is the time of a
  *         request inside the runtime, without the queue.
  */

@@ -5,7 +5,7 @@
  *         step has its own file; this file connects the steps.
  * Limits: one request has at most four pieces in the batcher, so that a long list does not block other requests.
  * Ends:   the first piece that fails ends the request and cancels the pieces whose run has not begun.
- * Words:  a row is one text of a request, as token ids. A piece is a group of rows that run together. To pool is to
+ * Terms:  a row is one text of a request, as token ids. A piece is a group of rows that run together. To pool is to
  *         make one vector of the vectors of a row's tokens.
  */
 import type { Tier } from '../../../api/tiers.ts';

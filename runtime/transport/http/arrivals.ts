@@ -30,6 +30,12 @@ export class Arrivals {
     });
   }
 
+  /** Called for a request that is not a probe's, when `server` did not announce it. */
+  arrived(socket: Socket): void {
+    this.#fresh.delete(socket);
+    this.#requestMs = this.#clock.monotonic();
+  }
+
   /** The time on the clock's monotonic scale; -Infinity before the first request or connection. */
   get lastMs(): number {
     return Math.max(this.#requestMs, ...this.#fresh.values());

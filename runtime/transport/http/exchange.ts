@@ -42,6 +42,7 @@ export function sidecarTerms(deps: CallDeps, { headers }: Pick<IncomingMessage, 
 
 /** The header in which a client sets its deadline, in milliseconds. */
 export const timeoutHeader = 'x-request-timeout-ms';
+const requestPrefix = `r-${process.pid.toString(36)}-`;
 let lastRequest = 0;
 
 /** Never rejects. */
@@ -78,11 +79,11 @@ function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: E
   });
   const lease = deps.transfers.lease();
   return {
-    requestId: requestIdOf(request),
+    requestId: requestIdOf(request.headers['x-request-id']),
     path,
     headers: headersOf(request),
     tier,
-    timeoutMs: () => timeoutOf(request.headers[timeoutHeader]),
+    timeoutMs: () => timeoutIn(request.headers[timeoutHeader]),
     readBody: (headBytes) => bodyOf(request, { limitBytes: deps.bodyLimitBytes(), headBytes, lease }),
     hold: holdOf(deps, lease),
     release: lease.end,
@@ -104,7 +105,7 @@ function bodyOf(request: IncomingMessage, rules: Parameters<typeof readBody>[1])
  * Charges the memory of an answer while it is made. Once the answer is written, send.ts charges the part that is not
  * sent yet.
  */
-function holdOf({ transfers }: HttpDeps, lease: BodyLease): Call['hold'] {
+export function holdOf({ transfers }: Pick<HttpDeps, 'transfers'>, lease: BodyLease): Call['hold'] {
   let held = 0;
   return (bytes) => {
     held += bytes;
@@ -130,7 +131,7 @@ function headersOf(request: IncomingMessage): Call['headers'] {
 }
 
 /** @throws AppError REQUEST_INVALID */
-function timeoutOf(header: string | string[] | undefined): number | undefined {
+export function timeoutIn(header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined;
   const ms = Number(header);
   if (!Number.isFinite(ms) || ms <= 0)
@@ -154,9 +155,8 @@ function write(deps: HttpDeps, response: ServerResponse, answer: Answer): void {
 }
 
 /** The client's request id if it is safe in a header and in logs, else a generated one. */
-function requestIdOf(request: IncomingMessage): string {
-  const given = request.headers['x-request-id'];
+export function requestIdOf(given: string | string[] | undefined): string {
   if (typeof given === 'string' && /^[\x21-\x7e]{1,128}$/.test(given)) return given;
   lastRequest += 1;
-  return `r-${process.pid.toString(36)}-${lastRequest.toString(36)}`;
+  return requestPrefix + lastRequest.toString(36);
 }

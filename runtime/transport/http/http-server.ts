@@ -14,6 +14,7 @@ import { Connections } from '../../../lib/connections.ts';
 import { ownValue } from '../../../api/record.ts';
 import { Arrivals } from './arrivals.ts';
 import { errorBodyAt } from './routes.ts';
+import { PlainServer, type PlainHandler } from './plain/plain-server.ts';
 
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -27,6 +28,8 @@ export type ListenDeps = {
   readonly clock?: Clock;
   /** Whether `quiet` ignores a request with this URL. Default: it does not ignore any request. */
   readonly isProbe?: (url: string) => boolean;
+  /** Answers plain requests without node:http; absent when node:http reads all requests. */
+  readonly plain?: (keepAliveMs: number) => PlainHandler;
   /** Called when a new connection exceeds `maxConnections` while every connection has a request in progress. */
   readonly onFull?: () => void;
 };
@@ -54,19 +57,20 @@ export class HttpServers {
   readonly #connections: Connections;
   readonly #clock: Clock;
   readonly #arrivals: Arrivals;
+  readonly #plain: PlainServer | undefined;
   #closing = false;
 
   private constructor(
     servers: readonly Server[],
-    connections: Connections,
-    { clock = systemClock, isProbe = () => false }: ListenDeps,
+    { connections, arrivals, plain }: Parts,
+    { clock = systemClock }: ListenDeps,
   ) {
     this.#servers = servers;
     this.#connections = connections;
     this.#clock = clock;
-    this.#arrivals = new Arrivals(clock, isProbe);
+    this.#arrivals = arrivals;
+    this.#plain = plain;
     for (const server of servers) {
-      this.#arrivals.listenTo(server);
       // Without this, a connection that becomes idle while the server closes would be kept for `keepAliveMs`.
       server.on('request', (_request, response: ServerResponse) =>
         response.on('close', () => {
@@ -82,7 +86,15 @@ export class HttpServers {
    */
   static async listen(deps: ListenDeps, handler: HttpHandler): Promise<HttpServers> {
     const connections = new Connections({ ...deps, spare: spareConnections });
-    const servers = deps.addresses.map(() => makeServer(handler, deps, connections));
+    const { clock = systemClock, stalledMs = usualStalledMs, isProbe = () => false } = deps;
+    const arrivals = new Arrivals(clock, isProbe);
+    const arrived = (socket: Socket): void => arrivals.arrived(socket);
+    const plain =
+      deps.plain === undefined
+        ? undefined
+        : new PlainServer({ handler: deps.plain(keepAliveMs), connections, clock, keepAliveMs, stalledMs, arrived });
+    const parts: Parts = { connections, arrivals, plain };
+    const servers = deps.addresses.map(() => makeServer(handler, deps, parts));
     try {
       let { port } = deps;
       for (const [position, server] of servers.entries()) {
@@ -94,7 +106,7 @@ export class HttpServers {
       for (const server of servers) server.close();
       throw error;
     }
-    return new HttpServers(servers, connections, deps);
+    return new HttpServers(servers, parts, deps);
   }
 
   get port(): number {
@@ -126,6 +138,7 @@ export class HttpServers {
   /** Stops listening, closes idle connections, and resolves when the last request in progress is answered. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#plain?.close();
     const closed = this.#servers.map(
       (server) =>
         new Promise<void>((resolve) => {
@@ -137,7 +150,13 @@ export class HttpServers {
   }
 }
 
-function makeServer(handler: HttpHandler, deps: ListenDeps, connections: Connections): Server {
+type Parts = {
+  readonly connections: Connections;
+  readonly arrivals: Arrivals;
+  readonly plain: PlainServer | undefined;
+};
+
+function makeServer(handler: HttpHandler, deps: ListenDeps, { connections, arrivals, plain }: Parts): Server {
   const { clock = systemClock, stalledMs = usualStalledMs } = deps;
   const server = createServer({
     headersTimeout: headersTimeoutMs,
@@ -148,7 +167,9 @@ function makeServer(handler: HttpHandler, deps: ListenDeps, connections: Connect
     noDelay: true,
     requireHostHeader: false,
   });
+  plain?.listenTo(server);
   connections.watch(server);
+  arrivals.listenTo(server);
   const latest = new WeakMap<Socket, ServerResponse>();
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (connections.isOver(request.socket)) return;

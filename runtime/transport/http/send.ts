@@ -6,11 +6,12 @@
  * Ends:  at the response's `close`. The connection is closed when the client reads too slowly or a stream fails.
  */
 import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
 import type { BodyLease, Transfers, Watch } from './transfers.ts';
 
 /** Size of one write. It limits how much Node buffers for a socket. The client's pace is measured piece by piece. */
-const pieceBytes = 64 * 1024;
+export const pieceBytes = 64 * 1024;
 
 /** Requires that the head was written and that the response is not destroyed. */
 export function sendBody(response: ServerResponse, body: Answer['body'], transfers: Pick<Transfers, 'lease'>): void {
@@ -27,7 +28,7 @@ function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease
     lease.end();
   });
   if (bytes > pieceBytes) {
-    void sendPieces(response, chunks, watch.moved);
+    void sendPieces(response, chunks, watch.moved).then(() => response.end());
     return;
   }
   const [first, ...rest] = chunks;
@@ -41,8 +42,9 @@ function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease
   response.uncork();
 }
 
-async function sendPieces(
-  response: ServerResponse,
+/** Ends early when the response is destroyed. Never rejects. */
+export async function sendPieces(
+  response: Writable,
   chunks: WholeBody['chunks'],
   moved: (bytes: number) => void,
 ): Promise<void> {
@@ -55,7 +57,6 @@ async function sendPieces(
       moved(piece.length);
     }
   }
-  response.end();
 }
 
 /** Never rejects. */
@@ -116,7 +117,7 @@ class StreamWriter {
   }
 }
 
-function drained(response: ServerResponse): Promise<void> {
+function drained(response: Writable): Promise<void> {
   return new Promise((resolve) => {
     const go = (): void => {
       response.off('drain', go).off('close', go);

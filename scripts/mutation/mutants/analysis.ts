@@ -1,4 +1,4 @@
-/** Mutants of the judge and the gates (operator/analysis, operator/gates). */
+/** Mutants (wrong changes that a test must find) of the judge and the gates (operator/analysis, operator/gates). */
 import { group } from '../mutant.ts';
 
 const judging = ['test/unit/operator/analysis/*.test.ts'];

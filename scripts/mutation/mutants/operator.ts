@@ -1,4 +1,7 @@
-/** Mutants of the operator: apply, drift, traffic, history, Events, reports, signals. */
+/**
+ * Mutants (wrong changes that a test must find) of the operator: apply, drift, traffic, history, Events, reports,
+ * signals.
+ */
 import { group } from '../mutant.ts';
 
 const applying = [

@@ -1,4 +1,7 @@
-/** Mutants of user-facing behaviour: signals, quantities, undo, a candidate without requests. */
+/**
+ * Mutants (wrong changes that a test must find) of user-facing behaviour: signals, quantities, undo, a candidate (a new
+ * revision in a rollout) without requests.
+ */
 import { group } from '../mutant.ts';
 
 // prettier-ignore

@@ -1,4 +1,4 @@
-/** Mutants of the decision: rules, steps, replicas (operator/rollout). */
+/** Mutants (wrong changes that a test must find) of rollout decisions: rules, steps, replicas (operator/rollout). */
 import { group } from '../mutant.ts';
 
 /** Run the table-driven tests first: a failing property test takes a long time to find the smallest example. */

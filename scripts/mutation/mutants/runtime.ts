@@ -1,4 +1,7 @@
-/** Mutants of the model server: batches, admission, bodies, memory, answers, addresses, signals. */
+/**
+ * Mutants (wrong changes that a test must find) of the model server: batches, admission, bodies, memory, answers,
+ * addresses, signals.
+ */
 import { group } from '../mutant.ts';
 
 // prettier-ignore

@@ -1,6 +1,6 @@
 /**
- * Every way in which another writer can change a child: change or remove each field of ours, add a key to each map, and
- * add an item to each list.
+ * Every way in which another writer can change a child (an object that the operator makes for a model): change or
+ * remove each field that the operator owns, add a key to each map, and add an item to each list.
  * Pure: makes JSON patches for an object.
  */
 import { isRecord } from '../../../api/record.ts';

@@ -1,5 +1,6 @@
 /**
- * The drift walk: another writer changes every field of every child of a model at rest, one after the other.
+ * The drift walk: another writer changes every field of every child of a model at rest, one after the other. A child is
+ * an object that the operator makes for a model. A model is at rest when no rollout is in progress.
  * Owns: the expectations after each change. The operator restores its own fields, and fields that serving depends on,
  * with at most four writes. Other changes stay and cause one write at most. Then the operator writes nothing. A change
  * that the API server refuses is skipped.

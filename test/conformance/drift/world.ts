@@ -1,6 +1,7 @@
 /**
- * The operator, in this process, against an API server: models at rest with ready pods, and another writer.
- * Owns: the namespace, all pods, the loop of passes, and the record of every write.
+ * The operator, in this process, against an API server: models without a rollout in progress, with ready pods, and
+ * another writer.
+ * Owns: the namespace, all pods, the loop of passes (runs of the operator for a model), and the record of every write.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -297,7 +298,10 @@ export class DriftWorld {
   }
 }
 
-/** The golden set of a config file. Undefined for invalid text, because another writer may have changed the file. */
+/**
+ * The golden set (test inputs for a new revision) that a config file names. Undefined for invalid text, because another
+ * writer may have changed the file.
+ */
 function goldenIn(text = '{}'): RuntimeConfig['golden'] {
   try {
     return (JSON.parse(text) as Partial<RuntimeConfig>).golden;

@@ -1,4 +1,7 @@
-/** The contract between the batcher and an engine, for the real engine and the tests' fake. */
+/**
+ * The contract between the batcher, which joins the rows of several requests, and an engine, which runs the model. It
+ * holds for the real engine and for the fake of the tests.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

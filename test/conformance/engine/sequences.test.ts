@@ -1,4 +1,8 @@
-/** The contract of sequences between a caller and an engine, for the real engine and the tests' fake. */
+/**
+ * The contract of sequences between a caller and an engine, for the real engine and the fake of the tests. A sequence
+ * is one use of a model over many steps; a step is one run of the model. The state of a sequence stays in the engine's
+ * slot, which has one worker.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -108,7 +108,7 @@ export function listChapter(here: () => World): void {
         `?resourceVersion=${made.metadata.resourceVersion}&resourceVersionMatch=NotOlderThan`,
       ]) {
         const list = ok(await here().api.get(`${here().path('v1', 'configmaps')}${query}`));
-        // A real server answers resourceVersion=0 from its cache, which may not contain the newest object yet.
+        // kube-apiserver answers resourceVersion=0 from its cache, which may not contain the newest object yet.
         if (query !== '?resourceVersion=0') assert.ok(names(list).includes('newest'), query);
         assert.match(list.metadata.resourceVersion, /^\d+$/);
       }

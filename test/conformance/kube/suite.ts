@@ -1,7 +1,7 @@
 /**
  * Checks, against any API server, the features of the Kubernetes API that the operator and its users rely on.
- * Owns: the list of chapters. `npm test` runs it against local mode, `npm run test:conformance` against a real
- * kube-apiserver. If a test passes against the real server only, local mode has a bug.
+ * Owns: the list of chapters. `npm test` runs it against local mode (this project's cluster in one process), `npm run
+ * test:conformance` against kube-apiserver. If a test passes against kube-apiserver only, local mode has a bug.
  */
 import { applyChapter } from './apply.ts';
 import { builtinChapter } from './builtins.ts';

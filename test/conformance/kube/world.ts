@@ -37,13 +37,13 @@ export class World {
       'the custom resource to be served',
       async () => (await this.api.get(this.widgets())).status === 200,
     );
-    // A real server may refuse writes of a new resource for a moment, although it already answers reads.
+    // kube-apiserver may refuse writes of a new resource for a moment, although it already answers reads.
     await eventually('the custom resource to be written', async () => {
       const made = await this.api.post(`${this.widgets()}?dryRun=All`, this.widget('probe'));
       return made.status === 201;
     });
     this.hasControllers = await this.#seesServiceAccount();
-    // A real server refuses pods in a namespace without a service account.
+    // kube-apiserver refuses pods in a namespace without a service account.
     if (!this.hasControllers)
       ok(
         await this.api.post(this.path('v1', 'serviceaccounts'), {

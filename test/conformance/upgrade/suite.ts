@@ -1,5 +1,6 @@
 /**
- * An upgrade of the operator: models whose objects an earlier version made, and the first passes of this version.
+ * An upgrade of the operator: models whose objects an earlier version made, and the first passes of this version. A
+ * pass is one run of the operator for a model.
  * Owns: the expectations. No pod is replaced, frozen objects do not change, and the status keeps its content. The
  * operator writes each object at most once, and each status at most twice. The objects are in test/fixtures/upgrade/,
  * one per line. They come from a real cluster with operator 0.1.0, which did not record how a revision became stable.
@@ -37,8 +38,8 @@ function leftBehind(): readonly Left[] {
       const lines = readFileSync(new URL(file, folder), 'utf8').trim().split('\n');
       const objects = lines.map((line) => JSON.parse(line) as Json);
       const [model, ...others] = objects;
-      // Leave out the ConfigMap with the gates' evidence. Only the gatekeeper uses it, and this test runs no
-      // gatekeeper.
+      // Leave out the ConfigMap with the counts by which canaries are judged. This test runs no part of the operator
+      // that judges canaries.
       const evidence = `${model.metadata.name}-gates`;
       const children = others.filter(({ kind, metadata }) => kind !== 'Pod' && metadata.name !== evidence);
       return { title: file.replace('.jsonl', ''), model, children, pods: others.filter(({ kind }) => kind === 'Pod') };

@@ -1,6 +1,6 @@
 /**
- * The bench of paired evidence: its result for half an hour of pairs, and whether slow candidates fail and equal ones
- * pass.
+ * The bench of paired evidence: its result for half an hour of pairs (service times of two revisions for the same
+ * request), and whether slow candidates (new revisions) fail and equal ones pass.
  */
 import assert from 'node:assert/strict';
 import { pairedWorlds, runPaired, type PairedRow } from '../../../bench/canary/paired.ts';

@@ -1,3 +1,6 @@
+/**
+ * The simulated rollouts of the canary bench: weights, pods and windows follow the steps, and each ends as expected.
+ */
 import assert from 'node:assert/strict';
 import { rollOutWith } from '../../../bench/canary/baseline-rollouts.ts';
 import type { JudgeName } from '../../../bench/canary/cell.ts';

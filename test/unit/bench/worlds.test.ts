@@ -1,3 +1,4 @@
+/** The simulated services of the canary bench: their noise, cold starts, queues and retries have the set numbers. */
 import assert from 'node:assert/strict';
 import { rateOf, type Arrivals } from '../../../bench/canary/arrivals.ts';
 import { coldFactor, LazyCompilation, type Cold } from '../../../bench/canary/cold.ts';

@@ -1,4 +1,7 @@
-/** How urgent a pass is: it depends on the model's status and on the event that caused the pass. */
+/**
+ * How urgent a pass (one run of the operator for a model) is: it depends on the model's status and on the event that
+ * caused the pass.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModel, OnnxModelStatus } from '../../../api/onnxmodel.ts';
 import type { Report } from '../../../api/report.ts';

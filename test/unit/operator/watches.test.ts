@@ -1,4 +1,7 @@
-/** Which objects the caches of a shard contain, and which models a change triggers a pass for. */
+/**
+ * Which objects the caches of an operator contain that handles a shard (a part of the models), and for which models a
+ * change triggers a pass, which is one run of the operator for a model.
+ */
 import assert from 'node:assert/strict';
 import { fieldManager, labels } from '../../../api/names.ts';
 import { silentLogger } from '../../../lib/log.ts';

@@ -1,4 +1,4 @@
-/** Which field manager gets the fields that `undo` wrote, and which fields the command line keeps. */
+/** Which field manager gets the fields that `kubectl-onnx undo` wrote, and which fields stay with kubectl-onnx. */
 import assert from 'node:assert/strict';
 import { applierOf, handedOver } from '../../../../cli/cluster/hand-over.ts';
 import type { ManagedFieldsEntry } from '../../../../api/kube-object.ts';

@@ -1,3 +1,6 @@
+/**
+ * Intents: the fields of `spec.rollout` by which a command of kubectl-onnx asks for one action, and who owns them.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModel, OnnxModelStatus } from '../../../../api/onnxmodel.ts';
 import {

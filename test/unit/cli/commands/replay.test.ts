@@ -1,3 +1,9 @@
+/**
+ * `kubectl-onnx replay`: judges a recorded canary (a trace of requests) as the operator would.
+ *
+ * Terms: stable is the serving revision, the candidate the new one. A pair is the service times of both revisions for
+ * the same request.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** The controller loop: how each outcome of a pass affects the key and the metrics, and how the loop ends. */
+/**
+ * The controller loop: how each outcome of a pass affects the key and the metrics, and how the loop ends. A pass is one
+ * run for one object; its key is the object's namespace and name.
+ */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { silentLogger } from '../../../../lib/log.ts';

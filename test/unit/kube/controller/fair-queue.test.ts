@@ -1,4 +1,7 @@
-/** The order of waiting keys: by priority, by namespaces in turn, and by age. */
+/**
+ * The order of waiting keys (namespace and name of objects to process): by priority, by namespaces in turn, and by age.
+ * One turn in four is for the key that has waited longest, once it has waited for `agedMs`.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { agedMs, FairQueue, moreUrgent, priorities, type Priority } from '../../../../kube/controller/fair-queue.ts';

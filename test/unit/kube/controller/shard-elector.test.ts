@@ -1,4 +1,7 @@
-/** Shards, and changes of their number, against an API in memory. No key ever has two leaders. */
+/**
+ * Shards, and changes of their number, against an API in memory. A shard is the part of all keys (names of objects) for
+ * which one operator is the leader. No key ever has two leaders.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { silentLogger } from '../../../../lib/log.ts';

@@ -1,4 +1,4 @@
-/** The queue of keys: deduplication, order, back-off, delays and closing. */
+/** The queue of keys (names of objects to process): deduplication, order, back-off, delays and closing. */
 import assert from 'node:assert/strict';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
 import type { Priority } from '../../../../kube/controller/fair-queue.ts';

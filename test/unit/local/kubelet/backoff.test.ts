@@ -1,3 +1,4 @@
+/** The back-off: how long a container that ended waits for its next start. */
 import assert from 'node:assert/strict';
 import {
   afterRestart,

@@ -1,3 +1,4 @@
+/** Limits of containers by control groups, and the memory that counts where control groups are not available. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** The status of a pod from the records of its containers. */
 import assert from 'node:assert/strict';
 import { newRecord, type ContainerRecord } from '../../../../local/kubelet/container-record.ts';
 import { describePod, qosOf } from '../../../../local/kubelet/pod-status.ts';

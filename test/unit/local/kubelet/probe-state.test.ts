@@ -1,3 +1,4 @@
+/** When the results of startup, readiness and liveness probes change the state of a container. */
 import assert from 'node:assert/strict';
 import {
   countAnswer,

@@ -1,3 +1,4 @@
+/** The next step of a Deployment: which ReplicaSets are created, scaled or deleted. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {

@@ -1,3 +1,10 @@
+/**
+ * Size classes: requests with inputs of a similar size are compared with each other, so a slower class is found even
+ * when it has few of the requests.
+ *
+ * Terms: the candidate (the new revision) is compared with stable (the serving revision) in a window: blocks of 20 s in
+ * which both get traffic.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Random } from '../../../../bench/canary/random.ts';

@@ -1,4 +1,4 @@
-/** The search for a bound gives what bisection gives, in every bit, and asks for less. */
+/** The search for a bound of an interval gives the same number as bisection, in every bit, with fewer evaluations. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { crossingOf, type Crossing } from '../../../../operator/analysis/crossing.ts';

@@ -1,3 +1,7 @@
+/**
+ * Evidence: how strongly the counts of a revision contradict an assumed quantile or rate, and the bounds that follow.
+ * At the true value, the mean of the evidence must be at most 1, however often it is looked at (a martingale).
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { quantileEvidenceOf, quantileTest } from '../../../../operator/analysis/quantile-evidence.ts';

@@ -1,3 +1,10 @@
+/**
+ * The judge: the verdicts of the gates, and when a step of a rollout may end.
+ *
+ * Terms: the candidate (the new revision) is compared with stable (the serving revision) in a window: blocks of 20 s in
+ * which both get traffic. A gate limits one measure; its verdict is Pass, Fail or Undecided. α is the probability that
+ * a verdict may be wrong. The noise history is stable's time before the window.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Random } from '../../../../bench/canary/random.ts';

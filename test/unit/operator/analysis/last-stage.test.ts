@@ -2,6 +2,10 @@
  * The last stage of a Pass, at the end of a step. It exists for the default p95 and errors gates, not for gates of the
  * spec. If the candidate's estimate is good, such a gate passes with a higher limit for the upper bound than in earlier
  * stages.
+ *
+ * Terms: a gate limits one measure of the candidate (the new revision) against stable (the serving revision). It passes
+ * when the upper bound of the measure is low enough; a stage is a part of the step's time with one value of "low
+ * enough". A block is 20 s of time.
  */
 import assert from 'node:assert/strict';
 import { askedOfLatency, askedOfRate } from '../../../support/asked.ts';

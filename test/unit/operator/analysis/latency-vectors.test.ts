@@ -1,3 +1,8 @@
+/**
+ * The latency judgement, compared with recorded numbers (vectors) to all published digits.
+ *
+ * Terms: a block is 20 s of time. Pass, Fail and Undecided are the verdicts about a candidate's latency.
+ */
 import assert from 'node:assert/strict';
 import { askedOfLatency } from '../../../support/asked.ts';
 import { LatencyJudgement } from '../../../../operator/analysis/latency.ts';

@@ -1,3 +1,10 @@
+/**
+ * Noise: how much the latency of one revision differs between minutes and between pods.
+ *
+ * Terms: the noise is learned from the half hour before a comparison of two revisions (the history), in which only
+ * stable, the serving revision, gets traffic. The verdict Pass uses a larger variance than the learned one, because
+ * half an hour does not show whether noise lasts longer (doubted variance). A block is 20 s of time.
+ */
 import assert from 'node:assert/strict';
 import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';
@@ -110,8 +117,8 @@ describe('noise between minutes', () => {
     });
   };
   /**
-   * The factor by which a Pass multiplies the variance that it learns from half an hour. `next` draws the shift of each
-   * minute. Returns the median of 15 runs.
+   * The doubted variance (the variance that a Pass uses) divided by the variance that is learned from half an hour.
+   * `next` draws the shift of each minute. Returns the median of 15 runs.
    */
   const doubtOf = (next: (random: Random) => number): number => {
     const factors = Array.from({ length: 15 }, (_, seed) => {

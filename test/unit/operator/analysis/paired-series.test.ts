@@ -1,6 +1,6 @@
 /**
- * How pairs are added up by block and by pod. The counts by which the gates judge live requests do not include the
- * pairs.
+ * How pairs (the service times of two revisions for the same request) are added up by block (20 s of time) and by pod.
+ * The counts by which the gates judge live requests do not include the pairs.
  */
 import assert from 'node:assert/strict';
 import { ratioBuckets, type BlockCount, type PairedRatios } from '../../../../api/report.ts';

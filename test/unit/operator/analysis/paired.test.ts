@@ -1,4 +1,7 @@
-/** What the pairs of service times show about a candidate, and what they cannot show. */
+/**
+ * What the pairs of service times show about a candidate (the new revision), and what they cannot show. A pair is the
+ * service times of the candidate and of stable, the serving revision, for the same request. A block is 20 s of time.
+ */
 import assert from 'node:assert/strict';
 import { ratioBucketOf } from '../../../../api/report.ts';
 import { Random } from '../../../../bench/canary/random.ts';
@@ -12,7 +15,7 @@ import type { PairedResult } from '../../../../operator/analysis/verdict.ts';
 
 type Draw = (at: { readonly block: number; readonly random: Random }) => number;
 
-/** @param draw draws the ratio of one pair */
+/** @param draw draws the ratio of one pair: the candidate's time divided by stable's */
 function seriesOf(blocks: number, perBlock: number, draw: Draw): LatencySeries {
   const random = new Random(92, blocks, perBlock);
   const made = Array.from({ length: blocks }, (_, block) => {

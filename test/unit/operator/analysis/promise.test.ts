@@ -1,3 +1,7 @@
+/**
+ * The promise: the expected duration of a step of a rollout, and which regressions it can find, computed when the step
+ * begins.
+ */
 import assert from 'node:assert/strict';
 import { Random } from '../../../../bench/canary/random.ts';
 import { historyBefore } from '../../../../operator/analysis/history.ts';

@@ -1,3 +1,8 @@
+/**
+ * Evidence about rates (failed requests, answers that disagree), compared with independently computed values (vectors).
+ *
+ * Terms: a block is 20 s of time. Pass and Fail are the verdicts about the candidate, the new revision.
+ */
 import assert from 'node:assert/strict';
 import { askedOfRate } from '../../../support/asked.ts';
 import { RateJudgement } from '../../../../operator/analysis/rate.ts';

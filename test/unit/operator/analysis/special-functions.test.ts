@@ -1,3 +1,4 @@
+/** The functions of statistics that the judge needs (logarithms of Γ and B, normal quantiles), at published values. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { logBeta, logGamma } from '../../../../operator/analysis/special-functions.ts';

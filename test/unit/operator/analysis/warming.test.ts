@@ -1,3 +1,8 @@
+/**
+ * Warm-up: a candidate (new revision) that is slow at first is judged only by the time after its warm-up.
+ *
+ * Terms: a block is 20 s of time. Stable is the serving revision. The settled part begins when latencies stop falling.
+ */
 import assert from 'node:assert/strict';
 import { askedOfLatency } from '../../../support/asked.ts';
 import { Random } from '../../../../bench/canary/random.ts';

@@ -1,3 +1,7 @@
+/**
+ * The checks that a candidate (new revision) must pass before it gets traffic, such as its golden set: inputs with
+ * known answers.
+ */
 import assert from 'node:assert/strict';
 import { withDefaults } from '../../../../api/defaults.ts';
 import type { Resolved } from '../../../../api/last-words.ts';

@@ -1,3 +1,9 @@
+/**
+ * The gatekeeper: collects the reports of pods, has the gates judged, and keeps the evidence in a ConfigMap.
+ *
+ * Terms: the candidate (the new revision) is compared with stable (the serving revision) in a window. Reports count
+ * requests in blocks of 20 s. A pass is one run of the operator for a model.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModel } from '../../../../api/onnxmodel.ts';
 import type { Report } from '../../../../api/report.ts';
@@ -41,7 +47,7 @@ function podOf(name: string): Pod {
   };
 }
 
-/** The observed data of a pass in the state `memory`, with only the parts that the gatekeeper reads. */
+/** The observed data of a pass in the rollout state `memory`, with only the parts that the gatekeeper reads. */
 function seenIn(
   memory: RolloutState,
   more: { readonly pods?: readonly string[]; readonly children?: readonly Manifest[] } = {},

@@ -1,3 +1,11 @@
+/**
+ * The ledger of a model: the blocks of every pod, complete although reports are missed or repeated and the operator
+ * restarts.
+ *
+ * Terms: a block is 20 s of time, in which a pod counts its requests. A report has the blocks that the sidecar still
+ * holds, its ring. The window is the time in which two revisions are compared. The operator writes the ledger to the
+ * cluster now and then, and reads the last written one after a restart.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -12,7 +20,7 @@ import { find, shownResultsOf } from '../../../../operator/gates/reading.ts';
 import { reportsOfPods, type Shape } from '../../../support/block-reports.ts';
 
 const revisions = ['stable', 'candidate'] as const;
-/** First block of the window. The blocks before the window are the history. */
+/** First block of the window. The judge learns from the blocks before it how much stable differs between minutes. */
 const window = 9000;
 const begin = window - 12;
 const blocks = 36;

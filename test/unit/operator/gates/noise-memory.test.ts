@@ -1,3 +1,9 @@
+/**
+ * The noise of stable (the serving revision) before a window is computed once for the same blocks.
+ *
+ * Terms: noise is the difference between minutes or pods of one revision. A block is 20 s of time, in which a pod
+ * counts its requests. The window is the time in which the candidate, the new revision, is compared with stable.
+ */
 import assert from 'node:assert/strict';
 import { historyBlocks, noiseOf } from '../../../../operator/analysis/history.ts';
 import { emptyLedger, fold, type BlockReport, type Ledger } from '../../../../operator/analysis/ledger.ts';
@@ -13,7 +19,7 @@ const inWindow = reportsOfPods('stable', { ...shape, first: window, blocks: 3 })
 const ofCandidate = reportsOfPods('candidate', { ...shape, blocks: historyBlocks });
 const all = (more: readonly BlockReport[]): Ledger => more.reduce(fold, emptyLedger);
 
-/** The same reports, but the first pod has sent a later count of the last block before the window. */
+/** The same reports, but the first pod has sent its last block before the window again, with other counts. */
 function renewed([first, ...others]: readonly BlockReport[]): readonly BlockReport[] {
   if (first === undefined) return [];
   const blocks = first.blocks.map((block) =>

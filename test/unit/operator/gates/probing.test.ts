@@ -1,4 +1,7 @@
-/** When the operator asks for probes: it depends on the spec and on the current traffic. */
+/**
+ * When the operator asks for probes (inputs that sidecars send to both revisions of a rollout to compare their times):
+ * it depends on the spec and on the current traffic.
+ */
 import assert from 'node:assert/strict';
 import { emptyLedger, fold } from '../../../../operator/analysis/ledger.ts';
 import { probesWanted, requestsPerMinute } from '../../../../operator/gates/probing.ts';

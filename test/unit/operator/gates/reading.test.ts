@@ -1,3 +1,9 @@
+/**
+ * The reading: what the judge's verdicts mean for the rollout (whether the step may end, what failed, one sentence).
+ *
+ * Terms: a pair is the service times of both revisions for the same request. Stable serves; the candidate may replace
+ * it. A block is 20 s of time.
+ */
 import assert from 'node:assert/strict';
 import { emptyLedger, fold, type Ledger } from '../../../../operator/analysis/ledger.ts';
 import { planOf, type GatesSpec } from '../../../../operator/analysis/plan.ts';

@@ -1,3 +1,4 @@
+/** The sentences about gates in the status. A gate limits one measure of the candidate, the new revision. */
 import assert from 'node:assert/strict';
 import type { TrafficGate } from '../../../../operator/analysis/gate-kinds/kinds.ts';
 import { pairedWords } from '../../../../operator/analysis/paired-words.ts';

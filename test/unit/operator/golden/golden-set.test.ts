@@ -1,6 +1,6 @@
 /**
- * Freezing a golden set: when the operator reads the user's ConfigMap, what happens if the ConfigMap is missing, and
- * which changes take effect.
+ * Freezing a golden set (copying the user's test inputs, so that later changes do not affect a rollout): when the
+ * operator reads the user's ConfigMap, what happens if the ConfigMap is missing, and which changes take effect.
  */
 import assert from 'node:assert/strict';
 import { labels, paths } from '../../../../api/names.ts';

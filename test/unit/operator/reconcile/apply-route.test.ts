@@ -1,6 +1,6 @@
 /**
- * How a pass writes the HTTPRoute, reverts changes of other writers and deletes the route, and the condition
- * RouteReady.
+ * How a pass (one run of the operator for a model) writes the HTTPRoute, reverts changes of other writers and deletes
+ * the route, and the condition RouteReady.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';

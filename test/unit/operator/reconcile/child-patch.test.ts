@@ -1,6 +1,6 @@
 /**
- * Whether a child still has the shape of its manifest, and what the operator does to its managedFields before it
- * applies the child.
+ * Whether a child (an object that the operator makes for a model) still has the shape of its manifest, and what the
+ * operator does to its managedFields before it applies the child.
  */
 import assert from 'node:assert/strict';
 import { fieldManager } from '../../../../api/names.ts';

@@ -1,6 +1,7 @@
 /**
- * Objects with the names of a model's children. The operator repairs a child that another writer changed, adopts a
- * child without an owner, and waits when another object has the name. It deletes none of them.
+ * Objects with the names of a model's children, which are the objects that the operator makes for a model. The operator
+ * repairs a child that another writer changed, adopts a child without an owner, and waits when another object has the
+ * name. It deletes none of them. A pass is one run of the operator for a model.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
@@ -23,7 +24,7 @@ class Stage {
   gets = 0;
   operator = this.#newOperator();
 
-  /** A stage whose first revision is stable. */
+  /** A stage whose first revision is stable: it serves, and no rollout is in progress. */
   static async atRest(): Promise<Stage> {
     const stage = new Stage();
     stage.cluster.put(given.spec());

@@ -1,3 +1,4 @@
+/** Drift: when an object in the cluster differs from what the operator wants, so that the operator writes it. */
 import assert from 'node:assert/strict';
 import { isApplied, stamped } from '../../../../operator/reconcile/drift.ts';
 import type { KubeObject } from '../../../../api/kube-object.ts';

@@ -1,6 +1,7 @@
 /**
- * Which leftovers of old revisions a pass deletes, when and with which uid as a precondition, and which revisions it
- * keeps.
+ * Which leftovers (objects of old revisions that are not needed any more) a pass deletes, when and with which uid as a
+ * precondition, and which revisions it keeps. A pass is one run of the operator for a model; the record of a revision
+ * is its ControllerRevision.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';

@@ -1,3 +1,9 @@
+/**
+ * What the operator asks of the sidecars of a model's pods with its requests for reports.
+ *
+ * Terms: stable is the serving revision, the candidate the new one. A pod of stable keeps some requests as samples, and
+ * a pod of the candidate answers them too. A probe is an input that is sent to both revisions to compare their times.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModel, OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import type { DecisionReason } from '../../../../api/reasons.ts';

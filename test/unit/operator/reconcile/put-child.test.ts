@@ -1,4 +1,4 @@
-/** A child that is not in the cache is read from the API server before it is written. */
+/** A child (an object of a model) that is not in the cache is read from the API server before it is written. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { annotations, fieldManager, labels } from '../../../../api/names.ts';

@@ -1,4 +1,4 @@
-/** The status records how revisions became stable, and the record affects later rollouts. */
+/** The status records how revisions became stable (their provenance), and the record affects later rollouts. */
 import assert from 'node:assert/strict';
 import type { OnnxModelStatus, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { lastKnownOf } from '../../../../operator/rollout/last-words.ts';

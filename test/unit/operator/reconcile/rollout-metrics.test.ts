@@ -1,3 +1,4 @@
+/** The metrics of rollouts that the operator exposes. */
 import assert from 'node:assert/strict';
 import { createRegistry, expose } from '../../../../lib/metrics.ts';
 import { RolloutMetrics } from '../../../../operator/reconcile/rollout-metrics.ts';

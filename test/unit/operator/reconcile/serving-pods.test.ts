@@ -1,6 +1,7 @@
 /**
- * Two revisions share the entry Service, which selects marked pods. Checks the order of the writes, and simulates a
- * crash instead of each write.
+ * Two revisions share the model's entry Service, which selects pods with a certain label (marked pods). Checks the
+ * order of the writes, and simulates a crash instead of each write. A decision says which revisions get the traffic; a
+ * pass is one run of the operator for a model.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
@@ -163,7 +164,7 @@ async function tell(crashAt = 0): Promise<Stage> {
     stage.log.push({ atMs: stage.clock.monotonic(), what });
   };
   for (const { decision, seconds } of course) {
-    // Also allow the revisions of the previous decision: they keep the traffic until a pass has moved it.
+    // Also allow traffic to the revisions of the previous decision: they keep it until a pass has moved it.
     allowed = [...new Set([...allowed.slice(-2), decision.serve ?? '', decision.canary?.revision ?? ''])];
     for (let half = 0; half < 2 * seconds; half += 1) {
       await stage.pass(decision).catch(() => stage.restart());

@@ -1,4 +1,7 @@
-/** A pass makes no decision while the cached model is older than the operator's last status write. */
+/**
+ * A pass (one run of the operator for a model) makes no decision while the cached model is older than the operator's
+ * last status write.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModel } from '../../../../api/onnxmodel.ts';
 import type { Caches } from '../../../../operator/see/seen.ts';
@@ -25,7 +28,7 @@ class Stage {
     return this.cluster.caches.model('ml/ranker') ?? assert.fail('no model');
   }
 
-  /** Runs a pass. @returns its writes, even if the pass failed, and the delay until its recheck */
+  /** Runs a pass. @returns its writes, even if the pass failed, and the delay until the next pass that it requests */
   async pass(): Promise<{ readonly writes: readonly string[]; readonly recheckMs?: number }> {
     const before = this.cluster.writes.length;
     const { recheckMs } = await this.#operator.reconcile('ml/ranker').catch(() => ({ recheckMs: undefined }));

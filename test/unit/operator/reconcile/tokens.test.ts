@@ -1,6 +1,6 @@
 /**
- * A revision keeps its token even if the caches do not contain the token's object, and only pods of the revision can
- * read the token.
+ * A revision keeps its token (the secret that sidecars need to get users' requests from its pods) even if the caches do
+ * not contain the token's object, and only pods of the revision can read the token.
  */
 import assert from 'node:assert/strict';
 import { isToken, parseAccess } from '../../../../api/access.ts';

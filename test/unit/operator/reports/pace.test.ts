@@ -1,4 +1,4 @@
-/** The pause between two pulls of a pod. */
+/** The pause between two pulls (requests of the operator for a pod's report). */
 import assert from 'node:assert/strict';
 import { pauseMs, type PodPace } from '../../../../operator/reports/pace.ts';
 

@@ -1,4 +1,7 @@
-/** When pods are pulled, and which changes of a report trigger a pass. */
+/**
+ * When pods are pulled (asked for their reports), and which changes of a report trigger a pass, which is one run of the
+ * operator for a model.
+ */
 import assert from 'node:assert/strict';
 import type { Report } from '../../../../api/report.ts';
 import type { Pulled } from '../../../../operator/reports/report-client.ts';

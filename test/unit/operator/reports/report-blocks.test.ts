@@ -1,4 +1,7 @@
-/** Which blocks the operator requests from a pod, when it calls listeners, and when blocks trigger a pass. */
+/**
+ * Which blocks the operator requests from a pod, when it calls listeners, and when blocks trigger a pass (one run of
+ * the operator for a model). A block has the requests that a pod counted in 20 s.
+ */
 import assert from 'node:assert/strict';
 import { blockSeconds, type Report } from '../../../../api/report.ts';
 import type { Pulled } from '../../../../operator/reports/report-client.ts';
@@ -9,8 +12,8 @@ import { model, never, pod, pullerWorld, type World } from '../../../support/rep
 import { fullReport } from '../../../support/reports.ts';
 
 /**
- * A report with one block. `seq` is the block's change number. The default block is the one of the hand clock's start
- * time.
+ * A report with one block. `seq` increases with each change of the pod's blocks. The default block is the one of the
+ * hand clock's start time.
  */
 function withBlocks(seq: number, change: Partial<Report> = {}, until = 85_000_000): Report {
   return {

@@ -1,4 +1,7 @@
-/** Fairness of the schedule: pods of other models cannot delay a healthy pod, and one namespace never has all slots. */
+/**
+ * Fairness of the schedule of pulls (requests for pods' reports): pods of other models cannot delay a healthy pod, and
+ * one namespace never has all slots. A slot allows one pull at a time.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DueHeap } from '../../../../lib/due-heap.ts';

@@ -1,6 +1,6 @@
 /**
  * Invariants of a rollout under random events in random order, and the state in which it ends (docs/rollouts.md).
- * Words: stable is the revision that serves. The candidate may replace it. After the promotion of a candidate, the
+ * Terms: stable is the revision that serves. The candidate may replace it. After the promotion of a candidate, the
  * former stable is retiring. When a rollout is given up, the candidate is rejected.
  */
 import assert from 'node:assert/strict';
@@ -179,8 +179,8 @@ function startedWith(first: Shape): RolloutWorld {
 const readyIn = (seen: Observation, of: Revision | null | undefined): number => seen.pods[of ?? '']?.ready ?? 0;
 
 /**
- * The weights sum to 100, and a revision with weight has a ready pod while any revision has one. Models at zero
- * replicas are left out, because the operator keeps no pods for them.
+ * Checks that the weights sum to 100, and that a revision with weight has a ready pod while any revision that may get
+ * traffic has one. Models at zero replicas are left out, because the operator keeps no pods for them.
  */
 function assertServed({ plan }: RolloutWorld, { next, serve, canary }: Decision, seen: Observation): void {
   assert.notEqual(serve, null, 'a revision serves');

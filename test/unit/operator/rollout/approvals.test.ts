@@ -1,4 +1,4 @@
-/** A rollout that waits for a person keeps waiting, even if stable fails. */
+/** A rollout that waits for a person keeps waiting, even if stable (the serving revision) loses its ready pods. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';

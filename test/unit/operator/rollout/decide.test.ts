@@ -1,4 +1,7 @@
-/** A table with one row for each transition of an Immediate rollout, then invariants over random events. */
+/**
+ * A table with one row for each transition of an Immediate rollout (the new revision gets all traffic at once), then
+ * invariants over random events. A pass is one decision from one observation of the cluster.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { DecisionReason } from '../../../../api/reasons.ts';

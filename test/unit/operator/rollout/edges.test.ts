@@ -1,6 +1,6 @@
 /**
- * Rules with a time limit or another limit, tested just before and just after they apply. The tables of transitions do
- * not cover these moments.
+ * Rules of a rollout (functions that may decide its next state) with a time limit or another limit, tested just before
+ * and just after they apply. The tables in decide.test.ts and transitions.test.ts do not cover these moments.
  */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';

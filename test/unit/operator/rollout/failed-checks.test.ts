@@ -1,4 +1,4 @@
-/** A pod of the candidate starts while the candidate has traffic, and the pod fails its checks. */
+/** A pod of the candidate (the new revision) fails its checks, although the candidate has traffic already. */
 import assert from 'node:assert/strict';
 import { decide } from '../../../../operator/rollout/decide.ts';
 import type { CanaryState, Checks, Observation, RolloutPlan } from '../../../../operator/rollout/state.ts';

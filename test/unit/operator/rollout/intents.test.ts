@@ -1,4 +1,7 @@
-/** An intent takes effect once. If it stays in the spec, it does not affect a later rollout. */
+/**
+ * An intent (a field of `spec.rollout` that asks for one action, such as an approval) takes effect once. If it stays in
+ * the spec, it does not affect a later rollout.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, OnnxModelStatus } from '../../../../api/onnxmodel.ts';
 import { livePlan, spentIn } from '../../../../operator/rollout/intents.ts';

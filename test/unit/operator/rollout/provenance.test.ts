@@ -1,4 +1,7 @@
-/** The provenance of a promotion, which depends on what the attempt skipped. */
+/**
+ * The provenance of a promotion: how the candidate (the new revision) became stable. It depends on which checks the
+ * attempt skipped. An attempt is one try of a candidate.
+ */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec, RolloutOutcome } from '../../../../api/onnxmodel.ts';
 import { a, b, RolloutWorld } from '../../../support/rollout-world.ts';

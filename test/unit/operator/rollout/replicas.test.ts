@@ -1,5 +1,6 @@
 /**
  * The numbers of pods of two revisions: a table that a person can check, then invariants for random fleets and weights.
+ * A fleet is a model's number of pods, with the pods that a rollout may add (Surge) or take from stable (Borrow).
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';

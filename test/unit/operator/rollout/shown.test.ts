@@ -1,4 +1,7 @@
-/** What the gates have found is stored with the rollout and reported at the promotion. */
+/**
+ * What the gates have found about a candidate (for example "p95 at most 12 % higher") is stored with the rollout and
+ * reported at the promotion. A gate limits one measure of the candidate.
+ */
 import assert from 'node:assert/strict';
 import { historyAfter } from '../../../../operator/reconcile/rollout-history.ts';
 import { decide } from '../../../../operator/rollout/decide.ts';

@@ -1,6 +1,7 @@
 /**
- * One row or more for every rule of a rollout that has a stable revision. A comment in the table names the rules, the
- * phase or the kind of step of the rows below it. docs/rollouts.md has the table of rules.
+ * One row or more for every rule of a rollout that has a stable revision. A rule is a function that may decide the next
+ * state. A comment in the table names the rules, the phase or the kind of step of the rows below it. docs/rollouts.md
+ * has the table of rules. Stable is the serving revision `a`; the candidate `b` may replace it.
  */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
@@ -112,7 +113,7 @@ const away = { stableLostAt: t0 } as const;
 
 // prettier-ignore
 const rows: readonly Row[] = [
-  // carryForStable, after stable had no ready pod for lostForMs
+  // The rule carryForStable, after stable has had no ready pod for `lostForMs`.
   { name: 'continues with a candidate that is not judged', state: { ...analyzing, ...away },
     seen: { ...alone, provenance: { [b]: 'GatesPassed' } as const }, afterMs: 30_000,
     want: { phase: 'Shifting', weight: 100, serve: b, skipped: undefined } },

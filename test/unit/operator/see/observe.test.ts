@@ -1,4 +1,4 @@
-/** What a pass learns from the pods of a revision. */
+/** What a pass (one run of the operator for a model) learns from the pods of a revision. */
 import assert from 'node:assert/strict';
 import { printLastWords, type Resolved } from '../../../../api/last-words.ts';
 import { containers, labels } from '../../../../api/names.ts';

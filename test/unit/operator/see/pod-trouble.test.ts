@@ -1,3 +1,4 @@
+/** Trouble: which problem of a pod, or of creating one, the operator reports, and whether a retry can help. */
 import assert from 'node:assert/strict';
 import { codes } from '../../../../api/error-codes.ts';
 import { printLastWords } from '../../../../api/last-words.ts';

@@ -1,3 +1,4 @@
+/** The revision of a spec: a hash of everything that changes pods. It must stay the same in later versions. */
 import assert from 'node:assert/strict';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';
 import { revisionOf } from '../../../../operator/see/revision.ts';

@@ -1,4 +1,4 @@
-/** seenOf combines the observed data of a pass once and does not change it. */
+/** seenOf combines the observed data of a pass (one run of the operator for a model) once and does not change it. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

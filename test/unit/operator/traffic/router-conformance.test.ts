@@ -1,5 +1,6 @@
 /**
- * The contract of every router: it writes objects for a decision, and reads the decided shares back from these objects.
+ * The contract of every router (a way to share traffic between revisions: by pods or by an HTTPRoute): it writes
+ * objects for a decision, and reads the decided shares back from these objects.
  */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';

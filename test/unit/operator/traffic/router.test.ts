@@ -1,4 +1,7 @@
-/** Which shares of the traffic the operator reads from objects of the cluster (a table), and the address of a model. */
+/**
+ * Which shares of the traffic each revision has, as the operator reads them from objects of the cluster (a table), and
+ * the address of a model.
+ */
 import assert from 'node:assert/strict';
 import { labels } from '../../../../api/names.ts';
 import type { OnnxModelSpec } from '../../../../api/onnxmodel.ts';

@@ -1,4 +1,7 @@
-/** The queue before the engine. Every submitted request settles exactly once. */
+/**
+ * The queue before the engine, which runs the rows of several requests together (a batch). A row is everything at one
+ * index of the first dimension of the inputs. Every submitted request settles exactly once.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';

@@ -1,4 +1,4 @@
-/** Which requests share a run, and when. */
+/** Which requests share a run (one call of ONNX Runtime), and when. Bulk requests are less urgent than others. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {

@@ -1,4 +1,7 @@
-/** Splitting one request into several runs that fit into the memory for runs. */
+/**
+ * Splitting one request into several runs (calls of ONNX Runtime) that fit into the memory for runs. A row is
+ * everything at one index of the first dimension of the inputs.
+ */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { Batcher } from '../../../../runtime/batching/batcher.ts';

@@ -1,4 +1,7 @@
-/** Traffic counts per tier and size class, and the buckets of durations. */
+/**
+ * Traffic counts per tier (how urgent a request is) and size class (how large its inputs are), and the buckets of
+ * durations.
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Counters, sizeClassOf } from '../../../../runtime/call/counters.ts';

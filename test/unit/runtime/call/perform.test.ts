@@ -1,4 +1,4 @@
-/** A call without a transport: its admission, its answer, and what its observer is called with. */
+/** A call (one request, without its transport): its admission, its answer, and what its observer is called with. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { Tier } from '../../../../api/tiers.ts';

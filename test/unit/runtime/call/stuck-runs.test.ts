@@ -1,4 +1,4 @@
-/** Which requests fail when a run takes too long, and when StuckRuns calls `onHopeless`. */
+/** Which requests fail when a run (one call of ONNX Runtime) takes too long, and when StuckRuns calls `onHopeless`. */
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../../../lib/log.ts';
 import { StuckRuns, type StuckRunsDeps } from '../../../../runtime/call/stuck-runs.ts';

@@ -1,4 +1,4 @@
-/** Measuring the memory of runs at growing sizes. */
+/** Measuring the memory of runs (calls of ONNX Runtime) at growing numbers of rows and lengths of rows. */
 import assert from 'node:assert/strict';
 import { measureRuns, type MeasureDeps } from '../../../../runtime/engine/measure-runs.ts';
 import type { TensorSpec } from '../../../../runtime/engine/signature.ts';

@@ -1,4 +1,7 @@
-/** Which buffers a worker keeps for its sequences, and when it releases them. */
+/**
+ * Which buffers a worker keeps for its sequences, and when it releases them. A sequence is one use of a model over many
+ * runs; its state stays in the worker between the runs.
+ */
 import assert from 'node:assert/strict';
 import type { WorkerStep } from '../../../../runtime/engine/messages.ts';
 import { SequenceStates } from '../../../../runtime/engine/sequence-states.ts';

@@ -1,4 +1,7 @@
-/** What the sequences send to the slots of an engine. test/conformance/engine tests the rules of the port. */
+/**
+ * What the sequences (uses of a model over many runs, with state) send to the slots of an engine. Each slot has one
+ * worker. test/conformance/engine tests the rules that every engine follows.
+ */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import type { SequenceNews } from '../../../../runtime/engine/messages.ts';

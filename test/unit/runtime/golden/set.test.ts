@@ -1,3 +1,4 @@
+/** The file formats of golden sets (requests with or without expected answers), and the messages about faults. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** The metrics that compare an answer with the expected answer. */
 import assert from 'node:assert/strict';
 import { goldenMetricNames, goldenMetrics, isError, type GoldenMetric } from '../../../../api/golden-metrics.ts';
 import type { NamedTensors, Tensor } from '../../../../runtime/engine/tensor.ts';

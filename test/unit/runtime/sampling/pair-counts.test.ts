@@ -1,4 +1,4 @@
-/** Buckets of ratios of service times, and a pod's counts of pairs. */
+/** Buckets of ratios of service times, and a pod's counts of pairs: two revisions' times for the same request. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ratioBucketOf, ratioBuckets } from '../../../../api/report.ts';

@@ -1,4 +1,4 @@
-/** The format of samples between pods. */
+/** The format in which samples (users' requests with their answers) are sent from pod to pod. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { maxTaken, printTaken, readTaken, type Sample, type Taken } from '../../../../runtime/sampling/sample.ts';

@@ -1,4 +1,4 @@
-/** Which requests are sampled, for how long, and within which limits. */
+/** Which requests are sampled (kept with their answers for another revision), for how long, and within which limits. */
 import assert from 'node:assert/strict';
 import { lapseMs, maxSamples, Sampler, samplerLimitBytes, spacingMs } from '../../../../runtime/sampling/sampler.ts';
 import { maxTaken } from '../../../../runtime/sampling/sample.ts';

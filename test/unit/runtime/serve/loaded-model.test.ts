@@ -1,4 +1,4 @@
-/** The notes of a loaded model: the memory that its longest text needs, and the memory that is available. */
+/** The warnings (notes) of a loaded model: the memory that its longest text needs, and the memory that is available. */
 import assert from 'node:assert/strict';
 import { runRoom } from '../../../../runtime/batching/room.ts';
 import { LoadedModel } from '../../../../runtime/serve/loaded-model.ts';

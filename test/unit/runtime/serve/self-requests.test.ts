@@ -45,6 +45,39 @@ describe('sendSelfRequests', () => {
     assert.deepEqual(new Set(heard), new Set(['POST /good yes']));
   });
 
+  it('sends them both as plain requests and to node:http', async () => {
+    const clock = new HandClock();
+    const count = { plain: 0, usual: 0 };
+    let cpuMs = 0;
+    const { done, problem } = await sendSelfRequests({
+      requests: [good],
+      limitMs: 60_000,
+      clock,
+      cpuMs: () => {
+        cpuMs += 1;
+        return cpuMs;
+      },
+      stop: never,
+      serve: (_request, response) => {
+        count.usual += 1;
+        void clock.advance(300).then(() => response.end('ok'));
+      },
+      plain: {
+        takes: ({ path }) => path === good.path,
+        begin: (_head, _body, connection) => {
+          count.plain += 1;
+          connection.socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+          connection.answered(false);
+          return () => {};
+        },
+        lease: () => assert.fail('a whole request is not charged here'),
+      },
+    });
+    assert.equal(problem, undefined);
+    assert.equal(count.plain + count.usual, done);
+    assert.ok(Math.min(count.plain, count.usual) > 0, JSON.stringify(count));
+  });
+
   it('does not repeat a request that is refused, and says why', async () => {
     const heard: string[] = [];
     const { done, problem } = await sendSelfRequests({

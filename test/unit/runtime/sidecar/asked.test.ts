@@ -1,4 +1,4 @@
-/** Reading the operator's instructions from a request for a report. */
+/** Reading the operator's instructions, such as a rate of samples, from its request for a pod's report. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../api/errors.ts';
 import { askedIn, type Asked } from '../../../../runtime/sidecar/asked.ts';

@@ -1,5 +1,6 @@
 /**
- * Which block a count belongs to, which blocks are complete, and that no count is lost or counted twice.
+ * Which block a count belongs to, which blocks are complete, and that no count is lost or counted twice. A block is
+ * 20 s of time; the ring holds a pod's latest blocks.
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
@@ -340,7 +341,7 @@ const step = fc.record({
   elements: fc.constantFrom(1, 60, 64, 5000),
   fail: fc.boolean(),
   pulled: fc.boolean(),
-  /** Whether the operator restarts: it then reads from the first block on. */
+  /** Whether the operator restarts: it then reads the ring from its first block on. */
   forgets: fc.boolean(),
 });
 

@@ -1,6 +1,6 @@
 /**
- * For every task in the list of api/: the schema and the runtime accept the task, and the task's row matches its
- * routes.
+ * For every task in api/tasks.ts: the schema and the runtime accept the task, and the task's entry in the runtime's
+ * table of tasks matches its routes.
  */
 import assert from 'node:assert/strict';
 import { openApiSchema } from '../../../../api/onnxmodel.ts';

@@ -1,4 +1,4 @@
-/** The fuzzer's cases are the same for the same seed, and its oracle tells right answers from wrong ones. */
+/** The fuzzer's random requests are the same for the same seed, and it distinguishes right answers from wrong ones. */
 import assert from 'node:assert/strict';
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { checkOf } from '../../../../scripts/fuzz/answers.ts';

@@ -1,4 +1,7 @@
-/** Which graphs may run several rows together, and the reason when a graph may not. */
+/**
+ * Which graphs may run several rows together, and the reason when a graph may not. A row is everything at one index of
+ * the first dimension of the inputs; requests are batched by joining their rows.
+ */
 import assert from 'node:assert/strict';
 import { create } from '@bufbuild/protobuf';
 import {

@@ -1,4 +1,7 @@
-/** Which entries of the cache are trusted, kept and evicted, and that only one `prepare` at a time works in a cache. */
+/**
+ * Which entries (fetched models) of the cache are trusted, kept and evicted, and that only one `prepare` (the init
+ * container that fetches models) at a time works in a cache.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';

@@ -1,5 +1,6 @@
 /**
- * The pure parts of a trial run: generated inputs, the comparison of outputs, providers, profiles, the key of a build.
+ * The pure parts of a trial run (running a model once before it is served): generated inputs, the comparison of
+ * outputs, execution providers, profiles, and the key under which an optimised model is cached.
  */
 import assert from 'node:assert/strict';
 import type { ProviderName } from '../../../../../api/choices.ts';

@@ -46,7 +46,7 @@ describe('ThreadedCodec', function () {
     for (const count of [4, 50_000]) {
       const body = request(count, 'x');
       await assert.rejects(
-        codec.decode(body, body.length),
+        async () => codec.decode(body, body.length),
         (error: unknown) =>
           codeOf(error) === 'REQUEST_INVALID' && new RegExp(`element ${count - 1} is "x"`).test(String(error)),
       );
@@ -72,7 +72,7 @@ describe('ThreadedCodec', function () {
   it('refuses what has no JSON form on its thread, too', async () => {
     const tensor = makeTensor('float32', [20_000], new Float32Array(20_000).fill(NaN));
     await assert.rejects(
-      codec.encode({ model: 'm', version: '1', outputs: [{ name: 'y', tensor, binary: false }] }),
+      async () => codec.encode({ model: 'm', version: '1', outputs: [{ name: 'y', tensor, binary: false }] }),
       (error: unknown) => codeOf(error) === 'REQUEST_INVALID',
     );
   });
@@ -80,7 +80,7 @@ describe('ThreadedCodec', function () {
   it('keeps the order of many', async () => {
     const counts = [30_000, 20_000, 40_000, 25_000];
     const decoded = await Promise.all(
-      counts.map((count) => {
+      counts.map(async (count) => {
         const body = request(count);
         return codec.decode(body, body.length);
       }),
@@ -93,14 +93,17 @@ describe('ThreadedCodec', function () {
 
   it('refuses JSON over its limit and says that binary data may be larger', async () => {
     const small = given({ jsonLimitBytes: 1000 });
-    await assert.rejects(small.decode(request(400), 2000), /REQUEST_TOO_LARGE|binary data may be larger/);
+    await assert.rejects(async () => small.decode(request(400), 2000), /REQUEST_TOO_LARGE|binary data may be larger/);
     await small.close();
   });
 
   it('survives JSON that exhausts its heap', async () => {
     const tight = given({ heapBytes: 0 });
     const hog = bodyOf(`{"inputs":[${'{},'.repeat(800_000)}{}]}`);
-    await assert.rejects(tight.decode(hog, hog.length), (error: unknown) => codeOf(error) === 'REQUEST_TOO_LARGE');
+    await assert.rejects(
+      async () => tight.decode(hog, hog.length),
+      (error: unknown) => codeOf(error) === 'REQUEST_TOO_LARGE',
+    );
     const body = request(30_000);
     assert.equal((await tight.decode(body, body.length)).inputs['x']?.data.length, 30_000);
     await tight.close();
@@ -110,6 +113,9 @@ describe('ThreadedCodec', function () {
     const closed = given();
     await closed.close();
     const body = request(50_000);
-    await assert.rejects(closed.decode(body, body.length), (error: unknown) => codeOf(error) === 'DRAINING');
+    await assert.rejects(
+      async () => closed.decode(body, body.length),
+      (error: unknown) => codeOf(error) === 'DRAINING',
+    );
   });
 });

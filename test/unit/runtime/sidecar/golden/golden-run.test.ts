@@ -1,4 +1,7 @@
-/** The golden run, with functions in place of the runtimes of pods. */
+/**
+ * The golden run: a pod of the candidate (the new revision) answers a set of inputs, and the answers are compared with
+ * expected answers or with those of stable, the serving revision. Functions stand for the runtimes of pods.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

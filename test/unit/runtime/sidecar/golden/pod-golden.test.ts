@@ -1,4 +1,4 @@
-/** Which golden run a pod's config starts, and how its cases are sent. */
+/** Which golden run (of inputs with known answers) a pod's config starts, and how its cases are sent. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
  * How often and in which order the prober sends probes to both revisions, and how much of a pod's time the probes take.
+ * A probe sends the same input to this pod and to a pod of stable, the serving revision, to compare their times.
  */
 import assert from 'node:assert/strict';
 import { PairProber, type ProbeInputs, type ProbeWork } from '../../../../../runtime/sidecar/replay/prober.ts';

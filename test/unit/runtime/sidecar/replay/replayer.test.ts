@@ -1,6 +1,6 @@
 /**
- * From which pods the replayer takes samples, how it compares answers, and how much of the pod's time it leaves to
- * users.
+ * From which pods the replayer takes samples (requests that pods of the serving revision have answered and kept), how
+ * it compares this pod's answers with the samples' answers, and how much of the pod's time it leaves to users.
  */
 import assert from 'node:assert/strict';
 import { maxSamples } from '../../../../../runtime/sampling/sampler.ts';

@@ -1,3 +1,7 @@
+/**
+ * The task Embedding with a fake model: requests become rows of token ids (one row for each text), and rows of similar
+ * length run together.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** Facts from a model's files: maximum tokens, position ids, and pooling (how token vectors become one). */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

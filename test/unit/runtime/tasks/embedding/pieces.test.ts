@@ -1,3 +1,4 @@
+/** Which rows (texts as token ids) of a request run together as one piece. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { planPieces, type PieceLimits } from '../../../../../runtime/tasks/embedding/pieces.ts';

@@ -1,3 +1,4 @@
+/** Reading a request for embeddings: token ids, invalid inputs, and the limit of the thread time. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** The thread that tokenises long texts: its results, its limits, and a text that blocks it. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

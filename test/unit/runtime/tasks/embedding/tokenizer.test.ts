@@ -1,3 +1,4 @@
+/** The tokenizer of a small encoder: ids, special tokens, truncation, and files that cannot be used. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

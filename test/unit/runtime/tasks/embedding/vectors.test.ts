@@ -1,3 +1,4 @@
+/** Pooling: the vectors of a row's tokens become one vector. A row is one text; padding follows its tokens. */
 import assert from 'node:assert/strict';
 import type { Pooling } from '../../../../../api/runtime-config.ts';
 import type { Tensor } from '../../../../../runtime/engine/tensor.ts';

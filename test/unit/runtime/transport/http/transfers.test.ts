@@ -1,4 +1,4 @@
-/** The memory budget of bodies and answers, and the pace that clients must keep. */
+/** The memory budget of bodies and answers that are in transfer, and the speed at which clients must send and read. */
 import assert from 'node:assert/strict';
 import { AppError } from '../../../../../api/errors.ts';
 import { Transfers } from '../../../../../runtime/transport/http/transfers.ts';

@@ -1,0 +1,70 @@
+/**
+ * Reads the head of a plain request: a POST whose head is written in the usual way and announces a small body.
+ *
+ * Owns:  what is plain. Everything else is undefined, and node:http reads it: the two readers never disagree about
+ *        where a request ends, because this one takes only what the grammar of HTTP allows without any choice.
+ * Pure.
+ */
+export type PlainHead = {
+  /** The head with its empty line. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly path: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** Value of Content-Length. */
+  readonly contentBytes: number;
+};
+
+const longestHead = 8 * 1024;
+/** A larger body is read by node:http, in pieces. */
+export const largestPlainBody = 64 * 1024;
+
+const requestLine = /^POST (\/[A-Za-z0-9/._~-]{1,1000}) HTTP\/1\.1$/;
+/** One space at most before a value, none after it, and neither control characters nor bytes beyond ASCII. */
+const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)$/;
+/** Headers that change how a body is read, or what follows the request. */
+const special = new Set([
+  'transfer-encoding',
+  'content-encoding',
+  'expect',
+  'upgrade',
+  'trailer',
+  'te',
+  'proxy-connection',
+  'http2-settings',
+  'keep-alive',
+  'set-cookie',
+]);
+
+/** @returns undefined when the head is not complete, or not plain */
+export function plainHead(bytes: Buffer): PlainHead | undefined {
+  const end = bytes.subarray(0, longestHead).indexOf('\r\n\r\n');
+  if (end < 0) return undefined;
+  const [first = '', ...lines] = bytes.toString('latin1', 0, end).split('\r\n');
+  const path = requestLine.exec(first)?.[1];
+  const headers = path === undefined ? undefined : headersOf(lines);
+  if (path === undefined || headers === undefined) return undefined;
+  const contentBytes = lengthOf(headers['content-length']);
+  if (headers['host'] === undefined || contentBytes === undefined) return undefined;
+  return { bytes: Uint8Array.from(bytes.subarray(0, end + 4)), path, headers, contentBytes };
+}
+
+function headersOf(lines: readonly string[]): Record<string, string> | undefined {
+  const headers = Object.create(null) as Record<string, string>;
+  for (const line of lines) {
+    const [, given, value] = headerLine.exec(line) ?? [];
+    if (given === undefined || value === undefined) return undefined;
+    const name = given.toLowerCase();
+    // Node joins or drops repeated headers, each by its own rule.
+    if (special.has(name) || headers[name] !== undefined) return undefined;
+    if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return undefined;
+    headers[name] = value;
+  }
+  return headers;
+}
+
+function lengthOf(value: string | undefined): number | undefined {
+  if (value === undefined || !/^(?:0|[1-9]\d{0,5})$/.test(value)) return undefined;
+  const length = Number(value);
+  return length <= largestPlainBody ? length : undefined;
+}
