@@ -22,7 +22,7 @@ import { measureModel, type Measured, type ModelDeps } from './rounds.ts';
 import type { ServedName } from './servers/commands.ts';
 import { environmentFor, type PythonEnvironment } from './servers/python.ts';
 import { summaryOf, type Cell } from './summary.ts';
-import { closedTable, memoryTable, missingLines, openTable } from './table.ts';
+import { closedTable, comparisonTable, memoryTable, missingLines, openTable } from './table.ts';
 
 type Results = {
   readonly cells: Cell[];
@@ -42,14 +42,16 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
   }
   const scratch = mkdtempSync(join(tmpdir(), 'bench-runtime-'));
   const generator = new GeneratorProcess();
+  const results: Results = { cells: [], missing: [], batches: {}, memory: undefined };
   try {
-    const results = await measureAll(order, { scratch, generator, stop });
-    print(order, results);
+    await measureAll(order, results, { scratch, generator, stop });
     return exitCodes.ok;
   } catch (error) {
     if (stop.aborted) return exitCodes.interrupted;
     throw error;
   } finally {
+    // After a signal, too: what was measured until then is complete by itself.
+    print(order, results);
     generator.close();
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -57,8 +59,7 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
 
 type Tools = Pick<ModelDeps, 'scratch' | 'generator' | 'stop'>;
 
-async function measureAll(order: Order, tools: Tools): Promise<Results> {
-  const results: Results = { cells: [], missing: [], batches: {}, memory: undefined };
+async function measureAll(order: Order, results: Results, tools: Tools): Promise<void> {
   mkdirSync(order.cache, { recursive: true });
   mkdirSync(order.modelsDir, { recursive: true });
   const environments = new Map<ServedName, PythonEnvironment>();
@@ -75,7 +76,6 @@ async function measureAll(order: Order, tools: Tools): Promise<Results> {
       }
     }
     if (order.memoryRequests > 0) await measureMemory(order, { ...tools, cpus }, results);
-    return results;
   } finally {
     await surroundings.end();
   }
@@ -87,7 +87,7 @@ function add(results: Results, { cells, missing, batches }: Measured): void {
   Object.assign(results.batches, batches);
 }
 
-/** The control group of the servers, and the neighbour. What this machine does not allow becomes a sentence. */
+/** The control group of the servers, and the neighbour, or a sentence about each that this machine does not allow. */
 function surroundingsOf(
   { quotaCpus, isNoisy }: Order,
   { missing }: Results,
@@ -158,6 +158,7 @@ function print(order: Order, { cells, missing, batches, memory }: Results): void
   const parts = [
     closedTable(rows),
     openTable(rows),
+    `Rate of ours divided by that of others (CPU of others divided by that of ours):\n\n${comparisonTable(rows)}`,
     sizes.length === 0 ? '' : `Best batch size of raw ONNX Runtime: ${sizes.join(', ')}\n`,
     memory === undefined ? '' : `${memoryTable(memory.points)}\n${memorySentence(memory)}\n`,
     missing.length === 0 ? '' : `Not measured:\n\n${missingLines(missing)}`,

@@ -1,6 +1,7 @@
 /**
  * The measurement of one model: servers take turns, cell by cell, round by round (A B C A B C …), so that other load
  * of the machine affects all of them alike.
+ * Terms: a cell is one server under one load of one case. The raw loop calls ONNX Runtime without a server.
  * Owns: the order of the cells, the raw loop's best batch size, and pausing the servers that are not measured.
  */
 import { benchCases, benchModels, type BenchCase, type CaseName, type ModelName } from './cases.ts';
@@ -34,10 +35,10 @@ export type Measured = {
 };
 
 const batchSizes = [1, 2, 4, 8, 16, 32];
-/** A larger batch size must gain this much, so that noise does not choose it. */
+/** A larger batch size is chosen only if the rate is higher by this factor, because rates vary by chance. */
 const gain = 1.02;
 const outstanding = 256;
-/** Compilation of JavaScript goes on for thousands of requests; this much belongs to a server's start. */
+/** Load before a server's first measurement: Node.js compiles JavaScript during the first thousands of requests. */
 const firstWarmMs = 1500;
 
 /** Measures all cases of one model. */
@@ -64,10 +65,11 @@ export async function measureModel(model: ModelName, cases: readonly CaseName[],
     for (const name of cases) {
       stop.throwIfAborted();
       const run = new CaseRun(name, materialFor(name, deps.modelFolder), raw, deps);
-      missing.push(...(await run.prepare(participants)));
+      await run.prepare(participants);
       batches[name] = run.batch;
       await run.measure();
       cells.push(...run.cells);
+      missing.push(...run.missing);
     }
     return { cells, missing, batches };
   } finally {
@@ -78,6 +80,7 @@ export async function measureModel(model: ModelName, cases: readonly CaseName[],
 
 class CaseRun {
   readonly cells: Cell[] = [];
+  readonly missing: Missing[] = [];
   batch = 1;
   readonly #name: CaseName;
   readonly #case: BenchCase;
@@ -94,8 +97,8 @@ class CaseRun {
     this.#deps = deps;
   }
 
-  /** Finds the raw loop's batch size, and warms up the servers. @returns the servers with wrong answers */
-  async prepare(all: readonly Participant[]): Promise<readonly Missing[]> {
+  /** Finds the raw loop's batch size, warms up the servers, and leaves out those with wrong answers. */
+  async prepare(all: readonly Participant[]): Promise<void> {
     const { order, cpus } = this.#deps;
     const probeMs = Math.max(300, order.spanMs / 4);
     const { values } = await this.#rawRun(1, cpus, probeMs);
@@ -104,7 +107,6 @@ class CaseRun {
       const { perSecond } = rawFigures(await this.#rawRun(batch, cpus, probeMs));
       if (perSecond > best * gain) [best, this.batch] = [perSecond, batch];
     }
-    const missing: Missing[] = [];
     const right: Participant[] = [];
     for (const participant of all) {
       const why = await this.#alone(participant, async () => {
@@ -113,10 +115,9 @@ class CaseRun {
         return wrong;
       });
       if (why === undefined) right.push(participant);
-      else missing.push({ what: `${participant.name}, ${this.#name}`, why });
+      else this.#leaveOut(participant, why);
     }
     this.#participants = right;
-    return missing;
   }
 
   async measure(): Promise<void> {
@@ -142,7 +143,7 @@ class CaseRun {
     const alone = plan.clients === 1;
     const report = await this.#rawRun(alone ? 1 : this.batch, alone ? 1 : this.#deps.cpus, spanMs);
     this.#keep(load, 'raw', round, rawFigures(report));
-    for (const participant of this.#participants) {
+    for (const participant of this.#running()) {
       const measured = await this.#alone(participant, () => this.#closed(participant, plan.clients, spanMs));
       this.#keep(load, participant.name, round, figuresOf(measured));
     }
@@ -152,7 +153,7 @@ class CaseRun {
     const plan = loadTable[load];
     if (plan.kind !== 'open') return;
     const { spanMs, deadlineMs } = this.#deps.order;
-    for (const participant of this.#participants) {
+    for (const participant of this.#running()) {
       const { name, form, server } = participant;
       const perSecond = rateOf(plan, name, capacities);
       if (perSecond === undefined) continue;
@@ -202,6 +203,18 @@ class CaseRun {
     } finally {
       server.pause();
     }
+  }
+
+  /** Leaves out servers that have ended by themselves. */
+  #running(): readonly Participant[] {
+    for (const participant of this.#participants)
+      if (!participant.server.isRunning) this.#leaveOut(participant, 'it ended by itself during the measurement');
+    this.#participants = this.#participants.filter(({ server }) => server.isRunning);
+    return this.#participants;
+  }
+
+  #leaveOut({ name }: Participant, why: string): void {
+    this.missing.push({ what: `${name}, ${this.#name}`, why });
   }
 
   #keep(load: LoadName, server: string, round: number, figures: Figures): void {

@@ -21,6 +21,36 @@ export function openTable(rows: readonly SummaryRow[]): string {
   return tableWith(openHead, rows.filter(({ figures }) => figures.open !== undefined).map(openLine));
 }
 
+/**
+ * Ours beside each other server in closed loops, one line for each case and load: our rate divided by the other rate,
+ * and the other CPU divided by ours. Above 1, ours is better.
+ */
+export function comparisonTable(rows: readonly SummaryRow[]): string {
+  const closed = rows.filter(({ figures }) => figures.open === undefined);
+  const others = [...new Set(closed.map(({ server }) => server))].filter((server) => server !== 'ours');
+  const groups = Map.groupBy(closed, (row) => `${row.case} | ${row.load}`);
+  const lines = [...groups].map(([name, group]) => {
+    const ours = group.find(({ server }) => server === 'ours');
+    return [
+      name,
+      ...others.map((other) =>
+        ratio(
+          ours,
+          group.find(({ server }) => server === other),
+        ),
+      ),
+    ];
+  });
+  return tableWith(`| case | load | ${others.map((other) => `ours ÷ ${other}`).join(' | ')} |`, lines);
+}
+
+function ratio(ours: SummaryRow | undefined, other: SummaryRow | undefined): string {
+  if (ours === undefined || other === undefined || other.figures.perSecond === 0) return '';
+  const rate = ours.figures.perSecond / other.figures.perSecond;
+  const cpu = other.figures.cpuPerThousand / ours.figures.cpuPerThousand;
+  return `${shown(rate)} (${shown(cpu)})`;
+}
+
 export function missingLines(missing: readonly Missing[]): string {
   return missing.map(({ what, why }) => `- ${what}: ${why}\n`).join('');
 }
@@ -82,7 +112,7 @@ function tableWith(head: string, lines: readonly (readonly string[])[]): string 
   return `${head}\n${rule}\n${lines.map((cells) => `| ${cells.join(' | ')} |\n`).join('')}`;
 }
 
-/** Three digits that count: 1234, 12.3, 0.123; empty for a number that does not exist. */
+/** A number as text with about three significant digits: 1234, 12.3, 0.123; empty for NaN. */
 function shown(value: number): string {
   if (!Number.isFinite(value)) return '';
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;

@@ -89,6 +89,17 @@ export function sessionIn(stat: string): number | undefined {
   return session === undefined ? undefined : Number(session);
 }
 
+/** When a process began, in ticks since the machine's start; undefined for an empty text. */
+export function startedIn(stat: string): number | undefined {
+  const started = fieldsAfterName(stat)[19];
+  return started === undefined ? undefined : Number(started);
+}
+
+/** When a process began; undefined when it has ended. With its id, this names a process for good. */
+export function startOf(pid: number): number | undefined {
+  return startedIn(read(`/proc/${pid}/stat`));
+}
+
 /** The id of the parent in a `/proc/PID/stat`; undefined for an empty text. */
 export function parentIn(stat: string): number | undefined {
   const parent = fieldsAfterName(stat)[1];

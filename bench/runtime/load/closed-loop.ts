@@ -1,6 +1,4 @@
-/**
- * A closed loop: each client sends its next request when the previous answer has arrived.
- */
+/** A closed loop: each client sends its next request when its previous answer has arrived. */
 import { cpuSecondsOf } from '../../support/usage.ts';
 import { Connection } from './connection.ts';
 import type { Job, LoadReport } from './job.ts';

@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
-import { treeOf } from '../../support/usage.ts';
+import { startOf, treeOf } from '../../support/usage.ts';
 
 export type ServerCommand = {
   readonly argv: readonly string[];
@@ -15,6 +15,8 @@ export type ServerCommand = {
   readonly log: string;
   /** The port, or how to find it in the output. */
   readonly port: number | RegExp;
+  /** False when the server does not survive a pause. */
+  readonly canPause: boolean;
   /** A path that answers 200 when the server is ready; undefined when the output with the port says so. */
   readonly readyPath: string | undefined;
 };
@@ -25,6 +27,8 @@ const readyWithinMs = 120_000;
 export class MeasuredServer {
   readonly #command: ServerCommand;
   readonly #child: ChildProcess;
+  /** All processes that were seen, with their start. Some outlive a parent that ends by itself. */
+  readonly #known = new Map<number, number | undefined>();
   #port = 0;
 
   private constructor(command: ServerCommand) {
@@ -57,22 +61,30 @@ export class MeasuredServer {
   }
 
   get pids(): readonly number[] {
-    return treeOf(this.#child.pid ?? -1);
+    const pids = treeOf(this.#child.pid ?? -1);
+    for (const pid of pids) if (!this.#known.has(pid)) this.#known.set(pid, startOf(pid));
+    return pids;
+  }
+
+  /** Whether the server's first process still runs. */
+  get isRunning(): boolean {
+    return !this.#hasEnded;
   }
 
   /** Stops all processes of the server, so that an idle server that polls takes no CPU from a measured one. */
   pause(): void {
-    this.#signal('SIGSTOP');
+    if (this.#command.canPause) this.#signal('SIGSTOP', this.pids);
   }
 
   resume(): void {
-    this.#signal('SIGCONT');
+    if (this.#command.canPause) this.#signal('SIGCONT', this.pids);
   }
 
   async end(): Promise<void> {
-    if (this.#hasEnded) return;
-    const exited = once(this.#child, 'exit');
-    this.#signal('SIGKILL');
+    const exited = this.#hasEnded ? undefined : once(this.#child, 'exit');
+    const running = this.pids;
+    const left = [...this.#known].filter(([pid, start]) => start !== undefined && startOf(pid) === start);
+    this.#signal('SIGKILL', new Set([...running, ...left.map(([pid]) => pid)]));
     await exited;
   }
 
@@ -80,8 +92,8 @@ export class MeasuredServer {
     return this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  #signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
-    for (const pid of this.pids) {
+  #signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL', pids: Iterable<number>): void {
+    for (const pid of pids) {
       try {
         process.kill(pid, name);
       } catch {

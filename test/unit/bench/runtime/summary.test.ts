@@ -11,7 +11,7 @@ import {
   type Cell,
   type Figures,
 } from '../../../../bench/runtime/summary.ts';
-import { closedTable, openTable } from '../../../../bench/runtime/table.ts';
+import { closedTable, comparisonTable, openTable } from '../../../../bench/runtime/table.ts';
 
 const report: LoadReport = {
   elapsedMs: 2000,
@@ -110,6 +110,24 @@ describe('summaryOf', () => {
       '| mlp-small | c8 | ours | 1235 |  |  | 1.00 |  | 1.00 | 2.00 | 3.00 | 0.100 | 0 |',
     );
     assert.equal(openTable(summaryOf(cells)), '');
+  });
+});
+
+describe('comparisonTable', () => {
+  it('has a line for each case and load, with rate and CPU ratios, and leaves out what was not measured', () => {
+    const cells = [
+      cell('raw', 1, figures(100, 1)),
+      cell('ours', 1, figures(50, 2)),
+      cell('litserve', 1, figures(20, 8)),
+      cell('raw', 1, figures(10, 1), 'c1'),
+      cell('ours', 1, figures(5, 1), 'c1'),
+    ];
+    assert.deepEqual(comparisonTable(summaryOf(cells)).trim().split('\n'), [
+      '| case | load | ours ÷ raw | ours ÷ litserve |',
+      '|---|---|---|---|',
+      '| mlp-small | c8 | 0.500 (0.500) | 2.50 (4.00) |',
+      '| mlp-small | c1 | 0.500 (1.00) |  |',
+    ]);
   });
 });
 
