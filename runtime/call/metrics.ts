@@ -7,6 +7,8 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
+import { readKernelFile } from '../config/cgroup.ts';
+import { collectCgroup } from './cgroup-metrics.ts';
 import { protocolErrorBody } from './answer.ts';
 import { BucketHistogram, type HistogramSeries } from './bucket-histogram.ts';
 import { isInference, type Handler } from './handler.ts';
@@ -55,6 +57,7 @@ export class RuntimeMetrics implements Observer {
   constructor(model: { readonly name: string; readonly revision: string }) {
     const registers = [this.registry];
     collectProcess(this.registry);
+    collectCgroup(this.registry, readKernelFile);
     this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
     const countFresh = (): void => this.#countFresh();
     this.#requests = new Counter({

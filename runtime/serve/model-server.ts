@@ -185,7 +185,8 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, and errors of the task
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    checkLoad(this.#deps.prepared, this.#deps.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
+    const { prepared, memoryLimitBytes } = this.#deps;
+    checkLoad(prepared, memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0, this.#plan.threads.workers);
     this.#model = await LoadedModel.load(this.#plan, {
       ...this.#deps,
       metrics: this.#metrics,
