@@ -7,8 +7,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
-import { readKernelFile } from '../config/cgroup.ts';
-import { collectCgroup } from './cgroup-metrics.ts';
 import { protocolErrorBody } from './answer.ts';
 import { BucketHistogram, type HistogramSeries } from './bucket-histogram.ts';
 import { isInference, type Handler } from './handler.ts';
@@ -28,6 +26,8 @@ export type Readings = {
   /** Bytes held by bodies and answers in transfer. */
   readonly transferBytes: () => number;
   readonly ready: () => boolean;
+  /** Predicted milliseconds of runs, for the sizes that were measured. */
+  readonly runCosts: () => readonly { readonly rows: number; readonly elements: number; readonly ms: number }[];
   readonly oldestRunMs: () => number;
   readonly runLimitMs: () => number;
 };
@@ -57,7 +57,6 @@ export class RuntimeMetrics implements Observer {
   constructor(model: { readonly name: string; readonly revision: string }) {
     const registers = [this.registry];
     collectProcess(this.registry);
-    collectCgroup(this.registry, readKernelFile);
     this.registry.setDefaultLabels({ model: model.name, revision: model.revision });
     const countFresh = (): void => this.#countFresh();
     this.#requests = new Counter({
@@ -103,6 +102,7 @@ export class RuntimeMetrics implements Observer {
       help: 'Batches that failed and whose requests were rerun one by one.',
       registers,
     });
+    this.#runCosts(registers);
     this.#gauges(registers);
   }
 
@@ -135,6 +135,20 @@ export class RuntimeMetrics implements Observer {
 
   fellApart(): void {
     this.#fellApart.inc();
+  }
+
+  #runCosts(registers: Registry[]): void {
+    const readings = (): Readings | undefined => this.#readings;
+    void new Gauge({
+      name: 'onnx_runtime_run_cost_seconds',
+      help: 'Predicted time of a run, by its rows and the input elements of one row, for the measured sizes.',
+      labelNames: ['rows', 'elements'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { rows, elements, ms } of readings()?.runCosts() ?? []) this.set({ rows, elements }, ms / 1000);
+      },
+    });
   }
 
   /** prom-client takes microseconds to find a counter by its labels, so it is told at a scrape. */

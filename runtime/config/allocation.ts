@@ -18,7 +18,7 @@ export type Allocation = {
 };
 
 /** CPU time and page faults of a run of one size. */
-export type RunCost = {
+export type PacedRun = {
   /** Size of the free dimensions. */
   readonly fill: number;
   readonly cpuMs: number;
@@ -27,7 +27,7 @@ export type RunCost = {
 
 export type MeasuredAllocation = Allocation & {
   /** The same sizes in the same order for every setting. */
-  readonly runs: readonly RunCost[];
+  readonly runs: readonly PacedRun[];
   /** Anonymous memory of the measuring process after loading the model. */
   readonly loadedBytes: number;
   /** Peak of its anonymous memory. */

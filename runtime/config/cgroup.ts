@@ -62,7 +62,7 @@ export function readThrottledSeconds(read: ReadFile): number | undefined {
   return undefined;
 }
 
-/** The memory of this process's group, as the kernel counts it. A field is absent when the kernel does not report it. */
+/** The memory of this process's group, by the kernel. A field is absent when the kernel does not report it. */
 export type CgroupMemory = {
   /** The smallest limit of the group and its parents. */
   readonly maxBytes?: number;

@@ -22,11 +22,10 @@ import { hasFreeShape, isBatchable, signatureOf, type Signature } from '../engin
 import type { RunWatch } from '../engine/run-watch.ts';
 import { planWorkers } from './plan-workers.ts';
 import type { Machine, Threads } from '../engine/threads.ts';
-import { measureRuns } from '../engine/measure-runs.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
-import { cpuMs } from './cpu-time.ts';
+import { measureModel, type ModelMeasures } from './measure-model.ts';
 import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
@@ -35,6 +34,7 @@ import type { ProtocolModel } from '../protocol/handlers.ts';
 import type { Tally } from '../call/tally.ts';
 import type { Task } from '../tasks/task.ts';
 import { tasks } from '../tasks/registry.ts';
+import type { ConfigSources } from '../transport/http/insight.ts';
 
 /** Settings that follow from config, model and machine before the model is loaded. */
 export type ServingPlan = {
@@ -98,9 +98,9 @@ function becauseOf(rows: RowsVerdict | undefined): string | undefined {
 }
 
 function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: string | undefined): readonly string[] {
-  return because === undefined || maxBatchSize === 1
-    ? []
-    : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
+  if (because === undefined || maxBatchSize === 1) return [];
+  const asked = maxBatchSize === undefined ? '' : ` although batching.maxBatchSize is ${maxBatchSize}`;
+  return [`requests are not batched${asked}: ${because}`];
 }
 
 /** How the sessions of this process get memory. */
@@ -136,16 +136,8 @@ export type LoadingDeps = {
 const differsInTrial = 'a test showed that batched rows get different answers than single rows';
 /** Workers have a lower priority than the HTTP thread. */
 const workerNice = 5;
-/** The memory of a run per row is measured with at most this many rows: the default of batching.maxBatchSize. */
-const measuredRows = 8;
-/** Measuring may take this share of the warm-up's timeout, in CPU time and in wall-clock time. */
-const measuringShare = 1 / 4;
-/** Measuring may take at most this CPU time. */
-const measuringMs = 4000;
-/** Measuring may take at most this wall-clock time. */
-const measuringPatienceMs = 40_000;
-/** A run is measured only if it is predicted to take at most this share of the memory for runs. */
-const measuringRoom = 1 / 2;
+/** Maximum rows of a run when the spec sets no maximum. The measured cost of runs decides how many of them are used. */
+const defaultMostRows = 32;
 
 export class LoadedModel implements ProtocolModel {
   readonly signature: Signature;
@@ -242,7 +234,9 @@ export class LoadedModel implements ProtocolModel {
     const splits = result.batches && result.fill !== undefined;
     if (!splits) this.inference.keepWhole();
     if (result.fill !== undefined) {
-      this.#runMemory = await this.#measure(result.fill, splits, stop);
+      const { memory, cost } = await this.#measure(result.fill, splits, stop);
+      this.#runMemory = memory;
+      this.batcher.useCosts(cost);
       const { timeoutMs } = warmup;
       if (this.#plan.keeps) await renewWorker(this, { fill: result.fill, clock, timeoutMs, stop });
     }
@@ -291,32 +285,29 @@ export class LoadedModel implements ProtocolModel {
     return this.#runMemory;
   }
 
-  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
+  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<ModelMeasures> {
     const {
-      config: { warmup, batching },
+      config: {
+        warmup: { timeoutMs },
+        batching,
+      },
       memoryBytes,
     } = this.#plan;
     const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
-    return measureRuns({
-      // A run with a new size may never end, so it has a timeout.
-      engine: boundedEngine(
-        { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
-        clock.monotonic() + warmup.timeoutMs,
-      ),
-      inputs: this.signature.inputs,
-      outputs: this.signature.outputs.map(({ name }) => name),
+    return measureModel({
+      engine: boundedEngine({ engine: this.engine, clock, timeoutMs, stop }, clock.monotonic() + timeoutMs),
+      signature: this.signature,
       fill,
+      maxFill: this.maxTokens,
       independent,
-      clock,
+      maxRows: this.#alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
       keeps: this.#plan.keeps || this.#plan.session.enableCpuMemArena,
-      maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
-      ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
-      budgetBytes: runBytes * measuringRoom,
-      budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
-      patienceMs: Math.min(measuringPatienceMs, warmup.timeoutMs * measuringShare),
-      cpuMs,
+      onCpu: !this.#plan.config.execution.providers.some(({ name }) => name !== 'CPU'),
+      runBytes,
+      timeoutMs,
       readBytes: readAnonymous,
+      clock,
     });
   }
 
@@ -341,6 +332,12 @@ export class LoadedModel implements ProtocolModel {
       maxDelayMs: this.#plan.config.batching.maxQueueDelayMs,
       workers: this.engine.workers.wanted,
     };
+  }
+
+  /** How many rows a run has at most, and the cost of runs that this follows from. */
+  get joining(): { readonly maxRows: number } & Pick<ConfigSources['batching'], 'sizes' | 'costs'> {
+    const { maxRows, costs } = this.batcher;
+    return { maxRows, sizes: costs.shapes, costs: costs.points };
   }
 
   /** Waits for queued requests and current runs, then releases everything. */
@@ -373,7 +370,8 @@ function makeBatcher(
     clock,
     soon: setImmediate,
     limits: {
-      maxRows: alone === undefined ? batching.maxBatchSize : 1,
+      maxRows: alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
+      maxRowsIsDefault: batching.maxBatchSize === undefined,
       maxElements: limits.batchElements,
       maxRequestElements: limits.requestElements,
       maxDelayMs: batching.maxQueueDelayMs,

@@ -18,6 +18,8 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
+import { readKernelFile } from '../config/cgroup.ts';
+import { collectCgroup } from './cgroup-metrics.ts';
 import { warmHandlers } from './example-requests.ts';
 import { selfServing } from './self-requests.ts';
 import { allocationOf, planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
@@ -92,6 +94,7 @@ export class ModelServer {
       bodyBytes: bodyLimitBytes,
     });
     this.#metrics = new RuntimeMetrics(config);
+    collectCgroup(this.#metrics.registry, readKernelFile);
     this.#tally = new Tally(clock);
     this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
     this.#runs = new RunWatch(clock, deps.stuckAfterMs);
@@ -160,6 +163,7 @@ export class ModelServer {
       connections: () => this.connections,
       transferBytes: () => transfers.heldBytes,
       ready: () => this.#readiness.ready,
+      runCosts: () => this.#model?.batcher.costs.points ?? [],
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
     });
@@ -379,19 +383,13 @@ export class ModelServer {
   }
 
   #config(): unknown {
-    const { config, prepared, machine, memoryLimitBytes } = this.#deps;
-    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    const { session, notes, memoryBytes } = this.#plan;
+    const { maxBatchSize: maxRows } = this.#deps.config.batching;
     return effectiveConfig({
-      config,
-      prepared,
-      threads,
+      ...this.#deps,
+      ...this.#plan,
       options: session,
-      limits,
-      memoryLimitBytes,
-      machine,
-      signature,
-      batching,
+      batching: { ...(this.#model?.joining ?? { maxRows, sizes: [], costs: [] }), because: this.alone },
       memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
       notes: [...notes, ...(this.#model?.notes ?? [])],
     });

@@ -94,8 +94,9 @@ export async function sendSelfRequests(deps: SelfRequestsDeps): Promise<SelfRequ
 }
 
 /**
- * How the server answers its own requests: without admission, counting and samples.
- * @param terms of users' requests
+ * Returns the handler of the server's own requests. They are neither admitted, counted nor sampled.
+ *
+ * @param terms how requests of users are treated
  */
 export function selfServing(
   deps: HttpDeps,

@@ -8,14 +8,14 @@
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../../api/errors.ts';
-import type { RunCost } from '../../config/allocation.ts';
+import type { PacedRun } from '../../config/allocation.ts';
 import { openSession, runSession, type OrtSession } from '../../engine/ort-session.ts';
 import type { NamedTensors } from '../../engine/tensor.ts';
 import { fills, trialInputs } from '../../engine/trial-inputs.ts';
 import type { PaceTask, TrialMessage, TrialTask } from './trial-messages.ts';
 
 type Runs = NonNullable<TrialTask['runs']>;
-type Sized = { readonly fill: number; readonly inputs: NamedTensors; readonly cost: RunCost };
+type Sized = { readonly fill: number; readonly inputs: NamedTensors; readonly cost: PacedRun };
 
 /** Sizes that are measured: this many, each twice the size before it. */
 const mostSizes = 3;
@@ -82,7 +82,7 @@ function prepared(session: OrtSession, runs: Runs, given: readonly number[]): re
 }
 
 /** @returns false if the run would take too long */
-function runBeyond(session: OrtSession, runs: Runs, costs: readonly RunCost[], runMs: number): boolean {
+function runBeyond(session: OrtSession, runs: Runs, costs: readonly PacedRun[], runMs: number): boolean {
   const last = costs.at(-1);
   if (last === undefined || last.cpuMs * doubling > runMs * 2) return false;
   tryFill(session, runs, last.fill * 2);
@@ -90,7 +90,7 @@ function runBeyond(session: OrtSession, runs: Runs, costs: readonly RunCost[], r
 }
 
 /** Runs every size in turn, so that a size finds the memory as the other sizes leave it. */
-function measure(session: OrtSession, runs: Runs, sizes: readonly Sized[], runMs: number): readonly RunCost[] {
+function measure(session: OrtSession, runs: Runs, sizes: readonly Sized[], runMs: number): readonly PacedRun[] {
   const seen = sizes.map(({ fill }): { fill: number; cpuMs: number[]; faults: number[] } => ({
     fill,
     cpuMs: [],
@@ -121,7 +121,7 @@ function tryFill(session: OrtSession, runs: Runs, fill: number): Sized | undefin
   }
 }
 
-function costOf(session: OrtSession, runs: Runs, fill: number, inputs: NamedTensors): RunCost {
+function costOf(session: OrtSession, runs: Runs, fill: number, inputs: NamedTensors): PacedRun {
   const faults = process.resourceUsage().minorPageFault;
   const began = cpuMsNow();
   runSession(session, inputs, runs.outputs);

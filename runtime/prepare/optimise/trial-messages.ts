@@ -1,7 +1,7 @@
 /**
  * Messages between trial.ts and its child process, trial-child.ts. Node's IPC channel carries them as JSON.
  */
-import type { RunCost } from '../../config/allocation.ts';
+import type { PacedRun } from '../../config/allocation.ts';
 import type { TrialSample } from '../../engine/trial-inputs.ts';
 import type { TensorSpec } from '../../engine/signature.ts';
 
@@ -36,7 +36,7 @@ export type PaceTask = {
 };
 
 export type PaceResult = {
-  readonly runs: readonly RunCost[];
+  readonly runs: readonly PacedRun[];
   /** Anonymous memory of the process after the measured runs. */
   readonly heldBytes: number;
   /** True if the model ran or refused twice the largest size: the peak of memory then covers larger inputs. */

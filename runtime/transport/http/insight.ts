@@ -15,6 +15,8 @@ import type { SessionOptions } from '../../engine/session-options.ts';
 import type { Signature } from '../../engine/signature.ts';
 import type { Threads } from '../../engine/threads.ts';
 import type { MemoryShares, ServerLimits } from '../../config/limits.ts';
+import type { BatchShape } from '../../batching/batch-shape.ts';
+import type { CostPoint } from '../../engine/run-cost.ts';
 import type { RunPoint } from '../../engine/run-memory.ts';
 import type { MemoryGuard } from '../../call/memory-guard.ts';
 import type { Readiness } from '../../call/readiness.ts';
@@ -97,9 +99,14 @@ export type ConfigSources = {
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
   readonly batching: {
-    readonly maxRows: number;
+    /** Maximum rows of a run; undefined until the model is loaded if the spec sets no maximum. */
+    readonly maxRows: number | undefined;
     /** Why requests do not share runs; undefined when requests share runs. */
     readonly because: string | undefined;
+    /** How many rows a run has at most, for each measured size of a row. */
+    readonly sizes: readonly ({ readonly elements: number } & BatchShape)[];
+    /** The measured cost of runs, corrected by recent runs. */
+    readonly costs: readonly CostPoint[];
   };
   readonly memory: {
     /** How the memory that the model leaves free is divided. */

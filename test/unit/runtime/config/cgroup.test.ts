@@ -151,8 +151,10 @@ describe('readCgroupMemory', () => {
         '/sys/fs/cgroup/memory.current': '268435456\n',
         '/sys/fs/cgroup/memory.events': 'low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\n',
         '/sys/fs/cgroup/memory.pressure':
-          'some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n' },
-      want: { maxBytes: 2 ** 29, currentBytes: 2 ** 28, limitHits: 7, killed: 1, someSeconds: 1.5, fullSeconds: 0.25 } },
+          'some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\n' +
+          'full avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n' },
+      want: { maxBytes: 2 ** 29, currentBytes: 2 ** 28, limitHits: 7, killed: 1, someSeconds: 1.5,
+        fullSeconds: 0.25 } },
     { name: 'v1: limit, use and hits, without pressure',
       files: { '/proc/self/cgroup': '4:memory:/docker/abc\n',
         '/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes': '1073741824\n',

@@ -18,7 +18,8 @@ describe('checkLoad', () => {
   // prettier-ignore
   const rows = [
     { name: 'accepts one worker that fits', limit: 256, workers: 1, says: undefined },
-    { name: 'refuses one worker that does not fit', limit: 160, workers: 1, says: /^model\.onnx needs about .* is 160Mi/ },
+    { name: 'refuses one worker that does not fit', limit: 160, workers: 1,
+      says: /^model\.onnx needs about .* is 160Mi/ },
     { name: 'refuses more workers than fit, with the limit that would do', limit: 256, workers: 4,
       says: /^model\.onnx with 4 workers needs about 426Mi of memory, the limit is 256Mi: raise spec\.memory\.limit$/ },
     { name: 'accepts them with that limit', limit: 426, workers: 4, says: undefined },

@@ -1,7 +1,7 @@
 /** Metrics of the container's memory: only what the kernel reports. */
 import assert from 'node:assert/strict';
 import { Registry } from 'prom-client';
-import { collectCgroup } from '../../../../runtime/call/cgroup-metrics.ts';
+import { collectCgroup } from '../../../../runtime/serve/cgroup-metrics.ts';
 
 async function metricsOf(files: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const registry = new Registry();
