@@ -254,8 +254,7 @@ export class Batcher implements Inference {
               {
                 nowMs: now,
                 bulkRanAtMs: this.#bulkRanAtMs,
-                freeWorkers: engine.freeSlots,
-                workers: Math.max(engine.freeSlots, engine.workers.ready),
+                workers: this.workers,
               },
             );
       if (plan.kind === 'rest') return this.#wakeIfIdle();
