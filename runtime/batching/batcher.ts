@@ -184,7 +184,7 @@ export class Batcher implements Inference {
       });
     if (this.#backlog.depthOf(request.tier ?? 'interactive') >= maxDepth)
       return new AppError('QUEUE_FULL', { limit: maxDepth });
-    if (this.#room.bytesOf(rows, elements) > this.#room.totalBytes) return this.#room.refusal(rows, elements);
+    if (this.#room.bytesOf(rows, elements) > this.#room.largestBytes) return this.#room.refusal(rows, elements);
     return this.#comesTooLate(request, rows ?? 1, elements);
   }
 
@@ -254,8 +254,7 @@ export class Batcher implements Inference {
               {
                 nowMs: now,
                 bulkRanAtMs: this.#bulkRanAtMs,
-                freeWorkers: engine.freeSlots,
-                workers: Math.max(engine.freeSlots, engine.workers.ready),
+                workers: this.workers,
               },
             );
       if (plan.kind === 'rest') return this.#wakeIfIdle();

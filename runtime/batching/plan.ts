@@ -63,9 +63,7 @@ export type PlanState = {
   readonly nowMs: number;
   /** When the last run for bulk requests began; -Infinity before the first such run. */
   readonly bulkRanAtMs: number;
-  /** Workers that could begin a run now; at least 1. */
-  readonly freeWorkers: number;
-  /** Workers that are busy or free; at least `freeWorkers`. */
+  /** Workers that are busy or free; at least 1. */
   readonly workers: number;
 };
 
@@ -184,8 +182,8 @@ function fill(
   const most = Math.min(limits.maxRows, bestRows);
   const whole = prefix(queue, group, { ...limits, maxRows: most });
   const isFull = whole.length < group.length || rowsOf(queue, whole) >= most;
-  // Leave work for the other workers: for the free ones, or for all when joining rows gains little.
-  const share = Math.ceil(rowsOf(queue, group) / (pays ? state.freeWorkers : state.workers));
+  // When joining rows gains little, leave the others' share to them. Otherwise it costs less CPU time to run together.
+  const share = pays ? most : Math.ceil(rowsOf(queue, group) / state.workers);
   return { take: share >= most ? whole : prefix(queue, group, { ...limits, maxRows: share }), isFull };
 }
 

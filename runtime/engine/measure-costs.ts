@@ -115,16 +115,27 @@ async function addRows(bounds: Bounds, size: Size, rowCounts: readonly number[])
     const run = await timed(bounds, size.fill, rows);
     if (run === undefined) return;
     size.best.set(rows, run);
-    size.row = perRow(run, rows);
+    // The first run with more rows may only be slow because the memory for it is new.
+    if (run.ms / rows >= rowMs(size)) await repeatRows(bounds, size, rows, run);
+    size.row = perRow(size.best.get(rows) ?? run, rows);
   }
 }
 
-/** Runs every row count again and keeps the faster run. */
-async function repeat(bounds: Bounds, { fill, best }: Size): Promise<void> {
-  for (const [rows, known] of best) {
-    const again = affords(bounds, perRow(known, rows), rows) ? await timed(bounds, fill, rows) : undefined;
-    if (again !== undefined && again.ms < known.ms) best.set(rows, again);
-  }
+/** Milliseconds of a row in the run before the latest one; Infinity for the first run. */
+function rowMs({ best }: Size): number {
+  const [rows, before] = [...best].at(-2) ?? [];
+  return before === undefined || rows === undefined ? Infinity : before.ms / rows;
+}
+
+/** Runs every row count again. */
+async function repeat(bounds: Bounds, size: Size): Promise<void> {
+  for (const [rows, known] of size.best) await repeatRows(bounds, size, rows, known);
+}
+
+/** Runs a row count again and keeps the faster run. */
+async function repeatRows(bounds: Bounds, { fill, best }: Size, rows: number, known: Timed): Promise<void> {
+  const again = affords(bounds, perRow(known, rows), rows) ? await timed(bounds, fill, rows) : undefined;
+  if (again !== undefined && again.ms < known.ms) best.set(rows, again);
 }
 
 function perRow(run: Timed, rows: number): Timed {

@@ -83,7 +83,7 @@ export const runtimeMutants = [
     { name: 'requests without a deadline starve', of: 'planBatch', within: 'urgencyOf',
       from: 'Math.min(deadlineMs, enqueuedAtMs + urgencyPatienceMs)', to: 'Math.min(deadlineMs, enqueuedAtMs + 1e9)' },
     { name: 'one worker takes the rows of all', of: 'planBatch', within: 'fill',
-      from: '(pays ? state.freeWorkers : state.workers)', to: '1' },
+      from: ' / state.workers', to: '' },
     { name: 'bulk work makes interactive runs longer', of: 'planBatch', within: 'spareRows',
       from: 'mostMs < costs.msOf(', to: '0 > costs.msOf(' },
     { name: 'rows run together that gain nothing', of: 'batchShape',

@@ -27,7 +27,7 @@ const waiting = (overrides: Partial<Waiting> = {}): Waiting => ({
   ...overrides,
 });
 const patient: BatchLimits = { maxRows: 4, maxElements: 1000, maxBytes: 1000, maxDelayMs: 50 };
-const now: PlanState = { nowMs: t0, bulkRanAtMs: -Infinity, freeWorkers: 1, workers: 1 };
+const now: PlanState = { nowMs: t0, bulkRanAtMs: -Infinity, workers: 1 };
 const eager: BatchLimits = { ...patient, maxDelayMs: 0 };
 const roomy: BatchLimits = { ...eager, maxRows: 32 };
 
@@ -43,7 +43,6 @@ const flat = costing((rows) => 25 * rows);
 const nearlyFlat = costing((rows) => 1 + 4 * rows);
 /** An MLP: the weights are read once for all rows. */
 const paying = costing((rows) => 10 + rows);
-const two = { freeWorkers: 1, workers: 2 };
 const singles = (count: number, more: Partial<Waiting> = {}): readonly Waiting[] =>
   Array.from({ length: count }, () => waiting(more));
 const upTo = (count: number): readonly number[] => Array.from({ length: count }, (_, position) => position);
@@ -53,8 +52,8 @@ type Row = {
   readonly queue: readonly Waiting[];
   readonly limits?: BatchLimits;
   readonly costs?: BatchCosts;
-  /** Default: one worker, which is free. */
-  readonly workers?: Pick<PlanState, 'freeWorkers' | 'workers'>;
+  /** Default: 1. */
+  readonly workers?: number;
   readonly afterMs?: number;
   /** The time when bulk requests last ran, in milliseconds after `t0`. */
   readonly bulkRanAfterMs?: number;
@@ -133,16 +132,13 @@ const rows: readonly Row[] = [
   { name: 'does not wait for company that gains nothing', queue: singles(1), limits: patient, costs: flat,
     want: { kind: 'run', take: [0], tier: 'interactive', because: 'full' } },
   { name: 'takes only its share of rows that gain little', queue: singles(4), limits: roomy, costs: nearlyFlat,
-    workers: two, want: { kind: 'run', take: [0, 1], tier: 'interactive', because: 'aged' } },
+    workers: 2, want: { kind: 'run', take: [0, 1], tier: 'interactive', because: 'aged' } },
   { name: 'takes no more rows than gain something, however many wait', queue: singles(30), limits: roomy,
-    costs: nearlyFlat, workers: two, want: { kind: 'run', take: upTo(8), tier: 'interactive', because: 'full' } },
-  { name: 'takes all waiting rows that gain much', queue: singles(20), limits: roomy, costs: paying, workers: two,
+    costs: nearlyFlat, workers: 2, want: { kind: 'run', take: upTo(8), tier: 'interactive', because: 'full' } },
+  { name: 'takes all waiting rows that gain much', queue: singles(20), limits: roomy, costs: paying, workers: 2,
     want: { kind: 'run', take: upTo(20), tier: 'interactive', because: 'aged' } },
-  { name: 'leaves rows for the other free workers even when they gain much', queue: singles(20), limits: roomy,
-    costs: paying, workers: { freeWorkers: 2, workers: 2 },
-    want: { kind: 'run', take: upTo(10), tier: 'interactive', because: 'aged' } },
   { name: 'keeps the limit of rows of the spec below what gains much', queue: singles(20), limits: eager,
-    costs: paying, workers: two, want: { kind: 'run', take: upTo(4), tier: 'interactive', because: 'full' } },
+    costs: paying, workers: 2, want: { kind: 'run', take: upTo(4), tier: 'interactive', because: 'full' } },
   { name: 'lets bulk work of the same group fill spare rows that cost little',
     queue: [waiting({ tier: 'bulk' }), waiting({ tier: 'bulk', group: 'b' }), waiting(),
       waiting({ tier: 'bulk', rows: 9 })],
@@ -155,10 +151,10 @@ const rows: readonly Row[] = [
 
 describe('planBatch', () => {
   for (const row of rows) {
-    const { name, queue, limits = patient, costs = unknown, workers, afterMs = 0, want } = row;
+    const { name, queue, limits = patient, costs = unknown, workers = 1, afterMs = 0, want } = row;
     const state = {
       ...now,
-      ...workers,
+      workers,
       nowMs: t0 + afterMs,
       bulkRanAtMs: t0 + (row.bulkRanAfterMs ?? -Infinity),
     };
@@ -185,9 +181,7 @@ describe('planBatch', () => {
   });
 
   const anyCosts = fc.constantFrom(unknown, flat, nearlyFlat, paying);
-  const anyState = fc
-    .record({ freeWorkers: fc.integer({ min: 1, max: 3 }), busy: fc.integer({ min: 0, max: 3 }) })
-    .map(({ freeWorkers, busy }): PlanState => ({ ...now, freeWorkers, workers: freeWorkers + busy }));
+  const anyState = fc.integer({ min: 1, max: 4 }).map((workers): PlanState => ({ ...now, workers }));
   const anyWorld = fc.record({ queue: anyQueue, limits: anyLimits, costs: anyCosts, state: anyState });
   type World = {
     readonly queue: readonly Waiting[];

@@ -69,6 +69,13 @@ describe('measureCosts', () => {
     assert.deepEqual([rowsAt(sizes, 8), cost.trustedRows(8, 32)], [[1, 2], 2]);
   });
 
+  it('adds more rows although the first run of each is slow because its memory is new', async () => {
+    const seen = new Set<number>();
+    const { deps, sizes } = world((rows) => (5 + rows) * (seen.size === seen.add(rows).size ? 1 : 4), { maxFill: 8 });
+    await measureCosts(deps);
+    assert.deepEqual(rowsAt(sizes, 8), [1, 2, 4, 8, 16, 32]);
+  });
+
   it('measures the maximum of the spec too', async () => {
     const { deps, sizes } = world((rows) => 5 + rows, { maxFill: 8, maxRows: 12 });
     await measureCosts(deps);
