@@ -8,7 +8,7 @@
  */
 
 type Row = {
-  /** Describes the score of a set, for the reference. */
+  /** What the metric's value over a golden set means, as text for the field reference (schema/gates.ts). */
   readonly says: string;
   /**
    * Higher: the metric is a score, and a gate limits it with `min`. Lower: the metric is an error, and a gate limits it

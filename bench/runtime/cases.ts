@@ -1,5 +1,7 @@
 /**
  * The measured cases: a model, its inputs, and how its requests differ.
+ * Terms: a row is the input of one request. A run is one call of ONNX Runtime; it may have the rows of several requests
+ * (a batch). A peer is another model server, which is measured for comparison.
  * Owns: the table of the cases, and one row of input for each request of a case.
  * Pure. The rows are made from a seed, so that every server gets the same ones.
  */
@@ -11,7 +13,7 @@ export type TensorType = 'float32' | 'int64';
 export type InputSpec = {
   readonly name: string;
   readonly type: TensorType;
-  /** Dimensions of one row. -1 is the length of the request; all inputs of a request share it. */
+  /** Dimensions of one row. -1 stands for the length of the request, such as its number of tokens. */
   readonly shape: readonly number[];
 };
 
@@ -34,8 +36,8 @@ export type BenchModel = {
   readonly inputs: readonly InputSpec[];
   readonly outputs: readonly OutputSpec[];
   /**
-   * The batch size that peers with batching of their own may use: 32 where batching pays, else 1. Servers that measure
-   * what pays ignore it.
+   * The batch size that is configured in peers that can batch requests: 32 for models that are faster in batches, else
+   * 1. Servers that choose their batch size by measurement ignore it.
    */
   readonly peerBatch: 1 | 32;
 };
@@ -58,9 +60,9 @@ export type BenchCase = {
   readonly model: ModelName;
   /** The lengths of the requests, in turn; empty when the inputs have no free dimension. */
   readonly lengths: readonly number[];
-  /** Different requests; large requests are all the same one. */
+  /** The number of different requests. A case with large requests sends the same request again and again. */
   readonly different: number;
-  /** Rows of different lengths cannot share a run without padding. */
+  /** False when rows have different lengths, because they then cannot share a run without padding. */
   readonly canShareRuns: boolean;
 };
 
@@ -93,7 +95,7 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
   'mlp-33mb': dense(512),
 };
 
-/** From one word to a paragraph: 4 to 128 tokens, short ones more often, as in real texts. */
+/** The lengths of texts from one word to a paragraph: 4 to 128 tokens, with more short texts, as in real traffic. */
 const mixedLengths = [8, 16, 12, 128, 24, 6, 48, 20, 96, 10, 32, 4, 64, 14, 28, 40];
 
 // prettier-ignore
@@ -137,7 +139,7 @@ function tensorFor({ name, type, shape }: InputSpec, length: number, random: Ran
   return { name, type, shape: dims, data: BigInt64Array.from({ length: count }, () => integerFor(name, random)) };
 }
 
-/** Token ids are those of words of the vocabulary; sr is the sample rate of Silero. */
+/** A value of an integer input: a random token id, or the constant value of the inputs `sr` (sample rate) and masks. */
 function integerFor(name: string, random: Random): bigint {
   if (name === 'sr') return 16_000n;
   if (name === 'attention_mask') return 1n;

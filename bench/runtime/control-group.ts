@@ -1,5 +1,6 @@
 /**
- * Control groups of the bench's own: a CPU quota or a memory limit for servers, and a group for a neighbour.
+ * Control groups that the bench makes: a CPU quota or a memory limit for servers, and a group for a neighbour, which is
+ * a process that keeps a CPU busy.
  * Owns: making and removing the groups, of cgroup v2 or v1. Making one needs root, or a delegated folder.
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
@@ -14,7 +15,7 @@ export type GroupWrite = { readonly folder: string; readonly file: string; reado
 const root = '/sys/fs/cgroup';
 const periodMicros = 100_000;
 
-/** What has to be written for the limits. Pure. @param version of the machine's control groups */
+/** The writes that set the limits of a group. Pure. @param version of the machine's control groups */
 export function writesFor(name: string, limits: GroupLimits, version: 1 | 2): readonly GroupWrite[] {
   const quota = limits.cpus === undefined ? undefined : String(Math.round(limits.cpus * periodMicros));
   const bytes = limits.memoryBytes === undefined ? undefined : String(limits.memoryBytes);
@@ -59,7 +60,7 @@ export class ControlGroup {
     }
   }
 
-  /** The command in this group: a shell enters the group and becomes the program, so the process id is the same. */
+  /** A command line that runs the program in this group: a shell enters the group and then executes the program. */
   readonly command = (argv: readonly string[]): readonly string[] => {
     const enter = this.#folders.map((folder) => `echo $$ > '${join(folder, 'cgroup.procs')}'`).join(' && ');
     return ['/bin/sh', '-c', `${enter} && exec "$@"`, 'sh', ...argv];

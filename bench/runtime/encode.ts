@@ -1,8 +1,8 @@
 /**
  * The requests of a case in the form that each server takes, as complete HTTP/1.1 messages, and the reading of their
  * answers.
- * Owns: the four forms. `oip` is the Open Inference Protocol with binary data, `bytes` the tensors alone, `base64` the
- * same bytes in JSON, for servers that only take JSON, `openai` a text and its embedding.
+ * Owns: the forms. `oip` is the Open Inference Protocol with binary data. `bytes` is the bytes of the tensors without a
+ * frame. `base64` is these bytes in JSON, for servers that only accept JSON. `openai` is a text and its embedding.
  * Pure.
  */
 import { Buffer } from 'node:buffer';
@@ -31,7 +31,7 @@ export function textMessage(text: string): HttpMessage {
   return jsonMessage('/v1/embeddings', { input: text, model: 'm' });
 }
 
-/** The whole message as bytes. A client only has to write them. */
+/** The complete HTTP message as bytes, so that the client has no more work to do when it sends the message. */
 export function encodeMessage({ path, headers, body }: HttpMessage, more: HttpMessage['headers'] = {}): Uint8Array {
   const all = { host: '127.0.0.1', ...headers, ...more, 'content-length': String(body.length) };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -95,7 +95,7 @@ function textIn(body: Uint8Array): string {
 }
 
 function floatsIn(bytes: Uint8Array, count: number): Float32Array {
-  // A copy: the bytes may begin anywhere in a larger buffer, and numbers need an aligned begin.
+  // Copy the bytes: they may begin anywhere in a larger buffer, but a Float32Array must begin at a multiple of 4.
   const copy = new Uint8Array(bytes.subarray(0, count * 4));
   return new Float32Array(copy.buffer, 0, Math.floor(copy.byteLength / 4));
 }

@@ -1,5 +1,6 @@
 /**
- * The loads: closed loops by their clients, open loops by their share of a server's capacity.
+ * The loads. A closed loop (c1, c8, c64) has a number of clients, each of which waits for its answer. An open loop (o50
+ * to o150, shared80) sends requests at a rate, which is a percentage of a server's capacity: its rate in closed loops.
  * Pure.
  */
 
@@ -8,7 +9,7 @@ export type LoadName = (typeof loadNames)[number];
 
 export type Load =
   | { readonly kind: 'closed'; readonly clients: number }
-  /** @param isShared the same rate for all servers, from the lower capacity of ours and FastAPI */
+  /** @param isShared true: all servers get the same rate, a share of the lower capacity of our server and FastAPI */
   | { readonly kind: 'open'; readonly share: number; readonly isShared: boolean };
 
 // prettier-ignore
@@ -23,12 +24,12 @@ export const loadTable: Readonly<Record<LoadName, Load>> = {
   shared80: { kind: 'open', share: 0.8, isShared: true },
 };
 
-/** Answers per second of each server in closed loops, at most. */
+/** For each server, its highest number of answers per second in closed loops. */
 export type Capacities = ReadonlyMap<string, number>;
 
 /**
  * The offered requests per second of an open loop.
- * @returns undefined when the server cannot take part: no answers in closed loops, or less capacity than a shared rate
+ * @returns undefined when the server cannot take part: its capacity is unknown or below the rate that all servers share
  */
 export function rateOf(
   load: Load & { readonly kind: 'open' },

@@ -87,7 +87,7 @@ function add(results: Results, { cells, missing, batches }: Measured): void {
   Object.assign(results.batches, batches);
 }
 
-/** The control group of the servers, and the neighbour. What this machine does not allow becomes a sentence. */
+/** The control group of the servers, and the neighbour, or a sentence about each that this machine does not allow. */
 function surroundingsOf(
   { quotaCpus, isNoisy }: Order,
   { missing }: Results,

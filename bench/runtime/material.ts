@@ -1,6 +1,4 @@
-/**
- * What is sent in a case: rows of tensors, and for texts the texts and the rows of their token ids.
- */
+/** The inputs that are sent in a case: rows of tensors. The case `texts` also has the texts of its rows. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TokenPipeline } from '../../runtime/tasks/embedding/tokenizer/pipeline.ts';

@@ -18,7 +18,7 @@ export type MemoryPoint = {
 
 export type MemoryResult = {
   readonly points: readonly MemoryPoint[];
-  /** From the first tenth of the requests to the end. */
+  /** The growth of memory from the first tenth of the requests to the end. */
   readonly growthMiB: number;
   readonly failed: number;
 };
@@ -27,7 +27,7 @@ const sliceMs = 2000;
 const clients = 16;
 const pointCount = 10;
 
-/** Rows of 4 to 256 tokens, short ones more often: the logarithm of the length is uniform. */
+/** Rows of 4 to 256 tokens. Short rows are more frequent: the logarithm of the length has a uniform distribution. */
 export function mixedRows(count: number): readonly Row[] {
   const random = new Random(11);
   return Array.from({ length: count }, () => {

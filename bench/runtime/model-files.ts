@@ -90,7 +90,7 @@ async function writeMlp(model: keyof typeof mlps, own: string): Promise<string> 
   return folder;
 }
 
-/** A folder with the fp32 model alone, and for texts with what infinity wants to know of the model. */
+/** A folder with only the fp32 model. For texts it also has the tokenizer and the config files that infinity needs. */
 async function copied(model: ModelName, source: string, own: string): Promise<string> {
   const folder = join(own, model);
   await mkdir(folder, { recursive: true });

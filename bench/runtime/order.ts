@@ -18,18 +18,18 @@ export type Order = {
   readonly loads: readonly LoadName[];
   readonly peers: readonly PeerName[];
   readonly rounds: number;
-  /** The measured time of one cell. */
+  /** The measured time of one server under one load of one case. */
   readonly spanMs: number;
-  /** The longest useful answer time of a request under overload. */
+  /** A later answer does not count as useful when a server is overloaded. */
   readonly deadlineMs: number;
-  /** Folder of the models; missing ones are fetched into it. */
+  /** Folder of the models; missing models are fetched into it. */
   readonly modelsDir: string;
   /** Folder of Python environments and prepared models, kept between runs. */
   readonly cache: string;
   /** CPUs that the servers may use, in a control group; absent: all. */
   readonly quotaCpus: number | undefined;
   readonly isNoisy: boolean;
-  /** Requests of the memory run; 0: no memory run. */
+  /** Number of requests of the memory run, which measures how the memory of our server grows; 0: no memory run. */
   readonly memoryRequests: number;
   readonly memoryLimitBytes: number;
   readonly json: boolean;
@@ -116,7 +116,7 @@ function cellsOf(flags: Flags): Pick<Order, 'cases' | 'loads' | 'peers' | 'round
 const fullRun = { cases: caseNames, loads: loadNames, rounds: '5', span: '3s' } as const;
 const quickRun = { cases: ['mlp-small'], loads: ['c1', 'c8'], rounds: '3', span: '1s' } as const;
 
-/** A run of chosen cells has a memory run only when it was asked for. */
+/** With --quick, or when the user chose cases or loads, there is a memory run only if it was requested. */
 function memoryRequestsOf({ memory, quick, only, load }: Flags): number {
   if (memory === undefined) return quick || only !== undefined || load !== undefined ? 0 : 100_000;
   return wholeNumber('--memory', memory, { min: 0, max: 10_000_000 });

@@ -31,7 +31,7 @@ export type StartDeps = {
   readonly stop: AbortSignal;
 };
 
-/** Answers in float32 of different builds of ONNX Runtime differ by less than this, relative to the largest number. */
+/** Right answers differ from those of raw ONNX Runtime by less than this, relative to the largest number. */
 const sameWithin = 0.01;
 
 /** Starts one server. @returns why it does not take part */
@@ -71,7 +71,7 @@ export function requestsFor(
   return messages.map((message) => encodeMessage(message, headers));
 }
 
-/** Sends the first request. @returns why the server's answers cannot be counted; undefined when they are right */
+/** Sends the first request. @returns why the server's answer is wrong or missing; undefined when it is right */
 export async function whyWrong(
   { form, server }: Participant,
   name: CaseName,

@@ -1,6 +1,7 @@
 /**
  * The measurement of one model: servers take turns, cell by cell, round by round (A B C A B C …), so that other load
  * of the machine affects all of them alike.
+ * Terms: a cell is one server under one load of one case. The raw loop calls ONNX Runtime without a server.
  * Owns: the order of the cells, the raw loop's best batch size, and pausing the servers that are not measured.
  */
 import { benchCases, benchModels, type BenchCase, type CaseName, type ModelName } from './cases.ts';
@@ -34,10 +35,10 @@ export type Measured = {
 };
 
 const batchSizes = [1, 2, 4, 8, 16, 32];
-/** A larger batch size must gain this much, so that noise does not choose it. */
+/** A larger batch size is chosen only if the rate is higher by this factor, because rates vary by chance. */
 const gain = 1.02;
 const outstanding = 256;
-/** Compilation of JavaScript goes on for thousands of requests; this much belongs to a server's start. */
+/** Load before a server's first measurement: Node.js compiles JavaScript during the first thousands of requests. */
 const firstWarmMs = 1500;
 
 /** Measures all cases of one model. */

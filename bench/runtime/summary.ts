@@ -1,5 +1,7 @@
 /**
- * From measured cells to rows: medians of the rounds, and ratios to raw ONNX Runtime and to FastAPI.
+ * From measured cells to rows: medians of the rounds, and ratios to raw ONNX Runtime and to FastAPI. A cell is one
+ * server under one load of one case in one round; a row is the result of its rounds. In an open loop, a request has an
+ * intended time, from which its latency counts.
  * Pure.
  */
 import { median, quantile } from '../support/load.ts';
@@ -62,7 +64,7 @@ export type SummaryRow = {
 
 export function figuresOf(report: LoadReport, offered?: { perSecond: number; deadlineMs: number }): Figures {
   const { latenciesMs, inTime, elapsedMs, others, unansweredMs } = report;
-  // A request without an answer took at least the time until the end.
+  // Include requests without an answer: their latency is at least the time until the end.
   const times = [...latenciesMs, ...unansweredMs];
   const failed = sum(Object.values(others)) + unansweredMs.length;
   return {
@@ -123,7 +125,7 @@ export function summaryOf(cells: readonly Cell[]): readonly SummaryRow[] {
   });
 }
 
-/** Stands for a server that was not measured. */
+/** The figures of raw ONNX Runtime or FastAPI when it was not measured. */
 const unknown = { perSecond: NaN, cpuPerThousand: NaN } as const;
 
 function keyOf({ case: name, load }: Pick<Cell, 'case' | 'load'>, server: string): string {
@@ -145,7 +147,7 @@ function ratiosOf(
   };
 }
 
-/** The median of each figure by itself. */
+/** For each figure, its median over the rounds. */
 function medianOf(all: readonly Figures[]): Figures {
   const opens = all.flatMap(({ open }) => (open === undefined ? [] : [open]));
   const of = (field: Exclude<keyof Figures, 'open'>): number => median(all.map((figures) => figures[field]));

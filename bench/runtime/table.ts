@@ -112,7 +112,7 @@ function tableWith(head: string, lines: readonly (readonly string[])[]): string 
   return `${head}\n${rule}\n${lines.map((cells) => `| ${cells.join(' | ')} |\n`).join('')}`;
 }
 
-/** Three digits that count: 1234, 12.3, 0.123; empty for a number that does not exist. */
+/** A number as text with about three significant digits: 1234, 12.3, 0.123; empty for NaN. */
 function shown(value: number): string {
   if (!Number.isFinite(value)) return '';
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;

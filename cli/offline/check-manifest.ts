@@ -1,7 +1,8 @@
 /**
  * Checks an OnnxModel in a manifest: first as the API server does with `--validate=strict`, then as the operator does.
  *
- * Owns: the hints. The API server's messages do not contain hints. Pure: a parsed document → findings.
+ * Owns: the hints, which say how to correct the manifest. The API server's messages do not contain hints.
+ * Pure: a parsed document → findings.
  */
 import { openApiSchema } from '../../api/onnxmodel.ts';
 import { isRecord } from '../../api/record.ts';

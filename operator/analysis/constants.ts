@@ -5,7 +5,8 @@
  * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. A gate is a limit on a
  * measure, with the verdict Pass, Fail or Undecided. α is the accepted probability of a wrong verdict. Noise is random
  * variation between the minutes or the pods of one revision. A stall is a few seconds so slow that they alone could
- * decide a verdict. A NoFail step ends after a set time if no gate failed; a Pass step ends when every gate passes.
+ * decide a verdict. A NoFail step ends after a set time if no gate failed; a Pass step ends when every gate passes. The
+ * early promise is the bound that a NoFail step tries to show before it ends.
  * Pure: values only. The values are the same for every model; differences between models are learnt from the models'
  * data.
  */
@@ -99,8 +100,8 @@ export const tuning = {
   /** The requests of each revision that a NoFail step needs after the default of minRequests was lowered. */
   fewestRequests: 3,
   /**
-   * A NoFail step waits for its early promise (`earlyPromise`) only if each revision gets this many requests in
-   * `promiseBlocks`.
+   * Before a NoFail step ends, it waits until the bound `earlyPromise` is shown. It waits for this only if each
+   * revision gets this many requests in `promiseBlocks`.
    */
   promiseRequests: 400,
   /**

@@ -1,4 +1,4 @@
-/** Owns: reading the CPU time of this process. */
+/** Reads the CPU time of this process. */
 
 /** CPU time of all threads of this process so far, in milliseconds. */
 export function cpuMs(): number {

@@ -1,6 +1,6 @@
 /**
- * The requests that a server sends to itself (self-requests.ts): one of the model's task, and the model's generated
- * inputs in both forms of the Open Inference Protocol.
+ * The requests that a server sends to itself before it is ready (self-requests.ts): an example request of the model's
+ * task, and generated inputs in both forms of the Open Inference Protocol (JSON, and binary data).
  *
  * Owns: the choice and the form of these requests, and how long they are sent.
  */

@@ -1,10 +1,10 @@
 /**
  * Requests that the server sends to itself before it is ready.
  *
- * Node.js compiles a function to fast code only after the function has run often. Without this, the first thousands of
- * requests of users take two to three times the CPU time of later ones, and a candidate with little traffic is judged
- * while it is slow. A self-request takes the whole way of a user's request: socket, headers, decoding, queue, engine,
- * encoding. It is not counted and not sampled.
+ * Node.js compiles a function to fast code only after the function has run often. Without self-requests, the first
+ * thousands of requests of users take two to three times the CPU time of later ones, and a candidate (a new revision)
+ * with little traffic is judged while it is slow. A self-request passes through all parts of the server that a user's
+ * request uses: socket, headers, decoding, queue, engine, encoding. It is not counted and not sampled.
  *
  * Owns: how many requests are sent, when they end, and the private socket.
  * Ends: when the CPU time of a request does not fall any more, when the time is over, or when `stop` is aborted. A
@@ -49,16 +49,16 @@ export type SelfRequestsResult = {
   readonly problem?: string;
 };
 
-/** Requests in progress at a time, so that requests also share runs. */
+/** Number of requests in progress at a time: several, so that runs with more than one request occur, too. */
 const lanes = 4;
 /** Every other lane sends a header that is not plain, so that requests take both ways through the server. */
 const ownHeaders = [{}, { te: 'trailers' }];
 /** The CPU time of a request is compared between periods of this length. */
 const periodMs = 200;
 const maxRequests = 10_000;
-/** Number of the latest periods, of which none may be clearly cheaper than all earlier ones. */
+/** The cost has settled when none of this many latest periods is clearly cheaper than all periods before them. */
 const latestPeriods = 3;
-/** A cost below this share of the lowest earlier cost is still falling. */
+/** A period is clearly cheaper when its cost is below this share of the lowest earlier cost. */
 const falling = 0.95;
 /** The header that tells a self-request from another client of the private socket. */
 const keyHeader = 'x-self-request';
@@ -94,8 +94,9 @@ export async function sendSelfRequests(deps: SelfRequestsDeps): Promise<SelfRequ
 }
 
 /**
- * How the server answers its own requests: without admission, counting and samples.
- * @param terms of users' requests
+ * Returns the handler of the server's own requests. They are neither admitted, counted nor sampled.
+ *
+ * @param terms how requests of users are treated
  */
 export function selfServing(
   deps: HttpDeps,
@@ -168,7 +169,7 @@ class Sending {
       try {
         this.#note(next, await this.#send(next, way));
       } catch (error) {
-        // The requests in progress break when the time is over.
+        // Ignore the error when the time is over: requests in progress are then aborted.
         if (!this.#ending.signal.aborted) this.#drop(next, messageOf(error));
       }
     }

@@ -1,5 +1,5 @@
 /**
- * A closed loop: each client sends its next request when the previous answer has arrived.
+ * A closed loop: each client sends its next request when its previous answer has arrived.
  * Owns: the length of the warm-up and of the measured time. The warm-up lasts until each client could have had an
  * answer. The measured time lasts until twice as many answers as clients have come. Both end after `longestTimes` their
  * asked length: a server that answers in batches of seconds would otherwise look fast or dead by chance.

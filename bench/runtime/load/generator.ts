@@ -1,6 +1,7 @@
 /**
- * The load generator: a process of its own, so that its CPU time and its garbage are not those of a server.
- * Use: only by generator-process.ts. Each message is a job, each answer its report.
+ * The load generator: it sends requests from a separate process, so that its CPU time and its garbage collection are
+ * not mixed with those of a server.
+ * Use: only by generator-process.ts. Each message that it receives is a job; it answers each with a report.
  */
 import { closedLoop } from './closed-loop.ts';
 import type { Job } from './job.ts';

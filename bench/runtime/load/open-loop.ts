@@ -1,7 +1,7 @@
 /**
- * An open loop: requests are sent at times that do not depend on answers, and their latency counts from the intended
- * time. A server that stalls therefore cannot hide the requests that would have come meanwhile.
- * Limits: `outstanding` requests at a time; the ones after them wait here, while their time runs.
+ * An open loop: requests are sent at intended times that do not depend on answers, and a latency begins at the intended
+ * time. The latencies therefore show a server that stalls: requests continue to become due during the stall.
+ * Limits: `outstanding` requests at a time. Further requests wait in the client; the wait is part of their latency.
  */
 import { median, probe } from '../../support/load.ts';
 import { cpuSecondsOf } from '../../support/usage.ts';
@@ -13,7 +13,7 @@ import { Tally } from './tally.ts';
 
 /** Node's shortest timer. Requests that become due within it are sent together, at its end. */
 const tickMs = 1;
-/** Answers that come this long after the last arrival are still counted. */
+/** How long the loop waits for answers after the last intended time. */
 const graceMs = 1000;
 const healthEveryMs = 20;
 
@@ -60,8 +60,8 @@ class Sender {
   }
 
   /**
-   * The measured time ends with the last arrival. Answers that come later complete the latencies, and do not count for
-   * the rate and the CPU time.
+   * Waits for the remaining answers. They add to the latencies, but not to the rate and the CPU time, because the
+   * measured time ends at the last intended time.
    */
   async #finish(atEnd: LoadReport): Promise<LoadReport> {
     await this.#untilAnswered(graceMs);

@@ -1,10 +1,10 @@
 /**
- * The intended times of an open loop: arrivals that do not wait for answers.
+ * The intended times (arrivals) at which an open loop sends its requests. They do not depend on answers.
  * Pure. The same seed gives the same arrivals, so that every server gets the same bursts.
  */
 import { Random } from '../../canary/random.ts';
 
-/** Times in milliseconds from the begin, in order, with exponential gaps (a Poisson process). */
+/** Intended times in milliseconds from the start, in order, with exponential gaps (a Poisson process). */
 export function arrivalsMs(perSecond: number, ms: number, seed: number): Float64Array<ArrayBuffer> {
   const random = new Random(seed);
   const times: number[] = [];

@@ -1,10 +1,8 @@
-/**
- * Counts the answers of one measured time. Answers before `begin` are not counted.
- */
+/** Counts the answers of one measured time. Answers before the call of `begin` are not counted. */
 import type { ReadAnswer } from './answer-reader.ts';
 import type { LoadReport } from './job.ts';
 
-/** A number of seconds; dates are not read. */
+/** A `retry-after` in seconds. A `retry-after` with a date is ignored. */
 const seconds = /^\d+$/;
 
 export class Tally {

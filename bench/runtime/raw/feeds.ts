@@ -1,10 +1,10 @@
 /**
- * Joins rows to the inputs of one run.
+ * Joins rows (inputs of one request each) to the inputs of one run, which is one call of ONNX Runtime.
  * Pure.
  */
 import type { Row, Tensor } from '../cases.ts';
 
-/** The feeds for a batch size, which a loop runs in turn: batch n of the rows, from the first row to the last. */
+/** The inputs of successive runs with `batch` rows each: the rows in their order, and from the first row again. */
 export function feedsOf(rows: readonly Row[], batch: number): readonly Row[] {
   const count = Math.ceil(rows.length / batch);
   return Array.from({ length: count }, (_, index) =>
@@ -12,7 +12,7 @@ export function feedsOf(rows: readonly Row[], batch: number): readonly Row[] {
   );
 }
 
-/** Rows of one shape, one after the other. The first dimension is the batch. */
+/** Concatenates rows of one shape along the first dimension. */
 function joined(rows: readonly Row[]): Row {
   const [first = []] = rows;
   if (rows.length === 1) return first;

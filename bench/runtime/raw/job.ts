@@ -1,10 +1,13 @@
-/** What the bench asks of the raw loop, and what it reports. Both travel between processes and threads. */
+/**
+ * Messages between the bench and the raw loop: jobs and reports. The raw loop is another process that calls ONNX
+ * Runtime again and again in several threads, without a server.
+ */
 import type { Row } from '../cases.ts';
 
 export type RawStart = {
   readonly graphPath: string;
   readonly outputs: readonly string[];
-  /** Threads with a session each. */
+  /** The number of threads; each has its own session of ONNX Runtime. */
   readonly workers: number;
 };
 

@@ -1,6 +1,6 @@
 /**
- * One thread of the raw loop: a session with one thread, as a worker of the model server has by default, and a loop of
- * `session.run` without anything around it.
+ * One thread of the raw loop (ONNX Runtime without a server): a session with one thread, as a worker of the model
+ * server has by default, and a loop that only calls `session.run`.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';

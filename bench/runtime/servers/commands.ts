@@ -1,6 +1,7 @@
 /**
  * How each server is started, and the form of its requests.
- * Owns: the commands of our server and of the peers, and the spec that the Python programs read from PEER_SPEC.
+ * Owns: the commands of our server and of the peers (other model servers, which are measured for comparison), and the
+ * spec that the Python programs of the peers read from PEER_SPEC.
  * Pure: nothing is started here.
  */
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ export type ServedName = 'ours' | PeerName;
 
 export type ServeAsked = {
   readonly model: ModelName;
-  /** Folder of the model's files: model.onnx, and of texts tokenizer.json. */
+  /** Folder of the model's files: model.onnx, and tokenizer.json if the requests are texts. */
   readonly modelFolder: string;
   /** An empty folder for the files of this server. */
   readonly folder: string;
@@ -26,7 +27,7 @@ export type ServeAsked = {
   readonly python: string;
 };
 
-/** Texts longer than this are cut by all servers alike. No text of the bench is. */
+/** The maximum number of tokens of a text, which is the same for all servers. All texts of the bench are shorter. */
 export const maxTokens = 256;
 
 const repository = join(import.meta.dirname, '..', '..', '..');
@@ -40,14 +41,14 @@ export function formFor(server: ServedName, model: ModelName): Form | undefined 
     pytriton: 'oip',
     fastapi: 'bytes',
     litserve: 'base64',
-    // Its batching needs a list; without batching a list costs nothing.
+    // BentoML can only batch requests whose body is a list.
     bentoml: 'base64-list',
     infinity: undefined,
   } as const;
   return forms[server];
 }
 
-/** Why a server has no row for a model. */
+/** Why a server is not measured for a model. */
 export function whyNot(server: ServedName): string {
   return server === 'pytriton'
     ? 'it serves tensors only, and the tokenizer would be code of the bench'
@@ -80,7 +81,7 @@ export function commandFor(server: ServedName, asked: ServeAsked): Omit<ServerCo
   return { ...common, canPause, env: { ...common.env, BENTOML_HOME: folder, HOME: folder }, ...argv[server] };
 }
 
-/** Nothing is sent to others, nothing is fetched from others, and numpy starts no threads of its own. */
+/** Settings that switch off telemetry, downloads and additional threads in the peers' libraries. */
 const peerEnvironment = {
   BENTOML_DO_NOT_TRACK: 'true',
   DO_NOT_TRACK: '1',
@@ -106,7 +107,7 @@ function peerSpec({ model, modelFolder, cpus }: ServeAsked): object {
   };
 }
 
-/** As a user starts it: `serve` with a config file that names the task, and defaults for everything else. */
+/** Starts our server as a user does: `serve` with a config file that names the task, and defaults for the rest. */
 function ourCommand({ modelFolder, folder, cache }: ServeAsked): Omit<ServerCommand, 'log'> {
   const argv = ['serve', modelFolder, '--port', '0', '--name', 'm', '--config', configFile(folder), '--cache', cache];
   return {

@@ -1,7 +1,7 @@
 /**
- * Python environments of the peers, one for each peer.
- * Owns: installing the versions of peers/pins.json into folders below the bench's cache. A finished environment has a
- * mark with its pins and is kept.
+ * Python environments of the peers (other model servers, which are measured for comparison), one for each peer.
+ * Owns: installing the versions of peers/pins.json into folders below the bench's cache. A complete environment has a
+ * file with the versions that were installed, and is kept.
  */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ export async function environmentFor(
 }
 
 type Pins = {
-  /** The program; Triton brings libraries for certain versions of Python only. */
+  /** The Python program. PyTriton needs certain versions of Python. */
   readonly python: string;
   readonly packages: readonly string[];
 };
@@ -51,7 +51,7 @@ export function pinsOf(peer: PeerName): Pins {
   return (JSON.parse(readFileSync(pinsFile, 'utf8')) as Record<PeerName, Pins>)[peer];
 }
 
-/** The last line of what the failed program printed, which is the reason in pip's messages. */
+/** Why an environment could not be made: the last error of pip, or the last line of its output. */
 export function whyMissing(error: unknown, python: string): string {
   const { code, stderr, killed } = error as { code?: unknown; stderr?: string; killed?: boolean };
   if (code === 'ENOENT') return `${python} is not installed`;

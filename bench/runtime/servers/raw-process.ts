@@ -1,5 +1,5 @@
 /**
- * The raw loop as a child process.
+ * The raw loop as a child process. It calls ONNX Runtime again and again, without a server.
  * Owns: the process; `end` ends it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';

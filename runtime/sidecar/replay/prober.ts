@@ -140,7 +140,10 @@ export class PairProber {
     });
   }
 
-  /** If the answer has no service time, all the time until the answer counts as time that the pod spent. */
+  /**
+   * `tookMs` of the result is the service time of the answer. If the answer has none, it is the time from the last
+   * attempt's request to its answer.
+   */
   async #ask(address: string, question: Question, waitMs: number, stop: AbortSignal): Promise<Asked> {
     const { clock, ask } = this.#deps;
     const untilMs = clock.monotonic() + waitMs;
