@@ -293,8 +293,9 @@ export const memorySpec = {
   arena: k
     .oneOf(['Auto', 'On', 'Off'])
     .doc(
-      'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on, ' +
-        'but off for a model with inputs of varying shape.',
+      'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on for inputs of ' +
+        'fixed shape. For inputs of varying shape, it is on if that measurably saves CPU time and spec.memory.limit ' +
+        'has room.',
     )
     .defaultsTo('Auto'),
   kvCache: quantity().planned(),

@@ -184,7 +184,7 @@ export class Batcher implements Inference {
       });
     if (this.#backlog.depthOf(request.tier ?? 'interactive') >= maxDepth)
       return new AppError('QUEUE_FULL', { limit: maxDepth });
-    if (this.#room.bytesOf(rows, elements) > this.#room.totalBytes) return this.#room.refusal(rows, elements);
+    if (this.#room.bytesOf(rows, elements) > this.#room.largestBytes) return this.#room.refusal(rows, elements);
     return this.#comesTooLate(request, rows ?? 1, elements);
   }
 

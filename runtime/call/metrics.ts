@@ -18,6 +18,8 @@ export type Readings = {
   readonly queueDepth: () => number;
   readonly queueOldestMs: () => number;
   readonly memory: () => { readonly limitBytes: number | null; readonly anonymousBytes: number };
+  /** How sessions get memory: from the arena or not, and the thresholds of malloc (null: those of glibc). */
+  readonly allocation: () => { readonly arena: boolean; readonly thresholdBytes: number | null };
   readonly workers: () => { readonly ready: number; readonly wanted: number };
   readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
   readonly connections: () => number;
@@ -192,6 +194,12 @@ export class RuntimeMetrics implements Observer {
       'memory_limit_bytes',
       'Memory limit of the process; +Inf without one.',
       (now) => now.memory().limitBytes ?? Infinity,
+    );
+    gauge('memory_arena', "1 while sessions use ONNX Runtime's arena.", (now) => Number(now.allocation().arena));
+    gauge(
+      'malloc_threshold_bytes',
+      'Size from which malloc gets memory from the kernel and returns it.',
+      (now) => now.allocation().thresholdBytes,
     );
     gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);
     gauge('workers_wanted', 'Configured number of workers.', (now) => now.workers().wanted);

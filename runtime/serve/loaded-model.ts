@@ -15,14 +15,18 @@ import { Batcher } from '../batching/batcher.ts';
 import { runRoom } from '../batching/room.ts';
 import { RowSplitter } from '../batching/split.ts';
 import type { Engine } from '../engine/port.ts';
+import { thresholdIn } from '../config/native-environment.ts';
+import { hasRaisedThresholds } from '../config/allocation.ts';
 import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
-import { isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
+import { hasFreeShape, isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
 import type { RunWatch } from '../engine/run-watch.ts';
-import { fittingWorkers, planThreads, type Machine, type Threads } from '../engine/threads.ts';
+import { planWorkers } from './plan-workers.ts';
+import type { Machine, Threads } from '../engine/threads.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
+import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
 import { measureModel, type ModelMeasures } from './measure-model.ts';
-import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
+import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
 import type { RuntimeMetrics } from '../call/metrics.ts';
@@ -42,6 +46,8 @@ export type ServingPlan = {
   readonly limits: ServerLimits;
   /** The container's memory limit; undefined: no limit. */
   readonly memoryBytes: number | undefined;
+  /** True if a worker keeps the memory of its largest run, whose size varies. */
+  readonly keeps: boolean;
   /** Why requests are neither batched nor split; undefined when both are possible. */
   readonly alone: string | undefined;
   /** Messages about settings that are not applied as configured, with the reason. */
@@ -65,6 +71,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     memory: config.memory,
     threads,
     signature,
+    ...(prepared.allocation === undefined ? {} : { arena: prepared.allocation.arena }),
     optimized: prepared.optimised,
   });
   const alone = isBatchable(signature)
@@ -79,6 +86,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     session,
     limits: planLimits(machine.bodyBytes, machine.memoryBytes),
     memoryBytes: machine.memoryBytes,
+    keeps: hasFreeShape(signature) && (session.enableCpuMemArena || hasRaisedThresholds(prepared.allocation)),
     notes: [...notes, ...aloneNotes(config, alone)],
   };
 }
@@ -95,25 +103,12 @@ function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: stri
   return [`requests are not batched${asked}: ${because}`];
 }
 
-/**
- * Plans the number of workers by the profile in the spec, but not more workers than fit into memory. If the spec sets a
- * number of workers, that number is used, with a warning when so many workers do not fit.
- */
-function planWorkers(
-  { execution }: RuntimeConfig,
-  { resolved }: Prepared,
-  machine: Room,
-): { readonly threads: Threads; readonly notes: readonly string[] } {
-  const threads = planThreads(execution, machine);
-  const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
-  if (threads.workers <= fitting) return { threads, notes: [] };
-  const why =
-    `${threads.workers} workers of about ${formatBytes(resolved.memoryEstimateBytes)} each do not fit into the ` +
-    `memory limit of ${formatBytes(machine.memoryBytes ?? 0)}`;
-  if (execution.workers !== undefined)
-    return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
-  const reduced = planThreads({ ...execution, workers: fitting }, machine);
-  return { threads: reduced, notes: [`${why}: the number of workers is reduced to ${fitting}`] };
+/** How the sessions of this process get memory. */
+export function allocationOf({ enableCpuMemArena: arena }: SessionOptions): {
+  readonly arena: boolean;
+  readonly thresholdBytes: number | null;
+} {
+  return { arena, thresholdBytes: thresholdIn(process.env) };
 }
 
 export type EngineRequest = {
@@ -242,6 +237,8 @@ export class LoadedModel implements ProtocolModel {
       const { memory, cost } = await this.#measure(result.fill, splits, stop);
       this.#runMemory = memory;
       this.batcher.useCosts(cost);
+      const { timeoutMs } = warmup;
+      if (this.#plan.keeps) await renewWorker(this, { fill: result.fill, clock, timeoutMs, stop });
     }
     await this.#shareMemory();
     for (const note of this.notes) logger.warn('serving with a limitation', { note });
@@ -270,10 +267,10 @@ export class LoadedModel implements ProtocolModel {
       batcher: { room },
     } = this;
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
-    if (maxTokens === undefined || bytes <= room.totalBytes) return [];
+    if (maxTokens === undefined || bytes <= room.largestBytes) return [];
     return [
       `a text of ${maxTokens} tokens (maxTokens) needs about ${formatBytes(bytes)} of memory for a run; ` +
-        `${formatBytes(room.totalBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
+        `${formatBytes(room.largestBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
         'spec.model.embedding.maxTokens',
     ];
   }
@@ -305,7 +302,7 @@ export class LoadedModel implements ProtocolModel {
       maxFill: this.maxTokens,
       independent,
       maxRows: this.#alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
-      keeps: this.#plan.session.enableCpuMemArena,
+      keeps: this.#plan.keeps || this.#plan.session.enableCpuMemArena,
       onCpu: !this.#plan.config.execution.providers.some(({ name }) => name !== 'CPU'),
       runBytes,
       timeoutMs,
@@ -315,9 +312,9 @@ export class LoadedModel implements ProtocolModel {
   }
 
   async #shareMemory(): Promise<void> {
-    const { memoryBytes, threads, config } = this.#plan;
+    const { memoryBytes, threads, config, keeps } = this.#plan;
     this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
-    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
+    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers, keeps));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }
 
@@ -360,14 +357,6 @@ type Parts = {
   readonly task: Task;
   readonly shares: { now: MemoryShares };
 };
-
-/**
- * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
- * of the memory each.
- */
-function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
-  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
-}
 
 function makeBatcher(
   { config, limits, alone }: ServingPlan,

@@ -18,9 +18,11 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
+import { readKernelFile } from '../config/cgroup.ts';
+import { collectCgroup } from './cgroup-metrics.ts';
 import { warmHandlers } from './example-requests.ts';
 import { selfServing } from './self-requests.ts';
-import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
+import { allocationOf, planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
@@ -92,6 +94,7 @@ export class ModelServer {
       bodyBytes: bodyLimitBytes,
     });
     this.#metrics = new RuntimeMetrics(config);
+    collectCgroup(this.#metrics.registry, readKernelFile);
     this.#tally = new Tally(clock);
     this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
     this.#runs = new RunWatch(clock, deps.stuckAfterMs);
@@ -154,6 +157,7 @@ export class ModelServer {
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
+      allocation: () => allocationOf(this.#plan.session),
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
       connections: () => this.connections,
@@ -185,7 +189,8 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, and errors of the task
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    checkLoad(this.#deps.prepared, this.#deps.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
+    const { prepared, memoryLimitBytes } = this.#deps;
+    checkLoad(prepared, memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0, this.#plan.threads.workers);
     this.#model = await LoadedModel.load(this.#plan, {
       ...this.#deps,
       metrics: this.#metrics,

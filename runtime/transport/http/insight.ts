@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Report } from '../../../api/report.ts';
 import type { RuntimeConfig } from '../../../api/runtime-config.ts';
+import { thresholdIn } from '../../config/native-environment.ts';
 import type { Prepared } from '../../prepare/prepared.ts';
 import type { Counters } from '../../call/counters.ts';
 import type { SessionOptions } from '../../engine/session-options.ts';
@@ -76,7 +77,11 @@ export function reportOf(from: ReportSources): Omit<Report, 'seq'> {
     ...(ready ? {} : { state: readiness.reason }),
     warmup: from.warmup,
     traffic: from.counters.snapshot(),
-    memory: { ...from.guard.reading, estimateBytes: prepared.resolved.memoryEstimateBytes },
+    memory: {
+      ...from.guard.reading,
+      estimateBytes: prepared.resolved.memoryEstimateBytes,
+      ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation.because }),
+    },
     queue: from.queue,
     eventLoopLagMs: from.loop.reading,
     ...(from.throttledSeconds === undefined ? {} : { cpuThrottledSeconds: from.throttledSeconds }),
@@ -142,7 +147,12 @@ export function effectiveConfig(from: ConfigSources): unknown {
       sessionConfig: options.extra,
     },
     batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
-    memory: { limitBytes: from.memoryLimitBytes ?? null, ...from.memory },
+    memory: {
+      limitBytes: from.memoryLimitBytes ?? null,
+      mallocThresholdBytes: thresholdIn(process.env),
+      ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation }),
+      ...from.memory,
+    },
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,

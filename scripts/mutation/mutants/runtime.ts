@@ -143,7 +143,7 @@ export const runtimeMutants = [
       from: ' && !deps.isIdle()', to: ' && false' },
     { name: 'a call is not observed when its client left', of: 'perform', within: 'recordFailure',
       from: "record(live, { ...observed(live), kind: 'Abandoned', status: abandonedStatus });", to: '' },
-    { name: 'what a handler used is never released', of: 'perform', within: 'worked',
+    { name: 'what a handler used is never released', of: 'perform', within: 'answered',
       from: 'if (!streams) incoming.release();', to: '' },
   ]),
   ...group(['test/integration/runtime-streams.test.ts'], [

@@ -40,6 +40,7 @@ function world({
   maxRows = 4,
   totalBytes = Infinity,
   splits = true,
+  keeps = false,
   model = double,
   cost = unknownRunCost,
   slots = 1,
@@ -47,6 +48,7 @@ function world({
   maxRows?: number;
   totalBytes?: number;
   splits?: boolean;
+  keeps?: boolean;
   model?: FakeModel;
   cost?: RunCost;
   slots?: number;
@@ -60,7 +62,7 @@ function world({
     limits,
     news: { batch: () => {}, fellApart: () => {} },
   });
-  batcher.limitMemory(runRoom(memory, totalBytes, 1));
+  batcher.limitMemory(runRoom(memory, totalBytes, keeps ? 2 : 1, keeps));
   batcher.useCosts(cost);
   const splitter = new RowSplitter(batcher, splits);
   const submit = (inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> =>
@@ -117,6 +119,12 @@ describe('RowSplitter', () => {
         ),
       ),
     );
+  });
+
+  it('refuses a row above the share of one worker when sessions keep the memory of runs', async () => {
+    const fits = await world({ totalBytes: 160, keeps: true }).submit(input(1));
+    assert.ok(fits.outputs['y'] !== undefined);
+    await assert.rejects(world({ totalBytes: 158, keeps: true }).submit(input(1)), tooLarge(/about 80 .* limit is 79/));
   });
 
   it('refuses rows that may not run apart and can never fit together', async () => {
