@@ -53,7 +53,7 @@ export function withDefaults(spec: RevisionSpec, defaultImage: string): FrozenSp
     model: { schemaPolicy: 'Compatible', ...model, task },
     ...(task === 'Embedding' ? { embedding: embeddingOf(embedding) } : {}),
     execution: executionDefaults(spec.execution ?? {}),
-    batching: { maxBatchSize: 8, maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
+    batching: { maxQueueDelay: '0ms', maxQueueDepth: 256, ...spec.batching },
     memory: memoryDefaults(spec.memory ?? {}),
     resources: spec.resources ?? {},
     warmup: { requests: 5, timeout: '5m', ...spec.warmup },

@@ -204,6 +204,12 @@ export const codes = {
     kind: 'overloaded',
     say: (p: { limit: number }) => `the queue is full (limit: ${p.limit} requests); retry later`,
   },
+  WAIT_TOO_LONG: {
+    kind: 'overloaded',
+    say: (p: { expectedMs: number; leftMs: number }) =>
+      `the answer is expected in ${Math.round(p.expectedMs)} ms, the deadline is in ${Math.round(p.leftMs)} ms; ` +
+      'retry later, or with a longer deadline',
+  },
   NOT_IDLE: {
     kind: 'overloaded',
     say: () => 'sidecar requests are only served while no user request is queued and a worker is free',

@@ -92,7 +92,8 @@ export const env = {
  *
  * The thresholds of glibc are 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees is never
  * returned to the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by
- * page; these allocations doubled the run time of an encoder.
+ * page; these allocations doubled the run time of an encoder. Some models allocate larger results page by page even
+ * so: `prepare` then chooses the arena or higher thresholds (runtime/config/allocation.ts).
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',

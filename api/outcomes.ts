@@ -16,7 +16,10 @@ export const faults = {
   missing: 'Client',
   conflict: 'Client',
   oversize: 'Client',
-  /** The client's deadline passed, and it was shorter than the server's limit for a run. */
+  /**
+   * The client's deadline passed, or would have passed in the queue, and it was shorter than the server's limit for a
+   * run.
+   */
   clientDeadline: 'Client',
   /** The bodies of other requests already take up all the memory that is reserved for bodies. */
   clientBody: 'Client',
@@ -40,15 +43,18 @@ export type Failed = {
   /** The client's deadline in milliseconds after arrival; undefined when the client did not set a deadline. */
   readonly clientDeadlineMs?: number | undefined;
   /**
-   * The server's limit for a run, in milliseconds. An expired request counts as `clientDeadline` only if the client's
-   * deadline was shorter than this.
+   * The server's limit for a run, in milliseconds. A request that missed its deadline, or that was refused because it
+   * would miss it, counts as `clientDeadline` only if the client's deadline was shorter than this.
    */
   readonly ownDeadlineMs: number;
 };
 
+/** Errors of requests whose deadline was too short for the queue. */
+const missedDeadline: readonly string[] = ['REQUEST_EXPIRED', 'WAIT_TOO_LONG'] satisfies readonly ErrorCode[];
+
 /** The kind under which a failed request is counted. */
 export function outcomeKindOf({ code, kind, clientDeadlineMs = Infinity, ownDeadlineMs }: Failed): OutcomeKind {
-  if (code === 'REQUEST_EXPIRED' && clientDeadlineMs < ownDeadlineMs) return 'clientDeadline';
+  if (missedDeadline.includes(code) && clientDeadlineMs < ownDeadlineMs) return 'clientDeadline';
   return ownValue(kindOfCode, code) ?? kind;
 }
 

@@ -267,6 +267,9 @@ const memory = k.object({
   anonymousBytes: amount().doc('Anonymous memory in use.'),
   peakBytes: amount().doc('Highest use of anonymous memory.'),
   estimateBytes: amount().doc('Measured need of loading and one run.'),
+  allocation: sentence()
+    .doc('How sessions get memory for intermediate results, and why, in words. Absent: not known.')
+    .optional(),
 });
 
 /** The report. An optional field may be absent because the version of the sidecar does not count it. */

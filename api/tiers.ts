@@ -2,8 +2,8 @@
  * How urgent a request is, and what reports call it.
  *
  * Terms: A request is interactive or bulk (its tier). A class is the requests of one tier and size.
- * Owns:  the list of tiers. Bulk requests run only while no interactive request waits, but at least one run in 10 s is
- *        for waiting bulk requests.
+ * Owns:  the list of tiers. Bulk requests run only while no interactive request waits, or in a run of interactive
+ *        requests that they hardly make longer. At least one run in 10 s is for waiting bulk requests.
  */
 
 /**

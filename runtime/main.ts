@@ -10,7 +10,7 @@ import { accessSync, constants, mkdirSync, readFileSync, statSync } from 'node:f
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
-import { nativeEnvironment, paths } from '../api/names.ts';
+import { paths } from '../api/names.ts';
 import type { RuntimeConfig } from '../api/runtime-config.ts';
 import { systemClock } from '../lib/clock.ts';
 import { exitCodes, run, type ExitCode } from '../lib/lifecycle.ts';
@@ -20,21 +20,24 @@ import { quit } from './engine/native-work.ts';
 import { readyLine } from './serve/ready-line.ts';
 import { AccessFile } from './config/access-file.ts';
 import { checkRuntimeConfig } from './config/revision-file.ts';
+import { missingEnvironment } from './config/native-environment.ts';
 import { completeConfig } from './config/serve-file.ts';
 
 /** A larger config file is refused. A config has only a few KiB. */
 const configLimitBytes = 1 << 20;
 
 /**
- * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod, these
- * variables are set from the start.
+ * Re-executes itself (execve) with the required environment variables; the process id stays the same. In a pod, the
+ * usual values are set from the start.
+ *
+ * @param thresholdBytes the thresholds that were chosen for the model; absent: the usual ones
  */
-function startOver(): void {
-  const missing = Object.entries(nativeEnvironment).filter(([name]) => process.env[name] === undefined);
-  if (missing.length === 0 || process.execve === undefined) return;
+function startOver(thresholdBytes?: number): void {
+  const missing = missingEnvironment(process.env, thresholdBytes);
+  if (Object.keys(missing).length === 0 || process.execve === undefined) return;
   process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
     ...process.env,
-    ...Object.fromEntries(missing),
+    ...missing,
   });
 }
 
@@ -65,6 +68,8 @@ async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal)
     },
   );
   if (prepared === undefined) return exitCodes.interrupted;
+  // After starting over, prepare() finds its results in the cache.
+  startOver(prepared.allocation?.thresholdBytes);
   for (const note of prepared.notes) logger.warn('model prepared with a warning', { note });
   const { serveModel } = await import('./serve/serve-model.ts');
   return serveModel(
@@ -136,11 +141,13 @@ async function preparePod(settings: PodSettings, logger: Logger, stop: AbortSign
 }
 
 async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
-  const { lastWordsOf, serveModel } = await import('./serve/serve-model.ts');
+  const { lastWordsOf } = await import('./serve/last-words.ts');
   const { readPrepared } = await import('./prepare/prepared.ts');
   return lastWordsOf(settings.terminationLog, logger, async () => {
     const config = readPodConfig(settings.configDir);
     const prepared = await readPrepared(settings.cacheDir, config.revision);
+    startOver(prepared.allocation?.thresholdBytes);
+    const { serveModel } = await import('./serve/serve-model.ts');
     return serveModel(
       {
         config,

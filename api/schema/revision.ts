@@ -251,10 +251,11 @@ export const batchingSpec = {
     .integer(bounds.maxBatchSize)
     .doc(
       'Maximum number of rows of a run: waiting requests are combined up to this number; 1 to 1024. 1: no batching. ' +
+        'The runtime measures what rows gain from running together, and combines fewer where more gain nothing. ' +
         'Requests to a model whose rows may affect each other are never combined; /config of the runtime gives the ' +
         'reason.',
     )
-    .defaultsTo('8'),
+    .defaultsTo('up to 32, as measured; 8 if nothing was measured'),
   maxQueueDelay: duration()
     .doc(
       'How long a request may wait in the queue to be batched with others, such as 5ms. 0ms: only ' +
@@ -292,8 +293,9 @@ export const memorySpec = {
   arena: k
     .oneOf(['Auto', 'On', 'Off'])
     .doc(
-      'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on, ' +
-        'but off for a model with inputs of varying shape.',
+      'Whether ONNX Runtime keeps memory between runs in its arena, which never shrinks. Auto: on for inputs of ' +
+        'fixed shape. For inputs of varying shape, it is on if that measurably saves CPU time and spec.memory.limit ' +
+        'has room.',
     )
     .defaultsTo('Auto'),
   kvCache: quantity().planned(),

@@ -3,6 +3,7 @@
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
  * Limits: at most `maxDepth` requests of a tier wait; the next request of that tier is refused at once with QUEUE_FULL.
+ *         A request that would probably miss its deadline in the queue is refused at once with WAIT_TOO_LONG.
  *         A run begins when its memory and the memory of the current runs together are within the limit (room.ts). A
  *         request that can never fit is refused with REQUEST_TOO_LARGE.
  * Ends:   every submit settles exactly once: with a result, an AppError, or the reason of the caller's abort. A request
@@ -15,11 +16,19 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
 import { rowsOf } from '../engine/rows.ts';
 import { elementCount, tensorBytes, type NamedTensors } from '../engine/tensor.ts';
-import { unlimitedRoom, type RunRoom } from './room.ts';
+import { unknownRunCost, type RunCost } from '../engine/run-cost.ts';
+import { Backlog, comesTooLate, type CurrentRun, type QueuedWork } from './backlog.ts';
+import { CostModel } from './cost-model.ts';
+import { groupOf } from './group.ts';
 import { planBatch, planWhileBusy, type BatchLimits, type Waiting } from './plan.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
+import { unlimitedRoom, type RunRoom } from './room.ts';
 
 export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {
+  /**
+   * True when the spec does not set `maxRows`. Until the cost of runs is measured, a run then has at most 8 rows.
+   */
+  readonly maxRowsIsDefault?: boolean;
   readonly maxDepth: number;
   /** Maximum number of input elements of a single request. */
   readonly maxRequestElements: number;
@@ -46,35 +55,34 @@ export type BatcherDeps = {
   readonly soon?: (fn: () => void) => void;
 };
 
-type Ticket = Waiting & {
-  readonly request: InferenceRequest;
-  readonly resolve: (result: InferenceResult) => void;
-  readonly reject: (error: unknown) => void;
-  /** True once giveUp() has failed the request while its run continues. */
-  isGivenUp: boolean;
-};
+type Ticket = Waiting &
+  QueuedWork & {
+    readonly request: InferenceRequest;
+    readonly resolve: (result: InferenceResult) => void;
+    readonly reject: (error: unknown) => void;
+    /** True once giveUp() has failed the request while its run continues. */
+    isGivenUp: boolean;
+  };
+
+type TicketRun = CurrentRun & { readonly tickets: readonly Ticket[] };
 
 export class Batcher implements Inference {
   readonly #deps: BatcherDeps;
   #queue: Ticket[] = [];
-  readonly #runs = new Set<{ readonly beganMs: number; readonly tickets: readonly Ticket[] }>();
-  #running = 0;
+  readonly #backlog = new Backlog();
+  readonly #costs: CostModel;
+  readonly #runs = new Set<TicketRun>();
   #pumpsSoon = false;
-  #maxRows: number;
   #room: RunRoom = unlimitedRoom;
   #runningBytes = 0;
   /** When the last run of bulk requests began. */
   #bulkRanAtMs = -Infinity;
   #callOffTimer: () => void = () => {};
   #idleWaiters: (() => void)[] = [];
-  /**
-   * Smoothed milliseconds of engine time per request, divided by the number of ready workers. expectedWaitMs() uses it.
-   */
-  #msPerRequest = 0;
-
   constructor(deps: BatcherDeps) {
     this.#deps = deps;
-    this.#maxRows = deps.limits.maxRows;
+    const { maxRows: mostRows, maxRowsIsDefault: isDefault = false } = deps.limits;
+    this.#costs = new CostModel({ curve: unknownRunCost, mostRows, isDefault });
     deps.engine.onFree(() => this.#pump());
   }
 
@@ -87,17 +95,29 @@ export class Batcher implements Inference {
     };
   }
 
-  /**
-   * Milliseconds that a new request is expected to wait, estimated from recent requests. Queued bulk requests do not
-   * delay an interactive request, because interactive requests overtake them.
-   */
+  /** Milliseconds that a new request is expected to wait for its run. */
   expectedWaitMs(tier: Tier): number {
-    const ahead = tier === 'interactive' ? this.#depthOf(tier) : this.#queue.length;
-    return ahead * this.#msPerRequest;
+    const { engine, clock } = this.#deps;
+    return this.#backlog.waitMs(tier, {
+      runs: [...this.#runs],
+      workers: engine.workers.ready,
+      nowMs: clock.monotonic(),
+    });
   }
 
+  /** Maximum number of rows of a run. */
   get maxRows(): number {
-    return this.#maxRows;
+    return this.#costs.mostRows;
+  }
+
+  /** Number of workers with a loaded model; at least 1. */
+  get workers(): number {
+    return Math.max(1, this.#deps.engine.workers.ready);
+  }
+
+  /** The cost of runs, as measured and as corrected by recent runs. */
+  get costs(): Pick<CostModel, 'shapeOf' | 'points' | 'shapes'> {
+    return this.#costs;
   }
 
   /** Maximum number of input elements of a single request. */
@@ -107,7 +127,12 @@ export class Batcher implements Inference {
 
   /** Sets the maximum number of rows of a run: 1 when the warm-up found that rows depend on each other. */
   limitRows(maxRows: number): void {
-    this.#maxRows = maxRows;
+    this.#costs.limitRows(maxRows);
+  }
+
+  /** Sets the cost of runs, by which the number of rows of a run is chosen. */
+  useCosts(curve: RunCost): void {
+    this.#costs.measured(curve);
   }
 
   get room(): RunRoom {
@@ -120,22 +145,12 @@ export class Batcher implements Inference {
   }
 
   submit(request: InferenceRequest): Promise<InferenceResult> {
-    const { clock, limits } = this.#deps;
     if (request.signal.aborted) return Promise.reject(reasonOf(request.signal));
-    const elements = elementsOf(request.inputs);
-    if (elements > limits.maxRequestElements)
-      return Promise.reject(
-        new AppError('REQUEST_TOO_LARGE', {
-          what: `the inputs have ${elements} elements`,
-          limit: limits.maxRequestElements,
-        }),
-      );
     const { tier = 'interactive' } = request;
-    if (this.#depthOf(tier) >= limits.maxDepth)
-      return Promise.reject(new AppError('QUEUE_FULL', { limit: limits.maxDepth }));
+    const elements = elementsOf(request.inputs);
     const rows = rowsOf(request.inputs);
-    const bytes = this.#room.bytesOf(rows, elements);
-    if (bytes > this.#room.totalBytes) return Promise.reject(this.#room.refusal(rows, elements));
+    const refusal = this.#refusalOf(request, rows, elements);
+    if (refusal !== undefined) return Promise.reject(refusal);
     const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {
       request,
@@ -143,18 +158,52 @@ export class Batcher implements Inference {
       reject,
       tier,
       elements,
-      bytes,
+      bytes: this.#room.bytesOf(rows, elements),
       rows: rows ?? 1,
+      workMs: this.#workMs(rows ?? 1, elements),
       group: rows === undefined || rows === 0 ? undefined : groupOf(request),
-      enqueuedAtMs: clock.monotonic(),
+      enqueuedAtMs: this.#deps.clock.monotonic(),
       deadlineMs: request.deadlineMs,
       isGivenUp: false,
     };
     const leave = (): void => this.#forget(ticket);
     request.signal.addEventListener('abort', leave, { once: true });
     this.#queue.push(ticket);
+    this.#backlog.add(ticket);
     this.#pumpSoon();
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
+  }
+
+  /** Why a request may not enter the queue; undefined when it may. */
+  #refusalOf(request: InferenceRequest, rows: number | undefined, elements: number): AppError | undefined {
+    const { maxRequestElements, maxDepth } = this.#deps.limits;
+    if (elements > maxRequestElements)
+      return new AppError('REQUEST_TOO_LARGE', {
+        what: `the inputs have ${elements} elements`,
+        limit: maxRequestElements,
+      });
+    if (this.#backlog.depthOf(request.tier ?? 'interactive') >= maxDepth)
+      return new AppError('QUEUE_FULL', { limit: maxDepth });
+    if (this.#room.bytesOf(rows, elements) > this.#room.largestBytes) return this.#room.refusal(rows, elements);
+    return this.#comesTooLate(request, rows ?? 1, elements);
+  }
+
+  /** The error for a request that would probably miss its deadline in the queue. */
+  #comesTooLate(request: InferenceRequest, rows: number, elements: number): AppError | undefined {
+    if (request.deadlineMs === undefined) return undefined;
+    const waitMs = this.expectedWaitMs(request.tier ?? 'interactive');
+    const runMs = this.#costs.msOf(rows, elements / Math.max(1, rows));
+    const leftMs = request.deadlineMs - this.#deps.clock.monotonic();
+    return comesTooLate({ waitMs, runMs, leftMs })
+      ? new AppError('WAIT_TOO_LONG', { expectedMs: waitMs + runMs, leftMs: Math.max(0, leftMs) })
+      : undefined;
+  }
+
+  /** Worker time of the request's rows in runs of the chosen number of rows. */
+  #workMs(rows: number, elements: number): number {
+    const elementsOfRow = elements / Math.max(1, rows);
+    const together = Math.max(rows, this.#costs.shapeOf(elementsOfRow).rows);
+    return (this.#costs.msOf(together, elementsOfRow) * rows) / Math.max(1, together);
   }
 
   /**
@@ -170,21 +219,14 @@ export class Batcher implements Inference {
         ticket.reject(error);
       }
     }
-    if (queued) for (const ticket of this.#queue.splice(0)) ticket.reject(error);
+    if (!queued) return;
+    for (const ticket of this.#take([...this.#queue.keys()])) ticket.reject(error);
   }
 
   /** Resolves when the queue is empty and no run is in progress. */
   async idle(): Promise<void> {
-    while (this.#queue.length > 0 || this.#running > 0)
+    while (this.#queue.length > 0 || this.#runs.size > 0)
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
-  }
-
-  /**
-   * Number of queued requests of one tier. `maxDepth` applies to each tier separately, so queued bulk requests do not
-   * cause the refusal of interactive requests.
-   */
-  #depthOf(tier: Tier): number {
-    return this.#queue.reduce((depth, ticket) => depth + (ticket.tier === tier ? 1 : 0), 0);
   }
 
   #pumpSoon(): void {
@@ -207,8 +249,13 @@ export class Batcher implements Inference {
           ? planWhileBusy(this.#queue, now)
           : planBatch(
               this.#queue,
-              { ...limits, maxRows: this.#maxRows, maxBytes: this.#room.runBytes },
-              { nowMs: now, bulkRanAtMs: this.#bulkRanAtMs },
+              { ...limits, maxRows: this.#costs.mostRows, maxBytes: this.#room.runBytes },
+              this.#costs,
+              {
+                nowMs: now,
+                bulkRanAtMs: this.#bulkRanAtMs,
+                workers: this.workers,
+              },
             );
       if (plan.kind === 'rest') return this.#wakeIfIdle();
       if (plan.kind === 'drop') {
@@ -216,7 +263,10 @@ export class Batcher implements Inference {
           ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
       } else if (plan.kind === 'wait') return this.#wakeIn(plan.forMs);
       else if (!this.#fits(plan.take)) return this.#waitForRoom(now);
-      else void this.#run(this.#take(plan.take));
+      else {
+        if (plan.tier === 'bulk') this.#bulkRanAtMs = now;
+        void this.#run(this.#take(plan.take));
+      }
     }
   }
 
@@ -242,6 +292,7 @@ export class Batcher implements Inference {
     const chosen = new Set(positions);
     const taken = this.#queue.filter((_, position) => chosen.has(position));
     this.#queue = this.#queue.filter((_, position) => !chosen.has(position));
+    for (const ticket of taken) this.#backlog.remove(ticket);
     return taken;
   }
 
@@ -249,9 +300,8 @@ export class Batcher implements Inference {
     const { engine, clock } = this.#deps;
     const beganMs = clock.monotonic();
     const bytes = tickets.reduce((sum, ticket) => sum + ticket.bytes, 0);
-    this.#running += 1;
-    if (tickets[0]?.tier === 'bulk') this.#bulkRanAtMs = beganMs;
-    const run = { beganMs, tickets };
+    const size = sizeOf(tickets);
+    const run = { beganMs, tickets, expectedMs: this.#costs.msOf(size.rows, size.elements) };
     this.#runs.add(run);
     this.#runningBytes += bytes;
     try {
@@ -259,12 +309,11 @@ export class Batcher implements Inference {
         parts: tickets.map(({ request }) => request.inputs),
         outputs: tickets[0]?.request.outputs ?? [],
       });
-      this.#learn(tickets, result);
+      this.#learn(tickets, result, clock.monotonic() - beganMs);
       this.#answer(tickets, result, beganMs);
     } catch (error) {
       for (const ticket of tickets) ticket.reject(error);
     } finally {
-      this.#running -= 1;
       this.#runs.delete(run);
       this.#runningBytes -= bytes;
       this.#pump();
@@ -272,7 +321,7 @@ export class Batcher implements Inference {
   }
 
   #answer(tickets: readonly Ticket[], result: EngineResult, beganMs: number): void {
-    const batchRows = result.together ? totalRows(tickets) : undefined;
+    const batchRows = result.together ? sizeOf(tickets).rows : undefined;
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
       // The caller has already received an error. Do not charge memory for outputs that are not sent.
@@ -294,12 +343,12 @@ export class Batcher implements Inference {
     });
   }
 
-  #learn(tickets: readonly Ticket[], result: EngineResult): void {
-    const { news, engine } = this.#deps;
-    news.batch({ rows: totalRows(tickets), requests: tickets.length, inferMs: result.inferMs });
-    if (!result.together) news.fellApart(tickets.length);
-    const ms = result.inferMs / tickets.length / Math.max(1, engine.workers.ready);
-    this.#msPerRequest = this.#msPerRequest === 0 ? ms : this.#msPerRequest * 0.9 + ms * 0.1;
+  #learn(tickets: readonly Ticket[], result: EngineResult, ms: number): void {
+    const { news } = this.#deps;
+    const { rows, elements } = sizeOf(tickets);
+    news.batch({ rows, requests: tickets.length, inferMs: result.inferMs });
+    if (result.together || tickets.length === 1) this.#costs.learn(rows, elements, ms);
+    else news.fellApart(tickets.length);
   }
 
   #errorOf(part: Exclude<PartResult, { kind: 'Done' }> | undefined): AppError {
@@ -311,32 +360,17 @@ export class Batcher implements Inference {
 
   /** Removes a request that its caller aborted. If the request's run has begun, #answer() drops the result instead. */
   #forget(ticket: Ticket): void {
-    if (!this.#queue.includes(ticket)) return;
-    this.#queue = this.#queue.filter((other) => other !== ticket);
+    const position = this.#queue.indexOf(ticket);
+    if (position < 0) return;
+    this.#take([position]);
     ticket.reject(reasonOf(ticket.request.signal));
     this.#pump();
   }
 
   #wakeIfIdle(): void {
-    if (this.#running > 0) return;
+    if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }
-}
-
-/**
- * A key made of the names and types of the inputs, all their dimensions but the first, and the names of the outputs.
- * Requests with equal keys can share a run.
- */
-export function groupOf({ inputs, outputs }: Pick<InferenceRequest, 'inputs' | 'outputs'>): string {
-  const names = Object.keys(inputs);
-  if (names.length > 1) names.sort((a, b) => (a < b ? -1 : 1));
-  let text = outputs.join('\0');
-  for (const name of names) {
-    const tensor = inputs[name];
-    text += `\0\0${name}\0${tensor?.type ?? ''}`;
-    for (let axis = 1; axis < (tensor?.dims.length ?? 0); axis += 1) text += `,${tensor?.dims[axis] ?? 0}`;
-  }
-  return text;
 }
 
 function elementsOf(inputs: NamedTensors): number {
@@ -347,6 +381,11 @@ function bytesOf(outputs: NamedTensors): number {
   return Object.values(outputs).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
 }
 
-function totalRows(tickets: readonly Ticket[]): number {
-  return tickets.reduce((rows, ticket) => rows + ticket.rows, 0);
+/** The rows of a run, and the input elements of one of them. */
+function sizeOf(tickets: readonly Ticket[]): { readonly rows: number; readonly elements: number } {
+  const [rows, elements] = tickets.reduce(
+    ([sumRows, sumElements], ticket) => [sumRows + ticket.rows, sumElements + ticket.elements],
+    [0, 0],
+  );
+  return { rows, elements: elements / Math.max(1, rows) };
 }

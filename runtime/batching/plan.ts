@@ -3,14 +3,15 @@
  *
  * Owns:  which requests run together, which are dropped, and when the queue should wait for more requests.
  * Order: planBatch first drops requests whose deadline has passed. Then it checks the groups, beginning with the group
- *        of the oldest request. It runs the first group that is full or has waited long enough. With `maxDelayMs` 0,
- *        this is always the group of the oldest request. If there is no such group, the queue waits. Bulk requests run
- *        while no interactive request waits, or when they are due (bulkPatienceMs). A bulk request never shares a run
- *        with an interactive request.
- * Pure:  the caller passes the time as `nowMs`.
+ *        of the most urgent request (urgencyOf). It runs the first group that is full or has waited long enough. With
+ *        `maxDelayMs` 0, this is always the group of the most urgent request. If there is no such group, the queue
+ *        waits. Bulk requests run while no interactive request waits, or when they are due (bulkPatienceMs). They also
+ *        join a run of interactive requests of their group when they hardly make it longer.
+ * Pure:  the caller passes the time as `nowMs`, and the cost of runs as functions.
  */
 
 import type { Tier } from '../../api/tiers.ts';
+import type { BatchShape } from './batch-shape.ts';
 
 /** One request in the queue. A queue lists its requests from the oldest to the newest. */
 export type Waiting = {
@@ -36,19 +37,34 @@ export type BatchLimits = {
   readonly maxDelayMs: number;
 };
 
+/** The cost of runs. `elements` is the number of input elements of one row. */
+export type BatchCosts = {
+  readonly shapeOf: (elements: number) => BatchShape;
+  /** Predicted milliseconds of a run; 0 when they are not known. */
+  readonly msOf: (rows: number, elements: number) => number;
+};
+
 /** `take` and `drop` are ascending positions in the queue. */
 export type BatchPlan =
   | { readonly kind: 'drop'; readonly drop: readonly number[] }
-  | { readonly kind: 'run'; readonly take: readonly number[]; readonly because: 'alone' | 'full' | 'aged' }
+  | {
+      readonly kind: 'run';
+      readonly take: readonly number[];
+      /** The tier whose turn it was. A run for the tier interactive may contain bulk requests too. */
+      readonly tier: Tier;
+      readonly because: 'alone' | 'full' | 'aged';
+    }
   /** Plan again after `forMs`, or when a request arrives. */
   | { readonly kind: 'wait'; readonly forMs: number }
   | { readonly kind: 'rest' };
 
-/** The time at which a plan is made, and the time of the last bulk run. */
-export type PlanTime = {
+/** The state of time and workers for which a plan is made. */
+export type PlanState = {
   readonly nowMs: number;
-  /** When the last run of bulk requests began; -Infinity before the first such run. */
+  /** When the last run for bulk requests began; -Infinity before the first such run. */
   readonly bulkRanAtMs: number;
+  /** Workers that are busy or free; at least 1. */
+  readonly workers: number;
 };
 
 /**
@@ -58,21 +74,43 @@ export type PlanTime = {
  */
 export const bulkPatienceMs = 10_000;
 
-export function planBatch(queue: readonly Waiting[], limits: BatchLimits, time: PlanTime): BatchPlan {
-  const { nowMs } = time;
+/**
+ * A request is treated as if its deadline were at most this long after its arrival. Otherwise requests with short
+ * deadlines could overtake a request without a deadline forever.
+ */
+export const urgencyPatienceMs = 1000;
+
+/** Bulk requests join a run of interactive requests that they make at most this many times as long. */
+const spareRowsCost = 1.1;
+
+type Setting = { readonly limits: BatchLimits; readonly costs: BatchCosts; readonly state: PlanState };
+
+export function planBatch(
+  queue: readonly Waiting[],
+  limits: BatchLimits,
+  costs: BatchCosts,
+  state: PlanState,
+): BatchPlan {
+  const { nowMs } = state;
   if (queue.length === 0) return { kind: 'rest' };
   const drop = expired(queue, nowMs);
   if (drop.length > 0) return { kind: 'drop', drop };
 
+  const tier = tierNow(queue, state);
   let soonestMs = Infinity;
-  for (const group of groupsOf(queue, tierNow(queue, time))) {
-    const take = fill(queue, group, limits);
-    const oldest = queue[group[0] ?? 0];
-    if (oldest?.group === undefined) return { kind: 'run', take, because: 'alone' };
-    if (take.length < group.length || rowsOf(queue, take) >= limits.maxRows)
-      return { kind: 'run', take, because: 'full' };
-    const leftMs = oldest.enqueuedAtMs + limits.maxDelayMs - nowMs;
-    if (leftMs <= 0) return { kind: 'run', take, because: 'aged' };
+  for (const group of groupsOf(queue, tier)) {
+    const { take, isFull } = fill(queue, group, { limits, costs, state });
+    const run = (because: 'alone' | 'full' | 'aged'): BatchPlan => ({
+      kind: 'run',
+      take: [...take, ...spareRows(queue, take, tier, { limits, costs, state })].sort((a, b) => a - b),
+      tier,
+      because,
+    });
+    const first = queue[group[0] ?? 0];
+    if (first?.group === undefined) return run('alone');
+    if (isFull) return run('full');
+    const leftMs = oldestOf(queue, group) + limits.maxDelayMs - nowMs;
+    if (leftMs <= 0) return run('aged');
     soonestMs = Math.min(soonestMs, leftMs, timeLeft(queue, nowMs));
   }
   return { kind: 'wait', forMs: soonestMs };
@@ -83,6 +121,11 @@ export function planWhileBusy(queue: readonly Waiting[], nowMs: number): Exclude
   if (queue.length === 0) return { kind: 'rest' };
   const drop = expired(queue, nowMs);
   return drop.length > 0 ? { kind: 'drop', drop } : { kind: 'wait', forMs: timeLeft(queue, nowMs) };
+}
+
+/** The time by which requests of one tier are ordered: the earliest runs first. */
+export function urgencyOf({ deadlineMs = Infinity, enqueuedAtMs }: Waiting): number {
+  return Math.min(deadlineMs, enqueuedAtMs + urgencyPatienceMs);
 }
 
 /** Positions of the requests whose deadline has passed. */
@@ -99,7 +142,7 @@ function timeLeft(queue: readonly Waiting[], nowMs: number): number {
  * The tier of the next run: bulk only while no interactive request waits, or when bulk requests are due
  * (bulkPatienceMs).
  */
-function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanTime): Tier {
+function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanState): Tier {
   if (!queue.some(({ tier }) => tier === 'interactive')) return 'bulk';
   const oldest = queue.find(({ tier }) => tier === 'bulk');
   const sinceMs = Math.max(oldest?.enqueuedAtMs ?? Infinity, bulkRanAtMs);
@@ -107,25 +150,44 @@ function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanTime): T
 }
 
 /**
- * The queue positions of a tier's requests, one list for each group. The group with the oldest request comes first. A
- * request that runs alone is a group of its own.
+ * The queue positions of a tier's requests, one list for each group, the most urgent request first. The group with the
+ * most urgent request comes first. A request that runs alone is a group of its own.
  */
 function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly number[])[] {
   const groups = new Map<string | number, number[]>();
-  queue.forEach(({ group, tier }, position) => {
-    if (tier !== turn) return;
-    const members = groups.get(group ?? position);
-    if (members === undefined) groups.set(group ?? position, [position]);
+  for (const position of byUrgency(queue, ({ tier }) => tier === turn)) {
+    const key = queue[position]?.group ?? position;
+    const members = groups.get(key);
+    if (members === undefined) groups.set(key, [position]);
     else members.push(position);
-  });
+  }
   return [...groups.values()];
 }
 
+function byUrgency(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): readonly number[] {
+  const urgency = (position: number): number => urgencyOf(queue[position] as Waiting);
+  return positions(queue, test).toSorted((a, b) => urgency(a) - urgency(b) || a - b);
+}
+
 /**
- * The oldest requests of the group that fit into one run. When a request does not fit, no request behind it is taken,
- * even if a smaller request would fit.
+ * The most urgent requests of the group that fit into one run. When a request does not fit, no request behind it is
+ * taken, even if a smaller request would fit.
  */
-function fill(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
+function fill(
+  queue: readonly Waiting[],
+  group: readonly number[],
+  { limits, costs, state }: Setting,
+): { readonly take: readonly number[]; readonly isFull: boolean } {
+  const { rows: bestRows, pays } = costs.shapeOf(elementsOfRow(queue[group[0] ?? 0]));
+  const most = Math.min(limits.maxRows, bestRows);
+  const whole = prefix(queue, group, { ...limits, maxRows: most });
+  const isFull = whole.length < group.length || rowsOf(queue, whole) >= most;
+  // When joining rows gains little, leave the others' share to them. Otherwise it costs less CPU time to run together.
+  const share = pays ? most : Math.ceil(rowsOf(queue, group) / state.workers);
+  return { take: share >= most ? whole : prefix(queue, group, { ...limits, maxRows: share }), isFull };
+}
+
+function prefix(queue: readonly Waiting[], group: readonly number[], limits: BatchLimits): readonly number[] {
   const sum = { rows: 0, elements: 0, bytes: 0 };
   let count = 0;
   for (const position of group) {
@@ -141,10 +203,38 @@ function fill(queue: readonly Waiting[], group: readonly number[], limits: Batch
   return group.slice(0, count);
 }
 
+/** Positions of bulk requests that join a run of interactive requests of the same group. */
+function spareRows(
+  queue: readonly Waiting[],
+  take: readonly number[],
+  turn: Tier,
+  { limits, costs }: Setting,
+): readonly number[] {
+  const first = queue[take[0] ?? 0];
+  if (turn === 'bulk' || first?.group === undefined) return [];
+  const bulk = byUrgency(queue, ({ tier, group }) => tier === 'bulk' && group === first.group);
+  if (bulk.length === 0) return [];
+  const elements = elementsOfRow(first);
+  const mostMs = costs.msOf(rowsOf(queue, take), elements) * spareRowsCost;
+  const most = Math.min(limits.maxRows, costs.shapeOf(elements).rows);
+  const spare = prefix(queue, [...take, ...bulk], { ...limits, maxRows: most }).slice(take.length);
+  // Without a known cost (mostMs is 0), bulk requests do not join.
+  while (spare.length > 0 && mostMs < costs.msOf(rowsOf(queue, [...take, ...spare]), elements)) spare.pop();
+  return mostMs > 0 ? spare : [];
+}
+
+function elementsOfRow(waiting: Waiting | undefined): number {
+  return (waiting?.elements ?? 0) / Math.max(1, waiting?.rows ?? 1);
+}
+
+function oldestOf(queue: readonly Waiting[], group: readonly number[]): number {
+  return group.reduce((oldest, position) => Math.min(oldest, queue[position]?.enqueuedAtMs ?? Infinity), Infinity);
+}
+
 function rowsOf(queue: readonly Waiting[], take: readonly number[]): number {
   return take.reduce((rows, position) => rows + (queue[position]?.rows ?? 0), 0);
 }
 
-function positions(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): readonly number[] {
+function positions(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): number[] {
   return queue.flatMap((waiting, position) => (test(waiting) ? [position] : []));
 }

@@ -48,8 +48,8 @@ export interface Inference {
    */
   readonly maxRows: number;
   /**
-   * @throws AppError QUEUE_FULL, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED, ENGINE_LOST,
-   *   NOT_READY, RUN_STUCK; the errors of `hold`; the abort reason of `signal`
+   * @throws AppError QUEUE_FULL, WAIT_TOO_LONG, REQUEST_TOO_LARGE, REQUEST_EXPIRED, REQUEST_INVALID, ENGINE_FAILED,
+   *   ENGINE_LOST, NOT_READY, RUN_STUCK; the errors of `hold`; the abort reason of `signal`
    */
   submit(request: InferenceRequest): Promise<InferenceResult>;
 }

@@ -13,6 +13,8 @@ export type RunRoom = {
   readonly totalBytes: number;
   /** Memory limit of a run that joins several requests. The rest of `totalBytes` is for runs of the other workers. */
   readonly runBytes: number;
+  /** Memory limit of a run of one request. */
+  readonly largestBytes: number;
   /**
    * The estimated bytes of memory that a run of the request needs.
    *
@@ -26,13 +28,19 @@ export type RunRoom = {
   readonly refusal: (rows: number | undefined, elements: number) => AppError;
 };
 
-export function runRoom(memory: RunMemory, totalBytes: number, workers: number): RunRoom {
+/**
+ * @param keeps true if sessions keep the memory of their largest run. The other workers may then hold their shares even
+ *   when they are idle, so no run may take more than the share of one worker.
+ */
+export function runRoom(memory: RunMemory, totalBytes: number, workers: number, keeps = false): RunRoom {
   const runBytes = Math.floor(totalBytes / Math.max(1, workers));
+  const largestBytes = keeps ? runBytes : totalBytes;
   const bytesOf = (rows: number | undefined, elements: number): number =>
     memory.bytesOf(rows ?? 1, elements / Math.max(1, rows ?? 1));
   return {
     totalBytes,
     runBytes,
+    largestBytes,
     bytesOf,
     rowsThatFit: (rows, elements) => {
       const rowElements = elements / Math.max(1, rows);
@@ -45,7 +53,7 @@ export function runRoom(memory: RunMemory, totalBytes: number, workers: number):
         what:
           `running ${rows === undefined ? 'inputs' : plural(rows, 'row')} with ${plural(elements, 'element')} in ` +
           `total needs about ${formatBytes(bytesOf(rows, elements))} of memory`,
-        limit: formatBytes(totalBytes),
+        limit: formatBytes(largestBytes),
         advice: 'send fewer rows or shorter inputs in one request, or raise spec.memory.limit',
       }),
   };

@@ -1,8 +1,8 @@
 /**
  * Splits a request of many rows into several runs, and joins their outputs. Only for models with independent rows.
  *
- * Owns:   the number of rows of a run, which depends on maxBatchSize and memory. The first failed run ends the request
- *         and cancels its runs that have not begun.
+ * Owns:   the number of rows of a run, which depends on the cost of runs, maxBatchSize and memory. The first failed run
+ *         ends the request and cancels its runs that have not begun.
  * Limits: at most four runs of one request are queued or in progress at a time, so that a large request leaves room for
  *         other requests.
  */
@@ -14,12 +14,14 @@ import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 
 const runsAtOnce = 4;
 
+type SplitBatcher = Pick<Batcher, 'submit' | 'maxRows' | 'workers' | 'costs' | 'room' | 'maxRequestElements'>;
+
 export class RowSplitter implements Inference {
-  readonly #batcher: Pick<Batcher, 'submit' | 'maxRows' | 'room' | 'maxRequestElements'>;
+  readonly #batcher: SplitBatcher;
   #splits: boolean;
 
   /** @param splits whether a request may be split */
-  constructor(batcher: Pick<Batcher, 'submit' | 'maxRows' | 'room' | 'maxRequestElements'>, splits: boolean) {
+  constructor(batcher: SplitBatcher, splits: boolean) {
     this.#batcher = batcher;
     this.#splits = splits;
   }
@@ -37,17 +39,17 @@ export class RowSplitter implements Inference {
     const rows = rowsOf(request.inputs);
     if (!this.#splits || rows === undefined || rows <= 1) return this.#batcher.submit(request);
     const elements = Object.values(request.inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
-    const atOnce = Math.min(
-      rows,
-      this.#batcher.maxRows,
-      this.#batcher.room.rowsThatFit(
-        Math.min(rows, this.#batcher.maxRows),
-        (elements / rows) * Math.min(rows, this.#batcher.maxRows),
-      ),
-    );
+    const most = this.#rowsOfRun(rows, elements / rows);
+    const atOnce = Math.min(most, this.#batcher.room.rowsThatFit(most, (elements / rows) * most));
     // Do not split a request with too many elements: the batcher refuses it.
     if (atOnce >= rows || elements > this.#batcher.maxRequestElements) return this.#batcher.submit(request);
     return this.#runApart(request, rows, atOnce);
+  }
+
+  /** Rows of each run. When joining rows gains little, the rows are spread over the workers. */
+  #rowsOfRun(rows: number, elementsOfRow: number): number {
+    const { rows: bestRows, pays } = this.#batcher.costs.shapeOf(elementsOfRow);
+    return Math.min(this.#batcher.maxRows, bestRows, pays ? rows : Math.ceil(rows / this.#batcher.workers));
   }
 
   async #runApart(request: InferenceRequest, rows: number, atOnce: number): Promise<InferenceResult> {

@@ -66,13 +66,18 @@ function statusOf({ code, kind }: AppError): number {
   return 'http' in row ? row.http : kinds[kind].http;
 }
 
-/** @param waitMs expected wait of a retried request; temporary errors send it as Retry-After in whole seconds */
+/**
+ * @param waitMs expected wait of a new request. Temporary errors send it as Retry-After, in whole seconds as HTTP
+ *   requires, and as retry-after-ms, which OpenAI's clients read
+ */
 export function errorHeaders(error: ClientError, waitMs: number): Record<string, string> {
   const headers: Record<string, string> = { 'x-error-code': error.code };
   if (error.code === 'METHOD_UNKNOWN')
     headers['allow'] = (error.params as ParamsOf<'METHOD_UNKNOWN'>).allowed.replace(' or ', ', ');
-  if (error.kind === 'overloaded' || error.kind === 'waiting' || error.kind === 'transient')
+  if (error.kind === 'overloaded' || error.kind === 'waiting' || error.kind === 'transient') {
     headers['retry-after'] = String(Math.max(1, Math.ceil(waitMs / 1000)));
+    if (waitMs > 0) headers['retry-after-ms'] = String(Math.ceil(waitMs));
+  }
   return headers;
 }
 

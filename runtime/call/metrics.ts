@@ -18,12 +18,16 @@ export type Readings = {
   readonly queueDepth: () => number;
   readonly queueOldestMs: () => number;
   readonly memory: () => { readonly limitBytes: number | null; readonly anonymousBytes: number };
+  /** How sessions get memory: from the arena or not, and the thresholds of malloc (null: those of glibc). */
+  readonly allocation: () => { readonly arena: boolean; readonly thresholdBytes: number | null };
   readonly workers: () => { readonly ready: number; readonly wanted: number };
   readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
   readonly connections: () => number;
   /** Bytes held by bodies and answers in transfer. */
   readonly transferBytes: () => number;
   readonly ready: () => boolean;
+  /** Predicted milliseconds of runs, for the sizes that were measured. */
+  readonly runCosts: () => readonly { readonly rows: number; readonly elements: number; readonly ms: number }[];
   readonly oldestRunMs: () => number;
   readonly runLimitMs: () => number;
 };
@@ -98,6 +102,7 @@ export class RuntimeMetrics implements Observer {
       help: 'Batches that failed and whose requests were rerun one by one.',
       registers,
     });
+    this.#runCosts(registers);
     this.#gauges(registers);
   }
 
@@ -130,6 +135,20 @@ export class RuntimeMetrics implements Observer {
 
   fellApart(): void {
     this.#fellApart.inc();
+  }
+
+  #runCosts(registers: Registry[]): void {
+    const readings = (): Readings | undefined => this.#readings;
+    void new Gauge({
+      name: 'onnx_runtime_run_cost_seconds',
+      help: 'Predicted time of a run, by its rows and the input elements of one row, for the measured sizes.',
+      labelNames: ['rows', 'elements'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { rows, elements, ms } of readings()?.runCosts() ?? []) this.set({ rows, elements }, ms / 1000);
+      },
+    });
   }
 
   /** prom-client takes microseconds to find a counter by its labels, so it is told at a scrape. */
@@ -175,6 +194,12 @@ export class RuntimeMetrics implements Observer {
       'memory_limit_bytes',
       'Memory limit of the process; +Inf without one.',
       (now) => now.memory().limitBytes ?? Infinity,
+    );
+    gauge('memory_arena', "1 while sessions use ONNX Runtime's arena.", (now) => Number(now.allocation().arena));
+    gauge(
+      'malloc_threshold_bytes',
+      'Size from which malloc gets memory from the kernel and returns it.',
+      (now) => now.allocation().thresholdBytes,
     );
     gauge('workers_ready', 'Workers with a loaded model.', (now) => now.workers().ready);
     gauge('workers_wanted', 'Configured number of workers.', (now) => now.workers().wanted);

@@ -1,10 +1,12 @@
 /**
- * The CPU and memory limits of this process, from files of cgroup v2 or v1. Pure except for readKernelFile.
+ * The CPU and memory limits of this process and its memory pressure, from files of cgroup v2 or v1. Pure except for
+ * readKernelFile.
  *
  * Owns: finding the files of the process's group and of its parents. The limits of the parents also apply, so the
  *       smallest limit is used. A file that cannot be read means no limit.
  */
 import { readFileSync } from 'node:fs';
+import { present } from '../../api/present.ts';
 
 export type CgroupLimits = {
   /** CPU quota in CPU seconds per second; absent when there is no quota. */
@@ -58,6 +60,63 @@ export function readThrottledSeconds(read: ReadFile): number | undefined {
     if (nanos !== undefined) return Number(nanos) / 1e9;
   }
   return undefined;
+}
+
+/** The memory of this process's group, by the kernel. A field is absent when the kernel does not report it. */
+export type CgroupMemory = {
+  /** The smallest limit of the group and its parents. */
+  readonly maxBytes?: number;
+  /** Memory of all processes of the group; files in the page cache count too. */
+  readonly currentBytes?: number;
+  /** How often the group reached its limit. */
+  readonly limitHits?: number;
+  /** How many processes of the group the kernel killed for lack of memory; only in v2. */
+  readonly killed?: number;
+  /**
+   * Seconds since the group's start in which some, or all, of its tasks waited for memory (PSI); only in v2. The kernel
+   * of v1 reports them for the whole node only.
+   */
+  readonly someSeconds?: number;
+  readonly fullSeconds?: number;
+};
+
+export function readCgroupMemory(read: ReadFile): CgroupMemory {
+  const groups = parseGroups(read('/proc/self/cgroup') ?? '');
+  const v2 = folders(root, groups.unified);
+  const v1 = foldersV1('memory', groups);
+  const first = <T>(paths: readonly string[], parse: (text: string) => T | undefined): T | undefined =>
+    paths.map(read).flatMap((text) => (text === undefined ? [] : (parse(text) ?? [])))[0];
+  const of = (v2Name: string, v1Name: string): string[] => [
+    ...v2.map((folder) => `${folder}/${v2Name}`),
+    ...v1.map((folder) => `${folder}/${v1Name}`),
+  ];
+  const events = v2.map((folder) => `${folder}/memory.events`);
+  const pressure = v2.map((folder) => `${folder}/memory.pressure`);
+  return present({
+    maxBytes: readLimits(read).memoryBytes,
+    currentBytes: first(of('memory.current', 'memory.usage_in_bytes'), parseBytes),
+    limitHits:
+      first(events, (text) => entryOf(text, 'max')) ??
+      first(
+        v1.map((folder) => `${folder}/memory.failcnt`),
+        parseBytes,
+      ),
+    killed: first(events, (text) => entryOf(text, 'oom_kill')),
+    someSeconds: first(pressure, (text) => pressureSeconds(text, 'some')),
+    fullSeconds: first(pressure, (text) => pressureSeconds(text, 'full')),
+  });
+}
+
+/** A line of memory.events is "oom_kill 3". */
+function entryOf(text: string, name: string): number | undefined {
+  const value = new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1];
+  return value === undefined ? undefined : Number(value);
+}
+
+/** A line of memory.pressure is "some avg10=0.00 avg60=0.00 avg300=0.00 total=12345"; the total has microseconds. */
+function pressureSeconds(text: string, kind: 'some' | 'full'): number | undefined {
+  const micros = new RegExp(`^${kind} .*total=(\\d+)$`, 'm').exec(text)?.[1];
+  return micros === undefined ? undefined : Number(micros) / 1e6;
 }
 
 type Groups = { readonly unified?: string; readonly v1: ReadonlyMap<string, string> };

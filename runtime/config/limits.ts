@@ -5,6 +5,7 @@
  * Terms: a run is one call of ONNX Runtime; it may join the inputs of several requests. A model is warmed when it has
  *       finished the runs that precede its first request. Anonymous memory is memory that is not a copy of a file.
  */
+import type { RuntimeConfig } from '../../api/runtime-config.ts';
 
 /** Limits that are known before the model is loaded. */
 export type ServerLimits = {
@@ -43,7 +44,12 @@ const servingBytes = 8 * mib;
 const leastRoomBytes = 8 * mib;
 /** An error message recommends a memory limit that leaves this much for requests. */
 const tellRoomBytes = 48 * mib;
-const emptyProcessBytes = 45 * mib;
+/** Anonymous memory of a process without a model. */
+export const emptyProcessBytes = 45 * mib;
+/** Anonymous memory of a server without a model: the process, its threads, its heap while it serves requests. */
+const emptyServerBytes = 90 * mib;
+/** Above this share of the limit a worker is replaced to free memory (call/memory-guard.ts). */
+const recycleShare = 0.85;
 const threadsBytes = 20 * mib;
 /** Memory of a process with one session, not counting the weights. */
 const sessionBytes = 50 * mib;
@@ -79,6 +85,14 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
 }
 
 /**
+ * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
+ * of the memory each.
+ */
+export function codecBytes({ task }: Pick<RuntimeConfig, 'task'>, { parseBytes }: MemoryShares): number {
+  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
+}
+
+/**
  * A memory limit that is sufficient, for the error message that refuses a smaller limit. The weights are added a second
  * time, because a second copy of them is in memory while the model is optimised.
  *
@@ -86,6 +100,24 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
  */
 export function sufficientLimit(heldBytes: number, loadBytes: number, weightsBytes: number): number {
   return Math.ceil((heldBytes + loadBytes + weightsBytes + tellRoomBytes) / 0.9);
+}
+
+/** Anonymous memory of a server with loaded workers. @param sessionBytes memory of one session after loading */
+export function heldByServer(workers: number, sessionBytes: number): number {
+  return emptyServerBytes + workers * sessionBytes;
+}
+
+/**
+ * The smallest memory limit with which shareMemory() gives `runBytes` to runs, and with which a server that keeps the
+ * memory of these runs does not replace its workers.
+ */
+export function limitForRuns(heldBytes: number, runBytes: number): number {
+  return Math.ceil(
+    Math.max(
+      (heldBytes + servingBytes + Math.max(2 * runBytes, leastRoomBytes)) / usableShare,
+      (heldBytes + servingBytes + runBytes) / recycleShare,
+    ),
+  );
 }
 
 /** Estimates the memory for loading a model from the size of its weights: two copies are in memory during loading. */

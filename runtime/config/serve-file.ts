@@ -130,7 +130,6 @@ function memoryOf({ limit, ...given }: NonNullable<Parts['memory']>, { memory }:
 
 function batchingOf({ maxQueueDelay, ...given }: NonNullable<Parts['batching']>, { batching }: Defaults): object {
   return {
-    maxBatchSize: batching.maxBatchSize,
     maxQueueDelayMs: parseDurationMs(maxQueueDelay ?? batching.maxQueueDelay),
     maxQueueDepth: batching.maxQueueDepth,
     ...given,

@@ -27,7 +27,18 @@ const maxRank = 8;
 const maxLayouts = 64;
 
 /** Positions in the words at the start of the memory. */
-const at = { bell: 0, batch: 1, layout: 2, layoutBytes: 3, parts: 4, outputs: 5, rows: 16, shapes: 16 + maxParts };
+const at = {
+  bell: 0,
+  batch: 1,
+  layout: 2,
+  layoutBytes: 3,
+  parts: 4,
+  messages: 5,
+  rows: 16,
+  shapes: 16 + maxParts,
+};
+/** The largest number in a word. */
+const maxWord = 2 ** 31 - 1;
 /** Words of one output's shape: its type, its rank, its place and its dimensions. */
 const shapeWords = 3 + maxRank;
 const wordCount = at.shapes + maxOutputs * shapeWords;
@@ -70,23 +81,37 @@ export class MailboxSender {
    */
   send(batch: EngineBatch): boolean {
     const layout = layoutOf(batch);
-    if (layout === undefined || layout.rows.length > maxParts) return false;
+    if (layout === undefined || layout.rows.length > maxParts || layout.rows.some((rows) => rows > maxWord))
+      return false;
     const { words } = this.#shared;
     const from = this.#announce(layout, batch.outputs);
     if (from === undefined) return false;
     this.#copy(batch.parts, layout, from);
+    // Only now is the layout sure to arrive: the copy throws for a buffer that was transferred.
+    if (words[at.layoutBytes] !== 0) this.#remember(layoutKey(layout, batch.outputs));
     words[at.parts] = layout.rows.length;
     for (let part = 0; part < layout.rows.length; part += 1) words[at.rows + part] = layout.rows[part] as number;
     this.#rows = layout.rows;
     Atomics.store(words, at.batch, 1);
-    this.ring();
+    this.#wake();
     return true;
   }
 
-  /** Wakes the worker; call it after a message was posted, too. */
+  /** Wakes the worker for a message that was posted. */
   ring(): void {
+    Atomics.add(this.#shared.words, at.messages, 1);
+    this.#wake();
+  }
+
+  #wake(): void {
     Atomics.add(this.#shared.words, at.bell, 1);
     Atomics.notify(this.#shared.words, at.bell, 1);
+  }
+
+  #remember(key: string): void {
+    for (const [other, number] of this.#known) if (number === this.#next) this.#known.delete(other);
+    this.#known.set(key, this.#next);
+    this.#next = (this.#next + 1) % maxLayouts;
   }
 
   /** The result that the worker wrote. Its outputs are views of one copy. */
@@ -121,9 +146,6 @@ export class MailboxSender {
     if (text.length > room) return undefined;
     bytes.set(text, inputByte);
     words[at.layoutBytes] = text.length;
-    for (const [other, number] of this.#known) if (number === this.#next) this.#known.delete(other);
-    this.#known.set(key, this.#next);
-    this.#next = (this.#next + 1) % maxLayouts;
     return inputByte + text.length;
   }
 
@@ -189,7 +211,8 @@ export class MailboxReceiver {
   readonly #shared: Shared;
   readonly #memory: SharedArrayBuffer;
   readonly #layouts: (KnownLayout | undefined)[] = [];
-  #bell = 0;
+  /** How often the pool had rung for a message when the event loop last got a turn. */
+  #messages = 0;
 
   constructor(memory: SharedArrayBuffer) {
     this.#memory = memory;
@@ -197,30 +220,26 @@ export class MailboxReceiver {
   }
 
   /**
-   * Waits for a batch, and blocks the thread.
+   * Waits for a batch, and blocks the thread. A message comes before a batch, so that it is heard under steady load.
    * @returns `batch` for a batch; `else` when the pool rang for a message, or `mostMs` passed
    */
   wait(mostMs: number): 'batch' | 'else' {
     const { words } = this.#shared;
     const bell = Atomics.load(words, at.bell);
-    if (Atomics.load(words, at.batch) === 1) return 'batch';
-    if (bell !== this.#bell) {
-      this.#bell = bell;
-      return 'else';
-    }
-    Atomics.wait(words, at.bell, bell, mostMs);
-    return Atomics.load(words, at.batch) === 1 ? 'batch' : this.#rungFor();
+    if (!this.#hasMessage() && Atomics.load(words, at.batch) !== 1) Atomics.wait(words, at.bell, bell, mostMs);
+    const messages = Atomics.load(words, at.messages);
+    if (messages === this.#messages && Atomics.load(words, at.batch) === 1) return 'batch';
+    this.#messages = messages;
+    return 'else';
   }
 
-  #rungFor(): 'else' {
-    this.#bell = Atomics.load(this.#shared.words, at.bell);
-    return 'else';
+  #hasMessage(): boolean {
+    return Atomics.load(this.#shared.words, at.messages) !== this.#messages;
   }
 
   take(): FlatBatch {
     const { words, bytes } = this.#shared;
     Atomics.store(words, at.batch, 0);
-    this.#bell = Atomics.load(words, at.bell);
     const number = words[at.layout] as number;
     const layoutBytes = words[at.layoutBytes] as number;
     if (layoutBytes > 0)
@@ -263,8 +282,12 @@ export class MailboxReceiver {
       const { type, dims, data } = outputs[index] as (typeof outputs)[number];
       const word = at.shapes + index * shapeWords;
       to = aligned(to);
-      if (!ArrayBuffer.isView(data) || dims.length > maxRank || to + data.byteLength > mailboxBytes) return false;
-      words[word] = types.indexOf(type as (typeof types)[number]);
+      const kind = types.indexOf(type as (typeof types)[number]);
+      if (!ArrayBuffer.isView(data) || kind < 0 || dims.length > maxRank || dims.some((dim) => dim > maxWord))
+        return false;
+      // Every byte that the pool will read is written now.
+      if (data.byteLength !== bytesOfShape(kind, dims) || to + data.byteLength > mailboxBytes) return false;
+      words[word] = kind;
       words[word + 1] = dims.length;
       words[word + 2] = to;
       for (let axis = 0; axis < dims.length; axis += 1) words[word + 3 + axis] = dims[axis] as number;
@@ -274,6 +297,10 @@ export class MailboxReceiver {
     time[0] = ms;
     return true;
   }
+}
+
+function bytesOfShape(kind: number, dims: readonly number[]): number {
+  return elementCount(dims) * arrayOf[types[kind] ?? 'uint8'].BYTES_PER_ELEMENT;
 }
 
 /** The next multiple of 8, the size of the widest element. */

@@ -109,7 +109,12 @@ export class WorkerPool implements Engine {
   run(batch: EngineBatch): Promise<EngineResult> {
     const seat = this.#closing ? undefined : this.#seats.find(({ state }) => state === 'Idle');
     if (seat === undefined) return Promise.reject(new AppError('NOT_READY', { state: 'no worker is free' }));
-    if (seat.mailbox?.send(batch) !== true) return work(seat, { kind: 'run', batch }, batch.parts);
+    try {
+      if (seat.mailbox?.send(batch) !== true) return work(seat, { kind: 'run', batch }, batch.parts);
+    } catch (error) {
+      // A buffer was already transferred. The worker stays free.
+      return Promise.reject(error as Error);
+    }
     seat.inMailbox = batch;
     return begin(seat);
   }

@@ -30,6 +30,8 @@ export type SessionPlan = {
   readonly memory: MemoryConfig;
   readonly threads: Threads;
   readonly signature: Signature;
+  /** Whether to use the arena, when `memory.arena` is Auto; absent: only for inputs of fixed sizes. */
+  readonly arena?: boolean;
   /** True if prepare already optimised the graph on disk; optimising it again is not needed. */
   readonly optimized: boolean;
 };
@@ -45,7 +47,7 @@ const levels = { Disabled: 'disabled', Basic: 'basic', Extended: 'extended', All
 
 export function sessionOptions(plan: SessionPlan): SessionOptions {
   const { execution, threads } = plan;
-  const arena = usesArena(plan.memory, plan.signature);
+  const arena = usesArena(plan.memory, plan.signature, plan.arena);
   return {
     executionProviders: execution.providers.map(({ name, options }) => ({ ...options, name: providers[name] })),
     intraOpNumThreads: threads.threadsPerWorker,
@@ -53,7 +55,9 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
     executionMode: 'sequential',
     graphOptimizationLevel: plan.optimized ? 'disabled' : levels[execution.graphOptimization],
     enableCpuMemArena: arena,
-    enableMemPattern: arena,
+    // A pattern is kept for every size that was seen, so only fixed sizes have patterns. With varying sizes a pattern
+    // saves no CPU time (measured).
+    enableMemPattern: arena && !hasFreeShape(plan.signature),
     // Failures are reported as exceptions; ONNX Runtime's own coloured lines would only break up the log.
     logSeverityLevel: 4,
     extra: { ...spinEntries(threads.spin), ...execution.sessionConfig },
@@ -61,12 +65,12 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
 }
 
 /**
- * Whether sessions use the memory arena. With `Auto`, the arena is off if sizes vary between requests. The arena never
- * shrinks, so the memory of one large request would never be freed. Without the arena a run is at most a few percent
- * slower. If sizes are fixed, the arena is on, because a run is then faster.
+ * Whether sessions use the arena, which never shrinks. With `Auto`, a measurement decides (config/allocation.ts).
+ * Without a measurement the arena is on if sizes are fixed, and off if they vary, because the memory of one large
+ * request would never be freed.
  */
-export function usesArena(memory: MemoryConfig, signature: Signature): boolean {
-  return memory.arena === 'Auto' ? !hasFreeShape(signature) : memory.arena === 'On';
+export function usesArena(memory: Pick<MemoryConfig, 'arena'>, signature: Signature, measured?: boolean): boolean {
+  return memory.arena === 'Auto' ? (measured ?? !hasFreeShape(signature)) : memory.arena === 'On';
 }
 
 function spinEntries(spin: Threads['spin']): Record<string, string> {

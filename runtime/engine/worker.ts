@@ -18,7 +18,7 @@ import type { EngineResult, StepResult } from './port.ts';
 import { runParts, type RunOnce } from './rows.ts';
 import { SequenceStates } from './sequence-states.ts';
 
-/** While no batch arrives, the event loop gets a turn this often, for V8's own delayed tasks. */
+/** The event loop gets a turn at least this often, between two batches, for V8's own delayed tasks. */
 const turnMs = 1000;
 
 function serve(port: MessagePort, task: WorkerTask): void {
@@ -56,7 +56,8 @@ function serve(port: MessagePort, task: WorkerTask): void {
   // Blocks the thread until a batch is in the mailbox. For a message, the event loop gets a turn. The answer to a
   // message is ready by the end of that turn, because runs are plain calls.
   const attend = (): void => {
-    while (!released && mailbox.wait(turnMs) === 'batch') {
+    const turnEndsMs = now() + turnMs;
+    while (!released && now() < turnEndsMs && mailbox.wait(turnMs) === 'batch') {
       const slow = runFlat(session, mailbox, now);
       if (slow === undefined) say(resultInMailbox);
       else void answer(slow, say);

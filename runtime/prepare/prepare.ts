@@ -6,6 +6,7 @@
  * Throws: AppErrors of the artifact group in api/error-codes.ts, and ENGINE_LOAD_FAILED.
  */
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism, homedir } from 'node:os';
 import { dirname, join, posix, resolve } from 'node:path';
 import { AppError } from '../../api/errors.ts';
 import { maxLeftOut, type Resolved } from '../../api/last-words.ts';
@@ -30,8 +31,10 @@ import { openPart, type OpenPart } from './fetch/part-file.ts';
 import { readPrepared, writePrepared, type Prepared } from './prepared.ts';
 import { Progress } from './progress.ts';
 import { defaultLimits, type SourceLimits } from './fetch/source.ts';
-import { homedir } from 'node:os';
-import { nativeEnvironment } from '../../api/names.ts';
+import { nativeEnvironmentOf } from '../config/native-environment.ts';
+import { allocationsToMeasure, chooseAllocation, type AllocationChoice } from '../config/allocation.ts';
+import { hasFreeShape } from '../engine/signature.ts';
+import { fittingWorkers, planThreads } from '../engine/threads.ts';
 
 export type PrepareDeps = {
   readonly cacheDir: string;
@@ -155,8 +158,10 @@ async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, dep
     folder: await cache.optimised(key),
     deps: { clock: deps.clock, signal: deps.signal, environment: engineEnvironment(), logger },
   });
+  const allocation = allocationFor(config, info, built, limitBytes);
   const prepared = {
     ...describe(config, acquired, { graph, info, built }),
+    allocation,
     ...(tokenizer === undefined ? {} : { tokenizerPath: join(acquired.root, tokenizer) }),
   };
   logger.info('model prepared', {
@@ -165,7 +170,24 @@ async function makeReady(config: RuntimeConfig, acquired: Acquired, { cache, dep
     memoryEstimateBytes: built.memoryEstimateBytes,
     notes: built.notes,
   });
+  logger.info('memory settings chosen', { choice: allocation.because });
   return prepared;
+}
+
+function allocationFor(
+  { execution, memory }: RuntimeConfig,
+  info: ModelInfo,
+  { allocation, memoryEstimateBytes }: BuildResult,
+  limitBytes: number | undefined,
+): AllocationChoice {
+  const { cpuQuota } = readLimits(readKernelFile);
+  const machine = { cpus: availableParallelism(), ...(cpuQuota === undefined ? {} : { quota: cpuQuota }) };
+  const { workers } = planThreads(execution, machine);
+  const [usual] = allocationsToMeasure(memory.arena, hasFreeShape(info));
+  return chooseAllocation(usual, allocation, {
+    workers: execution.workers ?? Math.min(workers, fittingWorkers(limitBytes, memoryEstimateBytes)),
+    limitBytes,
+  });
 }
 
 type Parts = { readonly graph: string; readonly info: ModelInfo; readonly built: BuildResult };
@@ -267,5 +289,5 @@ function npmMachine(): NpmMachine {
 
 /** The environment of child processes that load ONNX Runtime. */
 export function engineEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, ...nativeEnvironment };
+  return { ...process.env, ...nativeEnvironmentOf() };
 }

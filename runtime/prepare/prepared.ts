@@ -10,6 +10,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Resolved } from '../../api/last-words.ts';
 import type { ProviderUse } from '../../api/report.ts';
 import type { ProviderName } from '../../api/choices.ts';
+import type { AllocationChoice } from '../config/allocation.ts';
 import type { ModelInfo } from '../onnx/model-info.ts';
 import { writeAtomically } from './cache/durable-file.ts';
 
@@ -47,6 +48,11 @@ export type Prepared = {
    * Paths inside the source are relative to this folder. For a single file, it is the folder that contains the file.
    */
   readonly root: string;
+  /**
+   * How sessions get memory for intermediate results. Absent in files of older versions; the usual settings
+   * are then used (session-options.ts).
+   */
+  readonly allocation?: AllocationChoice;
   /** Present when the configuration names a tokenizer. */
   readonly tokenizerPath?: string;
   /** The files that were verified, sorted by path. */

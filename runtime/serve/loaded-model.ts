@@ -15,15 +15,18 @@ import { Batcher } from '../batching/batcher.ts';
 import { runRoom } from '../batching/room.ts';
 import { RowSplitter } from '../batching/split.ts';
 import type { Engine } from '../engine/port.ts';
+import { thresholdIn } from '../config/native-environment.ts';
+import { hasRaisedThresholds } from '../config/allocation.ts';
 import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
-import { isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
+import { hasFreeShape, isBatchable, signatureOf, type Signature } from '../engine/signature.ts';
 import type { RunWatch } from '../engine/run-watch.ts';
-import { fittingWorkers, planThreads, type Machine, type Threads } from '../engine/threads.ts';
-import { measureRuns } from '../engine/measure-runs.ts';
+import { planWorkers } from './plan-workers.ts';
+import type { Machine, Threads } from '../engine/threads.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
+import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
-import { cpuMs } from './cpu-time.ts';
-import { planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
+import { measureModel, type ModelMeasures } from './measure-model.ts';
+import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
 import type { RuntimeMetrics } from '../call/metrics.ts';
@@ -31,6 +34,7 @@ import type { ProtocolModel } from '../protocol/handlers.ts';
 import type { Tally } from '../call/tally.ts';
 import type { Task } from '../tasks/task.ts';
 import { tasks } from '../tasks/registry.ts';
+import type { ConfigSources } from '../transport/http/insight.ts';
 
 /** Settings that follow from config, model and machine before the model is loaded. */
 export type ServingPlan = {
@@ -42,6 +46,8 @@ export type ServingPlan = {
   readonly limits: ServerLimits;
   /** The container's memory limit; undefined: no limit. */
   readonly memoryBytes: number | undefined;
+  /** True if a worker keeps the memory of its largest run, whose size varies. */
+  readonly keeps: boolean;
   /** Why requests are neither batched nor split; undefined when both are possible. */
   readonly alone: string | undefined;
   /** Messages about settings that are not applied as configured, with the reason. */
@@ -65,6 +71,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     memory: config.memory,
     threads,
     signature,
+    ...(prepared.allocation === undefined ? {} : { arena: prepared.allocation.arena }),
     optimized: prepared.optimised,
   });
   const alone = isBatchable(signature)
@@ -79,6 +86,7 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     session,
     limits: planLimits(machine.bodyBytes, machine.memoryBytes),
     memoryBytes: machine.memoryBytes,
+    keeps: hasFreeShape(signature) && (session.enableCpuMemArena || hasRaisedThresholds(prepared.allocation)),
     notes: [...notes, ...aloneNotes(config, alone)],
   };
 }
@@ -90,30 +98,17 @@ function becauseOf(rows: RowsVerdict | undefined): string | undefined {
 }
 
 function aloneNotes({ batching: { maxBatchSize } }: RuntimeConfig, because: string | undefined): readonly string[] {
-  return because === undefined || maxBatchSize === 1
-    ? []
-    : [`requests are not batched although batching.maxBatchSize is ${maxBatchSize}: ${because}`];
+  if (because === undefined || maxBatchSize === 1) return [];
+  const asked = maxBatchSize === undefined ? '' : ` although batching.maxBatchSize is ${maxBatchSize}`;
+  return [`requests are not batched${asked}: ${because}`];
 }
 
-/**
- * Plans the number of workers by the profile in the spec, but not more workers than fit into memory. If the spec sets a
- * number of workers, that number is used, with a warning when so many workers do not fit.
- */
-function planWorkers(
-  { execution }: RuntimeConfig,
-  { resolved }: Prepared,
-  machine: Room,
-): { readonly threads: Threads; readonly notes: readonly string[] } {
-  const threads = planThreads(execution, machine);
-  const fitting = fittingWorkers(machine.memoryBytes, resolved.memoryEstimateBytes);
-  if (threads.workers <= fitting) return { threads, notes: [] };
-  const why =
-    `${threads.workers} workers of about ${formatBytes(resolved.memoryEstimateBytes)} each do not fit into the ` +
-    `memory limit of ${formatBytes(machine.memoryBytes ?? 0)}`;
-  if (execution.workers !== undefined)
-    return { threads, notes: [`${why}: requests may be refused for lack of memory`] };
-  const reduced = planThreads({ ...execution, workers: fitting }, machine);
-  return { threads: reduced, notes: [`${why}: the number of workers is reduced to ${fitting}`] };
+/** How the sessions of this process get memory. */
+export function allocationOf({ enableCpuMemArena: arena }: SessionOptions): {
+  readonly arena: boolean;
+  readonly thresholdBytes: number | null;
+} {
+  return { arena, thresholdBytes: thresholdIn(process.env) };
 }
 
 export type EngineRequest = {
@@ -141,16 +136,8 @@ export type LoadingDeps = {
 const differsInTrial = 'a test showed that batched rows get different answers than single rows';
 /** Workers have a lower priority than the HTTP thread. */
 const workerNice = 5;
-/** The memory of a run per row is measured with at most this many rows: the default of batching.maxBatchSize. */
-const measuredRows = 8;
-/** Measuring may take this share of the warm-up's timeout, in CPU time and in wall-clock time. */
-const measuringShare = 1 / 4;
-/** Measuring may take at most this CPU time. */
-const measuringMs = 4000;
-/** Measuring may take at most this wall-clock time. */
-const measuringPatienceMs = 40_000;
-/** A run is measured only if it is predicted to take at most this share of the memory for runs. */
-const measuringRoom = 1 / 2;
+/** Maximum rows of a run when the spec sets no maximum. The measured cost of runs decides how many of them are used. */
+const defaultMostRows = 32;
 
 export class LoadedModel implements ProtocolModel {
   readonly signature: Signature;
@@ -246,7 +233,13 @@ export class LoadedModel implements ProtocolModel {
     }
     const splits = result.batches && result.fill !== undefined;
     if (!splits) this.inference.keepWhole();
-    if (result.fill !== undefined) this.#runMemory = await this.#measure(result.fill, splits, stop);
+    if (result.fill !== undefined) {
+      const { memory, cost } = await this.#measure(result.fill, splits, stop);
+      this.#runMemory = memory;
+      this.batcher.useCosts(cost);
+      const { timeoutMs } = warmup;
+      if (this.#plan.keeps) await renewWorker(this, { fill: result.fill, clock, timeoutMs, stop });
+    }
     await this.#shareMemory();
     for (const note of this.notes) logger.warn('serving with a limitation', { note });
   }
@@ -274,10 +267,10 @@ export class LoadedModel implements ProtocolModel {
       batcher: { room },
     } = this;
     const bytes = maxTokens === undefined ? 0 : room.bytesOf(1, maxTokens * signature.inputs.length);
-    if (maxTokens === undefined || bytes <= room.totalBytes) return [];
+    if (maxTokens === undefined || bytes <= room.largestBytes) return [];
     return [
       `a text of ${maxTokens} tokens (maxTokens) needs about ${formatBytes(bytes)} of memory for a run; ` +
-        `${formatBytes(room.totalBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
+        `${formatBytes(room.largestBytes)} is available: long texts are refused; raise spec.memory.limit or lower ` +
         'spec.model.embedding.maxTokens',
     ];
   }
@@ -292,39 +285,36 @@ export class LoadedModel implements ProtocolModel {
     return this.#runMemory;
   }
 
-  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<RunMemory> {
+  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<ModelMeasures> {
     const {
-      config: { warmup, batching },
+      config: {
+        warmup: { timeoutMs },
+        batching,
+      },
       memoryBytes,
     } = this.#plan;
     const { clock, readAnonymous } = this.#deps;
     const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
-    return measureRuns({
-      // A run with a new size may never end, so it has a timeout.
-      engine: boundedEngine(
-        { engine: this.engine, clock, timeoutMs: warmup.timeoutMs, stop },
-        clock.monotonic() + warmup.timeoutMs,
-      ),
-      inputs: this.signature.inputs,
-      outputs: this.signature.outputs.map(({ name }) => name),
+    return measureModel({
+      engine: boundedEngine({ engine: this.engine, clock, timeoutMs, stop }, clock.monotonic() + timeoutMs),
+      signature: this.signature,
       fill,
+      maxFill: this.maxTokens,
       independent,
-      clock,
-      keeps: this.#plan.session.enableCpuMemArena,
-      maxRows: this.#alone === undefined ? Math.min(measuredRows, batching.maxBatchSize) : 1,
-      ...(this.maxTokens === undefined ? {} : { maxFill: this.maxTokens }),
-      budgetBytes: runBytes * measuringRoom,
-      budgetMs: Math.min(measuringMs, warmup.timeoutMs * measuringShare),
-      patienceMs: Math.min(measuringPatienceMs, warmup.timeoutMs * measuringShare),
-      cpuMs,
+      maxRows: this.#alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
+      keeps: this.#plan.keeps || this.#plan.session.enableCpuMemArena,
+      onCpu: !this.#plan.config.execution.providers.some(({ name }) => name !== 'CPU'),
+      runBytes,
+      timeoutMs,
       readBytes: readAnonymous,
+      clock,
     });
   }
 
   async #shareMemory(): Promise<void> {
-    const { memoryBytes, threads, config } = this.#plan;
+    const { memoryBytes, threads, config, keeps } = this.#plan;
     this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
-    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers));
+    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers, keeps));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }
 
@@ -342,6 +332,12 @@ export class LoadedModel implements ProtocolModel {
       maxDelayMs: this.#plan.config.batching.maxQueueDelayMs,
       workers: this.engine.workers.wanted,
     };
+  }
+
+  /** How many rows a run has at most, and the cost of runs that this follows from. */
+  get joining(): { readonly maxRows: number } & Pick<ConfigSources['batching'], 'sizes' | 'costs'> {
+    const { maxRows, costs } = this.batcher;
+    return { maxRows, sizes: costs.shapes, costs: costs.points };
   }
 
   /** Waits for queued requests and current runs, then releases everything. */
@@ -362,14 +358,6 @@ type Parts = {
   readonly shares: { now: MemoryShares };
 };
 
-/**
- * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
- * of the memory each.
- */
-function codecBytes({ task }: RuntimeConfig, { parseBytes }: MemoryShares): number {
-  return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);
-}
-
 function makeBatcher(
   { config, limits, alone }: ServingPlan,
   { clock, metrics, tally, isCounting }: LoadingDeps,
@@ -382,7 +370,8 @@ function makeBatcher(
     clock,
     soon: setImmediate,
     limits: {
-      maxRows: alone === undefined ? batching.maxBatchSize : 1,
+      maxRows: alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
+      maxRowsIsDefault: batching.maxBatchSize === undefined,
       maxElements: limits.batchElements,
       maxRequestElements: limits.requestElements,
       maxDelayMs: batching.maxQueueDelayMs,

@@ -7,13 +7,19 @@
 import { AppError } from '../../api/errors.ts';
 import type { Prepared } from '../prepare/prepared.ts';
 import type { MemoryReading } from '../call/memory-guard.ts';
-import { loadBytesOf, loadFits, servingFits, sufficientLimit } from '../config/limits.ts';
+import { emptyProcessBytes, loadBytesOf, loadFits, servingFits, sufficientLimit } from '../config/limits.ts';
 
-/** @param heldBytes anonymous memory of the process before the model is loaded */
-export function checkLoad(prepared: Prepared, limitBytes: number | undefined, heldBytes: number): void {
+/**
+ * @param heldBytes anonymous memory of the process before the model is loaded
+ * @param workers how many sessions will be loaded
+ */
+export function checkLoad(prepared: Prepared, limitBytes: number | undefined, heldBytes: number, workers = 1): void {
   const loadBytes = loadBytesOf(prepared.resolved.memoryEstimateBytes);
-  if (limitBytes !== undefined && !loadFits(limitBytes, heldBytes, loadBytes))
-    throw tooLarge(prepared, limitBytes, heldBytes + loadBytes);
+  // The first worker needs most while it loads; each of the others holds its session. Mapped weights are not included.
+  const sessionBytes = Math.max(0, (prepared.allocation?.measured[0]?.loadedBytes ?? 0) - emptyProcessBytes);
+  const allBytes = loadBytes + (workers - 1) * sessionBytes;
+  if (limitBytes === undefined || loadFits(limitBytes, heldBytes, allBytes)) return;
+  throw tooLarge(prepared, limitBytes, heldBytes + allBytes, workers);
 }
 
 /** @param reading memory of the process after the model was loaded and warmed up */
@@ -22,9 +28,9 @@ export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }:
     throw tooLarge(prepared, limitBytes, anonymousBytes);
 }
 
-function tooLarge({ graphPath, info }: Prepared, limitBytes: number, modelBytes: number): AppError {
+function tooLarge({ graphPath, info }: Prepared, limitBytes: number, modelBytes: number, workers = 1): AppError {
   return new AppError('MODEL_TOO_LARGE', {
-    file: graphPath,
+    file: workers === 1 ? graphPath : `${graphPath} with ${workers} workers`,
     needBytes: sufficientLimit(modelBytes, 0, info.weightsBytes),
     limitBytes,
   });

@@ -18,9 +18,11 @@ import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
 import { shareMemory } from '../config/limits.ts';
 import { checkLoad, checkServing } from './memory-check.ts';
+import { readKernelFile } from '../config/cgroup.ts';
+import { collectCgroup } from './cgroup-metrics.ts';
 import { warmHandlers } from './example-requests.ts';
 import { selfServing } from './self-requests.ts';
-import { planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
+import { allocationOf, planServing, LoadedModel, type LoadingDeps, type ServingPlan } from './loaded-model.ts';
 import type { ClientDeadline } from '../call/client-deadline.ts';
 import { debugApp } from '../transport/http/debug-server.ts';
 import { serveBy, serveRequest, sidecarTerms, type HttpDeps, type Terms } from '../transport/http/exchange.ts';
@@ -92,6 +94,7 @@ export class ModelServer {
       bodyBytes: bodyLimitBytes,
     });
     this.#metrics = new RuntimeMetrics(config);
+    collectCgroup(this.#metrics.registry, readKernelFile);
     this.#tally = new Tally(clock);
     this.#sampler = new Sampler({ clock, random: Math.random, limitBytes: samplerLimitBytes(memoryLimitBytes) });
     this.#runs = new RunWatch(clock, deps.stuckAfterMs);
@@ -154,11 +157,13 @@ export class ModelServer {
       queueDepth: () => this.#queue.depth,
       queueOldestMs: () => this.#queue.oldestMs,
       memory: () => this.#guard.reading,
+      allocation: () => allocationOf(this.#plan.session),
       workers: () => this.#workers,
       loop: () => this.#loop.reading,
       connections: () => this.connections,
       transferBytes: () => transfers.heldBytes,
       ready: () => this.#readiness.ready,
+      runCosts: () => this.#model?.batcher.costs.points ?? [],
       oldestRunMs: () => this.#runs.oldestMs,
       runLimitMs: () => this.#runs.limitMs,
     });
@@ -184,7 +189,8 @@ export class ModelServer {
    * @throws AppError ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, DRAINING, and errors of the task
    */
   async load(stop: AbortSignal = new AbortController().signal): Promise<void> {
-    checkLoad(this.#deps.prepared, this.#deps.memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0);
+    const { prepared, memoryLimitBytes } = this.#deps;
+    checkLoad(prepared, memoryLimitBytes, (await this.#guard.anonymousBytes()) ?? 0, this.#plan.threads.workers);
     this.#model = await LoadedModel.load(this.#plan, {
       ...this.#deps,
       metrics: this.#metrics,
@@ -377,19 +383,13 @@ export class ModelServer {
   }
 
   #config(): unknown {
-    const { config, prepared, machine, memoryLimitBytes } = this.#deps;
-    const { threads, session, limits, signature, notes, memoryBytes } = this.#plan;
-    const batching = { maxRows: this.#model?.inference.maxRows ?? config.batching.maxBatchSize, because: this.alone };
+    const { session, notes, memoryBytes } = this.#plan;
+    const { maxBatchSize: maxRows } = this.#deps.config.batching;
     return effectiveConfig({
-      config,
-      prepared,
-      threads,
+      ...this.#deps,
+      ...this.#plan,
       options: session,
-      limits,
-      memoryLimitBytes,
-      machine,
-      signature,
-      batching,
+      batching: { ...(this.#model?.joining ?? { maxRows, sizes: [], costs: [] }), because: this.alone },
       memory: { shares: this.#model?.shares ?? shareMemory(memoryBytes, 0), runs: this.#model?.runMemory.points ?? [] },
       notes: [...notes, ...(this.#model?.notes ?? [])],
     });

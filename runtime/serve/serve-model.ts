@@ -7,11 +7,9 @@
  * Terms: last words are the container's termination message. A run is one call of ONNX Runtime. To drain is to finish
  *       current requests and accept no new ones.
  */
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { AppError, messageOf } from '../../api/errors.ts';
-import { printLastWords } from '../../api/last-words.ts';
 import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import { aborted } from '../../lib/abort.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -23,6 +21,7 @@ import { readKernelFile, readLimits, readThrottledSeconds } from '../config/cgro
 import type { ListenSettings } from '../config/command-line.ts';
 import { closedDoor, type Door } from '../config/access-file.ts';
 import { WorkerPool } from '../engine/pool.ts';
+import { sayLast } from './last-words.ts';
 import { endAfterGrace } from './last-resort.ts';
 import { ModelServer } from './model-server.ts';
 import { cpuFeatures } from '../config/node-facts.ts';
@@ -50,20 +49,6 @@ const patienceMs = 10_000;
 const hopelessMs = 3000;
 /** The part of the grace period that is reserved after the drain for current requests and for releasing the model. */
 const closingMs = 10_000;
-
-/** Runs a program and writes its failure as last words. @throws the program's error */
-export async function lastWordsOf(
-  terminationLog: string | undefined,
-  logger: Logger,
-  program: () => Promise<ExitCode>,
-): Promise<ExitCode> {
-  try {
-    return await program();
-  } catch (error) {
-    sayLast({ terminationLog, logger }, error instanceof AppError ? error.code : 'INTERNAL', messageOf(error));
-    throw error;
-  }
-}
 
 /** @throws AppError PORT_TAKEN, ENGINE_LOAD_FAILED, WARMUP_TIMEOUT, MODEL_TOO_LARGE, and errors of the task */
 export async function serveModel(deps: ServingDeps, stop: AbortSignal): Promise<ExitCode> {
@@ -161,17 +146,4 @@ async function leave(server: ModelServer, onKill: () => void): Promise<void> {
 /** `process.exit` would wait for the threads that run ONNX Runtime. */
 function killMyself(): void {
   process.kill(process.pid, 'SIGKILL');
-}
-
-function sayLast(
-  { terminationLog, logger }: Pick<ServingDeps, 'terminationLog' | 'logger'>,
-  code: string | undefined,
-  message: string,
-): void {
-  if (terminationLog === undefined) return;
-  try {
-    writeFileSync(terminationLog, code === undefined ? '' : printLastWords({ kind: 'failed', code, message }));
-  } catch (error) {
-    logger.warn('last words could not be written', { path: terminationLog, err: error });
-  }
 }

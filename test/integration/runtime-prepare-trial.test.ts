@@ -14,7 +14,7 @@ import { runTrial, type TrialBounds, type TrialOutcome } from '../../runtime/pre
 import { modelBytes, type Model } from '../../runtime/onnx/build.ts';
 import { inspectBytes, inspectModel } from '../../runtime/onnx/inspect.ts';
 import { runtimeConfig } from '../support/artifact.ts';
-import { heavy, int4Output, matmul, slow, writeModel } from '../support/onnx-models.ts';
+import { heavy, image, int4Output, matmul, slow, writeModel } from '../support/onnx-models.ts';
 
 describe('a trial', () => {
   let folder = '';
@@ -152,6 +152,32 @@ describe('a trial', () => {
         return code === 'MODEL_TOO_LARGE' && params.needBytes > limitBytes;
       });
     });
+
+    it("measures how the sessions' memory is best allocated when sizes vary, once", async () => {
+      const given = await job(image());
+      const { allocation } = await buildCache(given);
+      const [usual, withArena] = allocation.measured.map(({ arena, runs }) => ({ arena, ...runs.at(-1) }));
+      // A result of 1024 x 1024 numbers takes 1024 pages. The arena keeps them between runs.
+      assert.deepEqual([usual?.arena, usual?.fill], [false, 1024], JSON.stringify(allocation));
+      assert.deepEqual([withArena?.arena, withArena?.fill], [true, 1024], JSON.stringify(allocation));
+      assert.ok(Number(usual?.faults) > 1000 && Number(withArena?.faults) < 500, JSON.stringify(allocation));
+      assert.deepEqual((await buildCache({ ...given, graphPath: '/not/looked/at' })).allocation, allocation);
+    });
+
+    // prettier-ignore
+    const unmeasured: readonly { readonly name: string; readonly made: Model; readonly change?: Partial<BuildJob>;
+      readonly why: RegExp }[] = [
+      { name: 'a model with inputs of fixed sizes', made: matmul(), why: /sizes of the inputs are fixed/ },
+      { name: 'a model whose spec says On', made: image(), why: /spec\.memory\.arena is On/,
+        change: { memory: { arena: 'On' }, folder: 'on' } },
+    ];
+    for (const { name, made, change, why } of unmeasured)
+      it(`does not measure ${name}`, async () => {
+        const where = change?.folder === undefined ? {} : { folder: join(folder, 'optimised', change.folder) };
+        const { allocation } = await buildCache(await job(made, { ...change, ...where }));
+        assert.deepEqual(allocation.measured, []);
+        assert.match(allocation.why ?? '', why);
+      });
 
     it('also keeps a result without an optimised form', async () => {
       const given = await job(matmul(), { optimiseFromBytes: 1e9 });

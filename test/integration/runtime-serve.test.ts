@@ -10,6 +10,7 @@ import { parseLastWords } from '../../api/last-words.ts';
 import { ask, inputOf, jsonOf } from '../support/infer-client.ts';
 import { givenConfig } from '../support/model-server.ts';
 import { matmul, writeModel } from '../support/onnx-models.ts';
+import { nativeEnvironment } from '../../api/names.ts';
 import { givenPod, killPrograms, podIp, start, until } from '../support/runtime-process.ts';
 
 const body = JSON.stringify({ inputs: [inputOf([1, 2, 3, 4])] });
@@ -142,6 +143,40 @@ describe('runtime/main.ts', function () {
     program.child.kill('SIGTERM');
     assert.equal(await program.ended, 0, program.err());
   });
+
+  // prettier-ignore
+  const kept: readonly { readonly name: string; readonly allocation?: object; readonly want: string;
+    readonly arena: boolean }[] = [
+    { name: 'starts over with the thresholds that prepare chose',
+      allocation: { arena: false, thresholdBytes: 33_554_432, because: 'measured', measured: [] },
+      want: '33554432', arena: false },
+    { name: 'runs what an older version prepared, with the usual settings', want: '4194304', arena: true },
+  ];
+  for (const { name, allocation, want, arena } of kept)
+    it(name, async () => {
+      const pod = await givenPod(folder, `kept-${want}`, {});
+      assert.equal(await start(['prepare'], pod.environment).ended, 0);
+      const path = join(pod.environment['ONNX_CACHE_DIR'] ?? '', 'prepared.json');
+      const { allocation: _allocation, ...older } = JSON.parse(await readFile(path, 'utf8')) as object & {
+        readonly allocation: unknown;
+      };
+      await writeFile(path, JSON.stringify({ ...older, allocation }));
+      const program = start(['run'], { ...pod.environment, ...nativeEnvironment });
+      await until(async () => program.child.exitCode !== null || (await isReady(`http://${podIp}:8080`)));
+      const environment = await readFile(`/proc/${program.child.pid ?? 0}/environ`, 'utf8');
+      assert.match(environment, new RegExp(`MALLOC_TRIM_THRESHOLD_=${want}\\0`));
+      assert.match(environment, new RegExp(`MALLOC_MMAP_THRESHOLD_=${want}\\0`));
+      const { execution, memory } = jsonOf(await ask(`http://${podIp}:8082`, '/config')) as {
+        readonly execution: { readonly arena: boolean };
+        readonly memory: { readonly mallocThresholdBytes: number; readonly allocation?: { readonly because: string } };
+      };
+      assert.deepEqual(
+        [execution.arena, memory.mallocThresholdBytes, memory.allocation?.because],
+        [arena, Number(want), allocation === undefined ? undefined : 'measured'],
+      );
+      program.child.kill('SIGTERM');
+      assert.equal(await program.ended, 0, program.err());
+    });
 
   it('writes to the termination message why a prepared model cannot be loaded', async () => {
     const pod = await givenPod(folder, 'good', {

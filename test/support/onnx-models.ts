@@ -93,6 +93,31 @@ export function matmul(scale = 1): Model {
 }
 
 /**
+ * x[batch, height, width] → y[batch], the largest of -|x|. Intermediate results are as large as the input, and the
+ * output is small.
+ */
+export function image(): Model {
+  return {
+    opset: 17,
+    graph: {
+      name: 'image',
+      nodes: [
+        { op: 'Abs', inputs: ['x'], outputs: ['a'] },
+        { op: 'Neg', inputs: ['a'], outputs: ['n'] },
+        {
+          op: 'ReduceMax',
+          inputs: ['n'],
+          outputs: ['y'],
+          attributes: { axes: { ints: [1, 2] }, keepdims: { int: 0 } },
+        },
+      ],
+      inputs: [{ name: 'x', type: 'float32', shape: ['batch', 'height', 'width'] }],
+      outputs: [{ name: 'y', type: 'float32', shape: ['batch'] }],
+    },
+  };
+}
+
+/**
  * x[batch, width] → y[batch, width] through `layers` MatMuls with one shared weight: slow on purpose. A row costs
  * layers · width² multiplications. The model slow(1000, 1024) has 4 MB and takes about 60 ms per row on one core. The
  * weight keeps the magnitude of the values, so that they become neither infinite nor denormal.

@@ -5,6 +5,7 @@
  */
 import { median, probe } from '../../support/load.ts';
 import { cpuSecondsOf } from '../../support/usage.ts';
+import { drainMs } from './closed-loop.ts';
 import { Connection } from './connection.ts';
 import type { Job, LoadReport } from './job.ts';
 import { arrivalsMs, dueAt } from './schedule.ts';
@@ -63,13 +64,13 @@ class Sender {
    * measured time ends at the last intended time.
    */
   async #finish(atEnd: LoadReport): Promise<LoadReport> {
-    const untilMs = this.#nowMs() + graceMs;
-    while ((this.#sent.size > 0 || this.#waiting.length > 0) && this.#nowMs() < untilMs)
-      await new Promise((resolve) => setTimeout(resolve, tickMs));
+    await this.#untilAnswered(graceMs);
     const unansweredMs = [...this.#sent, ...this.#waiting].map((intended) => this.#nowMs() - intended);
     const late = this.#tally.end(0);
-    this.#sent.clear();
     this.#waiting.length = 0;
+    // What a server still works on would delay the next cell.
+    await this.#untilAnswered(drainMs);
+    this.#sent.clear();
     for (const connection of this.#all) connection.close();
     return {
       ...late,
@@ -80,6 +81,12 @@ class Sender {
       serverCpuSeconds: atEnd.serverCpuSeconds,
       clientCpuSeconds: atEnd.clientCpuSeconds,
     };
+  }
+
+  async #untilAnswered(mostMs: number): Promise<void> {
+    const untilMs = this.#nowMs() + mostMs;
+    while ((this.#sent.size > 0 || this.#waiting.length > 0) && this.#nowMs() < untilMs)
+      await new Promise((resolve) => setTimeout(resolve, tickMs));
   }
 
   #send(intendedMs: number): void {

@@ -18,15 +18,18 @@ import type { Logger } from '../../../lib/log.ts';
 import { modelBytes } from '../../onnx/build.ts';
 import { inspectModel } from '../../onnx/inspect.ts';
 import type { ModelInfo } from '../../onnx/model-info.ts';
+import { measureAllocation } from './measure-allocation.ts';
 import { files, keepBuild, readBuild } from './build-store.ts';
-import { loadWords } from '../../engine/load-words.ts';
 import { providerShares } from './profile.ts';
 import { planProviders, providersToProbe, type ProviderPlan } from '../../engine/providers.ts';
 import { guessedLoadBytes, sufficientLimit } from '../../config/limits.ts';
+import type { AllocationMeasurement } from '../../config/allocation.ts';
+import { hasFreeShape } from '../../engine/signature.ts';
 import { sessionOptions, type SessionOptions } from '../../engine/session-options.ts';
 import type { TrialTask } from './trial-messages.ts';
 import { fills, rowCounts } from '../../engine/trial-inputs.ts';
 import { whyNotOptimise } from './why-not-optimise.ts';
+import { timeoutMs, wordsOf } from './trial-words.ts';
 import { anonymousBytes, runTrial, type TrialOutcome, type TrialDeps } from './trial.ts';
 
 export type BuildJob = {
@@ -63,10 +66,11 @@ export type BuildResult = {
   readonly optimisedPath?: string;
   /** Peak of anonymous memory while loading and running the served form in a process of its own. */
   readonly memoryEstimateBytes: number;
+  /** What the settings of the sessions' memory cost. */
+  readonly allocation: AllocationMeasurement;
   readonly notes: readonly string[];
 };
 
-const timeoutMs = 15 * 60_000;
 const profileLimitBytes = 64 * 2 ** 20;
 
 /** @returns the result of this build, or of an earlier build in the same folder */
@@ -80,7 +84,8 @@ export async function buildCache(asked: BuildJob): Promise<BuildResult> {
   await rm(scratch, { recursive: true, force: true });
   await mkdir(scratch, { recursive: true });
   try {
-    const result = await build(job, scratch);
+    const built = await build(job, scratch);
+    const result = { ...built.stored, allocation: await allocationOf(job, built, scratch) };
     await keepBuild(scratch, job.folder, result);
     return withPath(result, job.folder);
   } finally {
@@ -99,8 +104,31 @@ async function withRoom(job: BuildJob): Promise<Building> {
 }
 
 type Stored = Omit<BuildResult, 'optimisedPath'> & { readonly optimised: boolean };
+type Served = Omit<Stored, 'allocation'>;
+type Built = { readonly stored: Served; readonly plan: ProviderPlan; readonly ran: boolean };
 
-async function build(job: Building, scratch: string): Promise<Stored> {
+async function allocationOf(
+  job: Building,
+  { stored, plan, ran }: Built,
+  scratch: string,
+): Promise<AllocationMeasurement> {
+  const { info, memory } = job;
+  return await measureAllocation({
+    graphPath: stored.optimised ? join(scratch, files.graph) : job.graphPath,
+    optionsFor: ({ arena }) =>
+      optionsFor({ ...job, memory: { ...memory, arena: arena ? 'On' : 'Off' } }, plan, stored.optimised),
+    inputs: info.inputs,
+    outputs: info.outputs.map(({ name }) => name),
+    mode: memory.arena,
+    varies: hasFreeShape(info),
+    provider: plan.chain[0] ?? 'CPU',
+    ran,
+    ...(job.roomBytes === undefined ? {} : { memoryBytes: job.roomBytes }),
+    deps: job.deps,
+  });
+}
+
+async function build(job: Building, scratch: string): Promise<Built> {
   const notes: string[] = [];
   const { plan, outcome } = await loadOriginal(job, scratch, notes);
   const ran = outcome.kind === 'Done' && outcome.result.made.length > 0;
@@ -111,6 +139,7 @@ async function build(job: Building, scratch: string): Promise<Stored> {
     );
   const providers = await readShares(scratch);
   noteOtherProviders(plan, providers, notes);
+  const built = (stored: Served): Built => ({ stored, plan, ran });
   const base = { providerChain: plan.chain, sessionConfig: plan.sessionConfig, providers };
   const {
     info: { weightsBytes },
@@ -126,16 +155,16 @@ async function build(job: Building, scratch: string): Promise<Stored> {
     roomBytes,
   });
   if (refusal !== undefined)
-    return { ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) };
+    return built({ ...base, ...whenPlain(outcome, refusal.note === undefined ? notes : [...notes, refusal.note]) });
   const made = await optimise(job, plan, scratch);
   if ('problem' in made) {
     job.deps.logger.warn('optimised model was discarded', { model: job.name, problem: made.problem });
-    return {
+    return built({
       ...base,
       ...whenPlain(outcome, [...notes, `serving the original model, without shared weights: ${made.problem}`]),
-    };
+    });
   }
-  return { ...base, optimised: true, memoryEstimateBytes: made.peakBytes, notes };
+  return built({ ...base, optimised: true, memoryEstimateBytes: made.peakBytes, notes });
 }
 
 function whenPlain(
@@ -249,23 +278,6 @@ function loadFailure(job: Building, outcome: TrialOutcome): AppError {
       limitBytes,
     });
   return new AppError('ENGINE_LOAD_FAILED', { file: job.name, why: wordsOf(outcome) });
-}
-
-function wordsOf(outcome: TrialOutcome): string {
-  switch (outcome.kind) {
-    case 'Done':
-      return 'it works';
-    case 'Refused':
-      return loadWords(outcome.why).slice(0, 600);
-    case 'Died':
-      return `the process ended during the ${outcome.during}: ${outcome.how}`;
-    case 'TooLarge':
-      return `it needs more memory than the limit (stopped at ${outcome.peakBytes} bytes)`;
-    case 'TooSlow':
-      return outcome.during === 'load'
-        ? `the load took more than ${timeoutMs / 60_000} minutes`
-        : 'its runs took longer than spec.warmup.timeout; one of them may never end';
-  }
 }
 
 /**

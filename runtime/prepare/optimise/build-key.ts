@@ -21,7 +21,7 @@ export type KeyParts = {
 };
 
 /** Increase this when the format of the files in the folder changes. */
-const formVersion = 1;
+const formVersion = 2;
 
 /** @returns 32 hex digits */
 export function buildKey(parts: KeyParts, machine: string = describeMachine()): string {

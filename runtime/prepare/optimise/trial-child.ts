@@ -5,6 +5,8 @@
  * Ends:  by itself after the answer, with exit code 0 unless ONNX Runtime crashes.
  */
 import { readFile, writeFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { deserialize, serialize } from 'node:v8';
 import { messageOf } from '../../../api/errors.ts';
 import { outputDifference } from './compare-outputs.ts';
@@ -17,6 +19,7 @@ type Made = { readonly sample: TrialSample; readonly outputs: NamedTensors };
 
 async function tryModel(task: TrialTask): Promise<TrialMessage> {
   await say({ kind: 'loading' });
+  if (task.pace !== undefined) return await paceInThread(task);
   const began = performance.now();
   let session: OrtSession;
   try {
@@ -30,6 +33,22 @@ async function tryModel(task: TrialTask): Promise<TrialMessage> {
   // The profile is written when the session is released.
   session.release();
   return answer;
+}
+
+/**
+ * Measures in a thread of its own, as the server does: glibc gives memory to threads by other rules than to the first
+ * thread of a process.
+ */
+function paceInThread(task: TrialTask): Promise<TrialMessage> {
+  return new Promise((resolve, reject) => {
+    const program = new URL(`./pace-thread${extname(import.meta.filename)}`, import.meta.url);
+    const thread = new Worker(program, { workerData: task });
+    thread.on('message', (message: TrialMessage) => {
+      if (message.kind === 'loaded') void say(message);
+      else resolve(message);
+    });
+    thread.on('error', reject);
+  });
 }
 
 /** Runs generated inputs of the first size that the model accepts, with every number of rows that the model accepts. */

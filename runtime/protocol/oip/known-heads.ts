@@ -12,6 +12,8 @@ import type { InferRequest } from './decode.ts';
 
 const maxHeads = 8;
 const maxHeadBytes = 4096;
+/** Names that JavaScript treats as positions of a list. */
+const isIndex = /^(?:0|[1-9]\d*)$/;
 
 type KnownInput = {
   readonly name: string;
@@ -58,8 +60,9 @@ export class KnownHeads {
 }
 
 function inputOf(name: string, { type, dims, data }: Tensor): KnownInput | undefined {
-  // A record without a prototype could take this name, but its use is slower.
-  if (type === 'string' || name === '__proto__') return undefined;
+  // A record lists names such as "0" before all others, so the order of the data would be lost. A record without a
+  // prototype could take __proto__, but its use is slower.
+  if (type === 'string' || name === '__proto__' || isIndex.test(name)) return undefined;
   return { name, type, dims, bytes: data.byteLength };
 }
 

@@ -8,12 +8,15 @@ import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Report } from '../../../api/report.ts';
 import type { RuntimeConfig } from '../../../api/runtime-config.ts';
+import { thresholdIn } from '../../config/native-environment.ts';
 import type { Prepared } from '../../prepare/prepared.ts';
 import type { Counters } from '../../call/counters.ts';
 import type { SessionOptions } from '../../engine/session-options.ts';
 import type { Signature } from '../../engine/signature.ts';
 import type { Threads } from '../../engine/threads.ts';
 import type { MemoryShares, ServerLimits } from '../../config/limits.ts';
+import type { BatchShape } from '../../batching/batch-shape.ts';
+import type { CostPoint } from '../../engine/run-cost.ts';
 import type { RunPoint } from '../../engine/run-memory.ts';
 import type { MemoryGuard } from '../../call/memory-guard.ts';
 import type { Readiness } from '../../call/readiness.ts';
@@ -74,7 +77,11 @@ export function reportOf(from: ReportSources): Omit<Report, 'seq'> {
     ...(ready ? {} : { state: readiness.reason }),
     warmup: from.warmup,
     traffic: from.counters.snapshot(),
-    memory: { ...from.guard.reading, estimateBytes: prepared.resolved.memoryEstimateBytes },
+    memory: {
+      ...from.guard.reading,
+      estimateBytes: prepared.resolved.memoryEstimateBytes,
+      ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation.because }),
+    },
     queue: from.queue,
     eventLoopLagMs: from.loop.reading,
     ...(from.throttledSeconds === undefined ? {} : { cpuThrottledSeconds: from.throttledSeconds }),
@@ -92,9 +99,14 @@ export type ConfigSources = {
   readonly machine: { readonly cpus: number; readonly quota?: number };
   readonly signature: Signature;
   readonly batching: {
-    readonly maxRows: number;
+    /** Maximum rows of a run; undefined until the model is loaded if the spec sets no maximum. */
+    readonly maxRows: number | undefined;
     /** Why requests do not share runs; undefined when requests share runs. */
     readonly because: string | undefined;
+    /** How many rows a run has at most, for each measured size of a row. */
+    readonly sizes: readonly ({ readonly elements: number } & BatchShape)[];
+    /** The measured cost of runs, corrected by recent runs. */
+    readonly costs: readonly CostPoint[];
   };
   readonly memory: {
     /** How the memory that the model leaves free is divided. */
@@ -135,7 +147,12 @@ export function effectiveConfig(from: ConfigSources): unknown {
       sessionConfig: options.extra,
     },
     batching: { asked: config.batching, maxBatchSize: from.batching.maxRows, ...from.batching },
-    memory: { limitBytes: from.memoryLimitBytes ?? null, ...from.memory },
+    memory: {
+      limitBytes: from.memoryLimitBytes ?? null,
+      mallocThresholdBytes: thresholdIn(process.env),
+      ...(prepared.allocation === undefined ? {} : { allocation: prepared.allocation }),
+      ...from.memory,
+    },
     limits: from.limits,
     machine: from.machine,
     signature: from.signature,

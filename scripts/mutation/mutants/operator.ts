@@ -139,7 +139,7 @@ export const operatorMutants = [
     { name: 'a child is deleted twice', of: 'RecentWrites',
       from: 'if (uid !== undefined) this.#deleted.add(uid);', to: '' },
     { name: 'a value that the server rounded is written again after a change elsewhere', of: 'dueOf',
-      from: 'isApplied(manifest, known, before?.answer)', to: 'isApplied(manifest, known)' },
+      within: 'isAsWanted', from: 'isApplied(manifest, known, answer)', to: 'isApplied(manifest, known)' },
     { name: 'a field of ours that must go is left by a patch', of: 'putChild', within: 'change',
       from: 'recent.shape(identityOf(wanted), found.metadata.uid) === fieldShapeOf(wanted)', to: 'true' },
     { name: 'the fields of a creation stay ours for ever', of: 'putChild', within: 'convert',
@@ -186,7 +186,7 @@ export const operatorMutants = [
   ]),
   ...group(['test/unit/operator/reports/puller.test.ts', 'test/unit/operator/reports/report-*.test.ts'], [
     { name: 'a silent pod loses its report', of: 'ReportPuller',
-      from: 'entry.latest = { ...entry.latest, silence: pulled.reason }', to: 'delete entry.latest' },
+      from: 'entry.latest = { ...entry.latest, silence: reason }', to: 'delete entry.latest' },
     { name: 'a wrong clock shifts counts', of: 'ReportPuller',
       from: 'Math.abs(offMs) > clockToleranceMs', to: 'Math.abs(offMs) > Infinity' },
     { name: 'a new boot is asked from the old boot\'s last block', of: 'ReportPuller',
@@ -194,7 +194,7 @@ export const operatorMutants = [
     { name: 'a report is read without a limit', of: 'createReportClient', within: 'read',
       from: 'readBounded(response, reportLimitBytes)', to: 'readBounded(response, 2 ** 40)' },
     { name: 'a report expands without a limit', of: 'createReportClient',
-      within: 'unpack', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
+      within: 'unzip', from: '{ maxOutputLength: reportLimitBytes }', to: '{}' },
   ]),
   ...group(['test/unit/operator/reconcile/notify.test.ts', 'test/unit/operator/reconcile/notify-pods.test.ts'], [
     { name: 'a reason without an Event becomes one',

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { AppError } from '../../../../api/errors.ts';
-import { Batcher, groupOf, type BatcherLimits } from '../../../../runtime/batching/batcher.ts';
+import { Batcher, type BatcherLimits } from '../../../../runtime/batching/batcher.ts';
 import type { InferenceRequest, InferenceResult } from '../../../../runtime/batching/port.ts';
 import type { EngineBatch } from '../../../../runtime/engine/port.ts';
 import type { NamedTensors } from '../../../../runtime/engine/tensor.ts';
@@ -348,20 +348,4 @@ describe('Batcher', () => {
       { numRuns: 40 },
     );
   });
-});
-
-describe('groupOf', () => {
-  const same = { x: { type: 'float32', dims: [1, 4], data: new Float32Array(4) } } as const;
-  it('does not look at the first dimension', () =>
-    assert.equal(
-      groupOf({ inputs: same, outputs: ['y'] }),
-      groupOf({ inputs: { x: { ...same.x, dims: [7, 4] } }, outputs: ['y'] }),
-    ));
-  it('tells types apart', () =>
-    assert.notEqual(
-      groupOf({ inputs: same, outputs: ['y'] }),
-      groupOf({ inputs: { x: { type: 'int32', dims: [1, 4], data: new Int32Array(4) } }, outputs: ['y'] }),
-    ));
-  it('tells requested outputs apart', () =>
-    assert.notEqual(groupOf({ inputs: same, outputs: ['y'] }), groupOf({ inputs: same, outputs: ['y', 'z'] })));
 });

@@ -7,7 +7,9 @@ import { AppError } from '../../../../api/errors.ts';
 import { Batcher } from '../../../../runtime/batching/batcher.ts';
 import type { InferenceRequest, InferenceResult } from '../../../../runtime/batching/port.ts';
 import { runRoom } from '../../../../runtime/batching/room.ts';
+import { CostModel } from '../../../../runtime/batching/cost-model.ts';
 import { RowSplitter } from '../../../../runtime/batching/split.ts';
+import { runCost, unknownRunCost, type RunCost } from '../../../../runtime/engine/run-cost.ts';
 import { runMemory } from '../../../../runtime/engine/run-memory.ts';
 import { makeTensor, type NamedTensors } from '../../../../runtime/engine/tensor.ts';
 import { FakeEngine, type FakeModel } from '../../../support/fake-engine.ts';
@@ -31,13 +33,27 @@ const input = (rows: number, width = 2): NamedTensors => ({
 /** A run was measured to take 64 bytes per row of two elements. The prediction adds a quarter: 80 bytes per row. */
 const memory = runMemory([{ elements: 2, oneBytes: 64, rowBytes: 64 }]);
 
+const costing = (msOf: (rows: number) => number): RunCost =>
+  runCost([1, 2, 4, 8, 16, 32].map((rows) => ({ rows, elements: 2, ms: msOf(rows) })));
+
 function world({
   maxRows = 4,
   totalBytes = Infinity,
   splits = true,
+  keeps = false,
   model = double,
-}: { maxRows?: number; totalBytes?: number; splits?: boolean; model?: FakeModel } = {}) {
-  const engine = new FakeEngine({ model });
+  cost = unknownRunCost,
+  slots = 1,
+}: {
+  maxRows?: number;
+  totalBytes?: number;
+  splits?: boolean;
+  keeps?: boolean;
+  model?: FakeModel;
+  cost?: RunCost;
+  slots?: number;
+} = {}) {
+  const engine = new FakeEngine({ model, slots });
   const limits = { maxRows, maxElements: 1000, maxDelayMs: 0, maxDepth: 8, maxRequestElements: 1000 };
   const batcher = new Batcher({
     model: 'm',
@@ -46,7 +62,8 @@ function world({
     limits,
     news: { batch: () => {}, fellApart: () => {} },
   });
-  batcher.limitMemory(runRoom(memory, totalBytes, 1));
+  batcher.limitMemory(runRoom(memory, totalBytes, keeps ? 2 : 1, keeps));
+  batcher.useCosts(cost);
   const splitter = new RowSplitter(batcher, splits);
   const submit = (inputs: NamedTensors, more: Partial<InferenceRequest> = {}): Promise<InferenceResult> =>
     splitter.submit({ inputs, outputs: ['y'], signal: new AbortController().signal, ...more });
@@ -60,6 +77,7 @@ const tooLarge =
     error instanceof AppError && error.code === 'REQUEST_TOO_LARGE' && says.test(error.message);
 
 describe('RowSplitter', () => {
+  // prettier-ignore
   const splits: readonly {
     readonly name: string;
     readonly given: Parameters<typeof world>[0];
@@ -70,6 +88,12 @@ describe('RowSplitter', () => {
     { name: 'cuts a request at what memory holds', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
     { name: 'runs single rows where memory holds no more', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
     { name: 'leaves a request alone that fits', given: {}, rows: 4, want: [4] },
+    { name: 'runs rows one by one that gain nothing from each other', given: { cost: costing((n) => 9 * n) }, rows: 3,
+      want: [1, 1, 1] },
+    { name: 'spreads rows that gain little over the workers', given: { cost: costing((n) => 1 + 4 * n), slots: 2 },
+      rows: 4, want: [2, 2] },
+    { name: 'keeps rows together that gain much', given: { cost: costing((n) => 10 + n), slots: 2 }, rows: 4,
+      want: [4] },
     { name: 'leaves a request whole whose rows depend on each other', given: { splits: false }, rows: 10, want: [10] },
   ];
   for (const { name, given, rows, want } of splits) {
@@ -95,6 +119,12 @@ describe('RowSplitter', () => {
         ),
       ),
     );
+  });
+
+  it('refuses a row above the share of one worker when sessions keep the memory of runs', async () => {
+    const fits = await world({ totalBytes: 160, keeps: true }).submit(input(1));
+    assert.ok(fits.outputs['y'] !== undefined);
+    await assert.rejects(world({ totalBytes: 158, keeps: true }).submit(input(1)), tooLarge(/about 80 .* limit is 79/));
   });
 
   it('refuses rows that may not run apart and can never fit together', async () => {
@@ -151,6 +181,8 @@ describe('RowSplitter', () => {
       {
         maxRows: 1,
         maxRequestElements: Infinity,
+        workers: 1,
+        costs: new CostModel({ curve: unknownRunCost, mostRows: 1, isDefault: false }),
         room: runRoom(memory, Infinity, 1),
         submit: async ({ inputs }) => {
           open += 1;

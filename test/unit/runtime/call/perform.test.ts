@@ -127,12 +127,13 @@ describe('perform', () => {
   });
 
   for (const { tier, want } of [
-    { tier: 'interactive', want: '3' },
-    { tier: 'bulk', want: '7' },
+    { tier: 'interactive', want: ['3', '2500'] },
+    { tier: 'bulk', want: ['7', '7000'] },
   ] as const) {
-    it(`adds Retry-After to a temporary error, by the queue of the ${tier} tier`, async () => {
+    it(`adds Retry-After, also in milliseconds, to a temporary error, by the queue of the ${tier} tier`, async () => {
       const { deps, incoming, handler } = made({ tier, handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
-      assert.equal((await perform(deps, incoming, handler))?.headers?.['retry-after'], want);
+      const { headers } = (await perform(deps, incoming, handler)) as Answer;
+      assert.deepEqual([headers?.['retry-after'], headers?.['retry-after-ms']], want);
     });
   }
 

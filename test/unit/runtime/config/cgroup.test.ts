@@ -1,6 +1,12 @@
 /** Limits from files of cgroup versions 1 and 2, also when groups are nested or files are missing. */
 import assert from 'node:assert/strict';
-import { parseCpuMax, readLimits, readThrottledSeconds, type CgroupLimits } from '../../../../runtime/config/cgroup.ts';
+import {
+  parseCpuMax,
+  readCgroupMemory,
+  readLimits,
+  readThrottledSeconds,
+  type CgroupLimits,
+} from '../../../../runtime/config/cgroup.ts';
 
 type Row = { readonly name: string; readonly files: Readonly<Record<string, string>>; readonly want: CgroupLimits };
 
@@ -134,4 +140,38 @@ describe('readThrottledSeconds', () => {
       readThrottledSeconds(() => undefined),
       undefined,
     ));
+});
+
+describe('readCgroupMemory', () => {
+  // prettier-ignore
+  const memories = [
+    { name: 'v2: limit, use, events and pressure',
+      files: { '/proc/self/cgroup': '0::/\n',
+        '/sys/fs/cgroup/memory.max': '536870912\n',
+        '/sys/fs/cgroup/memory.current': '268435456\n',
+        '/sys/fs/cgroup/memory.events': 'low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\n',
+        '/sys/fs/cgroup/memory.pressure':
+          'some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\n' +
+          'full avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n' },
+      want: { maxBytes: 2 ** 29, currentBytes: 2 ** 28, limitHits: 7, killed: 1, someSeconds: 1.5,
+        fullSeconds: 0.25 } },
+    { name: 'v1: limit, use and hits, without pressure',
+      files: { '/proc/self/cgroup': '4:memory:/docker/abc\n',
+        '/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes': '1073741824\n',
+        '/sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes': '1048576\n',
+        '/sys/fs/cgroup/memory/docker/abc/memory.failcnt': '3\n' },
+      want: { maxBytes: 2 ** 30, currentBytes: 2 ** 20, limitHits: 3 } },
+    { name: 'v2: without a limit', files: { '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/memory.max': 'max\n' },
+      want: {} },
+    { name: 'v2: the innermost group that reports', files: { '/proc/self/cgroup': '0::/pod/a\n',
+      '/sys/fs/cgroup/pod/memory.current': '200', '/sys/fs/cgroup/pod/a/memory.current': '100' },
+      want: { currentBytes: 100 } },
+    { name: 'nothing without a cgroup', files: {}, want: {} },
+  ];
+  for (const { name, files, want } of memories)
+    it(`reads ${name}`, () =>
+      assert.deepEqual(
+        readCgroupMemory((path) => (files as Readonly<Record<string, string>>)[path]),
+        want,
+      ));
 });

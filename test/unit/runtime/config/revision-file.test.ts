@@ -87,7 +87,7 @@ describe('completeConfig', () => {
     assert.deepEqual(
       [batching, warmup, task, execution.providers],
       [
-        { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueDepth: 256 },
+        { maxQueueDelayMs: 0, maxQueueDepth: 256 },
         { requests: 5, timeoutMs: 300_000 },
         'Tensor',
         [{ name: 'CPU', options: {} }],

@@ -131,6 +131,40 @@ describe('Mailbox', () => {
     assert.equal(receiver.put([makeTensor('string', [1], ['a'])], 0), false);
   });
 
+  it('does not count a layout as known when the batch could not be copied', () => {
+    const both = sides();
+    const lost = f32([1, 3], 1, 2, 3);
+    structuredClone(lost.data, { transfer: [(lost.data as Float32Array<ArrayBuffer>).buffer] });
+    assert.throws(() => both.sender.send({ parts: [{ x: lost }], outputs: ['y'] }));
+    assert.equal(both.receiver.wait(0), 'else');
+    assert.deepEqual(taken(both, { parts: [{ x: f32([1, 3], 4, 5, 6) }], outputs: ['y'] }), {
+      inputs: { x: ['float32', [1, 3], ['4', '5', '6']] },
+      outputs: ['y'],
+      rows: [1],
+    });
+  });
+
+  it('lets a message be heard before a batch that is there too', () => {
+    const { sender, receiver } = sides();
+    assert.equal(sender.send({ parts: [{ x: f32([1, 1], 1) }], outputs: ['y'] }), true);
+    sender.ring();
+    assert.equal(receiver.wait(60_000), 'else');
+    assert.equal(receiver.wait(60_000), 'batch');
+    receiver.take();
+    sender.ring();
+    assert.equal(receiver.wait(60_000), 'else');
+    assert.equal(receiver.wait(0), 'else');
+  });
+
+  it('does not take an output whose bytes do not fit its shape, or of an unknown type', () => {
+    const { receiver } = sides();
+    const data = new Float32Array(2);
+    assert.equal(receiver.put([{ type: 'float32', dims: [1, 2], data }], 1), true);
+    assert.equal(receiver.put([{ type: 'float32', dims: [1, 3], data }], 1), false);
+    assert.equal(receiver.put([{ type: 'uint4', dims: [1, 8], data }], 1), false);
+    assert.equal(receiver.put([{ type: 'float32', dims: [2 ** 32, 0], data: new Float32Array(0) }], 1), false);
+  });
+
   it('tells when the pool rang for a message, once', () => {
     const { sender, receiver } = sides();
     sender.ring();

@@ -59,6 +59,20 @@ describe('sessionOptions', () => {
   });
 });
 
+describe('the arena and its memory patterns', () => {
+  const options = (signature: Signature, arena?: boolean): readonly boolean[] => {
+    const { enableCpuMemArena, enableMemPattern } = sessionOptions({
+      ...plan,
+      signature,
+      ...(arena === undefined ? {} : { arena }),
+    });
+    return [enableCpuMemArena, enableMemPattern];
+  };
+  it('are both on for fixed sizes', () => assert.deepEqual(options(shaped('batch', 4)), [true, true]));
+  it('has no patterns for varying sizes, which would keep one for every size', () =>
+    assert.deepEqual(options(shaped('batch', 'length'), true), [true, false]));
+});
+
 describe('usesArena', () => {
   const rows = [
     { name: 'on where only the batch varies', arena: 'Auto', signature: shaped('batch', 4), want: true },
@@ -69,9 +83,24 @@ describe('usesArena', () => {
       signature: { inputs: [{ name: 'x', type: 'float32' }], outputs: [] },
       want: false,
     },
+    {
+      name: 'on where a measurement says so',
+      arena: 'Auto',
+      signature: shaped('batch', 'sequence'),
+      measured: true,
+      want: true,
+    },
+    {
+      name: 'off where the spec says so in spite of it',
+      arena: 'Off',
+      signature: shaped(1, 4),
+      measured: true,
+      want: false,
+    },
     { name: 'on where the spec says so', arena: 'On', signature: shaped('batch', 'sequence'), want: true },
     { name: 'off where the spec says so', arena: 'Off', signature: shaped(1, 4), want: false },
   ] as const;
-  for (const { name, arena, signature, want } of rows)
-    it(`is ${name}`, () => assert.equal(usesArena({ arena }, signature), want));
+  for (const { name, arena, signature, want, ...more } of rows)
+    it(`is ${name}`, () =>
+      assert.equal(usesArena({ arena }, signature, 'measured' in more ? more.measured : undefined), want));
 });

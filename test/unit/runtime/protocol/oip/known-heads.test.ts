@@ -52,6 +52,16 @@ describe('KnownHeads', () => {
     }
   });
 
+  it('does not remember inputs whose names a record puts into another order than the data', () => {
+    const inputs = ['input', '1', '0'].map((name) => ({ ...x('UINT8', [1], 1), name }));
+    const named = bodyOf({ inputs }, Uint8Array.of(5, 11, 22));
+    assert.equal(found(named, named), undefined);
+    assert.deepEqual(
+      ['input', '1', '0'].map((name) => decoded(named).inputs[name]?.data[0]),
+      [5, 11, 22],
+    );
+  });
+
   // prettier-ignore
   const unknown: readonly [string, Body, Body][] = [
     ['another head', body, bodyOf({ ...json, id: '2' }, Float32Array.of(1, 2))],
