@@ -250,7 +250,8 @@ describe('plain requests', () => {
     const client = open(running);
     client.socket.pause();
     // Answers of 32 KB: more than the kernel keeps.
-    const body = JSON.stringify({ inputs: [inputOf(new Array<number>(32_000).fill(1), { shape: [8000, 4] })] });
+    const ones = Array.from({ length: 32_000 }, () => 1);
+    const body = JSON.stringify({ inputs: [inputOf(ones, { shape: [8000, 4] })] });
     const ids: string[] = [];
     const answered = async (): Promise<number> => {
       const { body: text } = await ask(running.debugUrl, '/metrics');

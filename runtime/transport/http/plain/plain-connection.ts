@@ -92,23 +92,23 @@ export class PlainConnection {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#isOver) return;
-    if (!this.isIdle) {
-      if (!this.#hold(chunk) || this.#heldBytes > earlyBytes) this.socket.pause();
-      return;
-    }
+    if (this.isIdle) this.#read(chunk);
+    else if (!this.#hold(chunk) || this.#heldBytes > earlyBytes) this.socket.pause();
+  };
+
+  #read(chunk: Buffer): void {
     // The first piece holds the whole head, or else the connection is handed over.
     const head = this.#held.length > 0 ? this.#last : this.#headOf(chunk);
-    const missing = head === undefined ? -1 : head.bytes.length + head.contentBytes - this.#heldBytes - chunk.length;
     // A client that does not read its answers is not read either: node:http sees to that.
-    if (head === undefined || missing < 0 || this.socket.writableLength > 0 || !this.#owner.takes(head))
-      this.#handOver(false, chunk);
-    else if (missing === 0) this.#begin(head, chunk);
-    else {
-      this.#last = head;
-      // When memory is short, node:http reads the request with its own charge, and refuses it.
-      if (!this.#hold(chunk)) this.#handOver(false);
-    }
-  };
+    if (head === undefined || this.socket.writableLength > 0 || !this.#owner.takes(head))
+      return this.#handOver(false, chunk);
+    const missingBytes = head.bytes.length + head.contentBytes - this.#heldBytes - chunk.length;
+    if (missingBytes === 0) return this.#begin(head, chunk);
+    if (missingBytes < 0) return this.#handOver(false, chunk);
+    this.#last = head;
+    // When memory is short, node:http reads the request with its own charge, and refuses it.
+    if (!this.#hold(chunk)) this.#handOver(false);
+  }
 
   /** @param chunk the last bytes of the request */
   #begin(head: PlainHead, chunk: Buffer): void {
