@@ -25,13 +25,18 @@ type Leeway = {
 };
 
 /**
+ * The statuses of a request that sets a deadline and misses it: 429 when the server foresees it, 504 when it happens.
+ */
+export const late: readonly number[] = [429, 504];
+
+/**
  * The check for a judgement of the reference. @param tolerance the allowed error of a float, relative to the largest
  * input
  */
 export function checkOf(judgement: Judgement, tolerance: number): Check {
-  if (judgement.kind === 'Unsure') return statusIn(200, ...refusals, 504);
+  if (judgement.kind === 'Unsure') return statusIn(200, ...refusals, ...late);
   if (judgement.kind === 'Refused') {
-    const statuses = judgement.mayExpire === true ? [...refusals, 504] : refusals;
+    const statuses = judgement.mayExpire === true ? [...refusals, ...late] : refusals;
     return (answer) =>
       statuses.includes(answer.status)
         ? errorBody(answer)
@@ -43,7 +48,7 @@ export function checkOf(judgement: Judgement, tolerance: number): Check {
     mayOverflow: tolerance > 0 && judgement.largest * mostAdded >= largestFloat32,
   };
   return (answer) => {
-    if (answer.status === 504 && judgement.mayExpire) return errorBody(answer);
+    if (late.includes(answer.status) && judgement.mayExpire) return errorBody(answer);
     if (answer.status !== 200) return `status ${answer.status}, expected 200: ${shown(answer)}`;
     return compareAnswer(judgement, answer, leeway);
   };
