@@ -4,7 +4,6 @@
  * Ends: `close` ends every process and removes the folder.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -28,6 +27,7 @@ import type { Order } from './order.ts';
 import { RawWrites } from './raw-writes.ts';
 import { sentBetween, type RequestCounts } from './requests.ts';
 import type { Row } from './rows.ts';
+import { freePort } from '../support/free-port.ts';
 import { usageOf } from '../support/usage.ts';
 
 const repository = join(import.meta.dirname, '..', '..');
@@ -323,14 +323,6 @@ async function commandOf({
   const settle = ['--settle', '1s'];
   const flags = ['--no-leader-election', '--listen', listen, '--log-level', 'warn', ...settle, ...operatorArgs];
   return { argv: [process.execPath, program, ...flags], readyUrl: `http://${listen}/readyz` };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function inParallel<T>(items: readonly T[], workers: number, work: (item: T) => Promise<void>): Promise<void> {

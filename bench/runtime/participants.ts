@@ -3,8 +3,8 @@
  * Owns: starting them, checking their answers against raw ONNX Runtime, and their encoded requests.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from '../support/free-port.ts';
 import { messageOf } from '../../api/errors.ts';
 import { benchCases, benchModels, type CaseName, type ModelName } from './cases.ts';
 import { differenceOf, encodeMessage, tensorMessage, textMessage, valuesIn, type Form } from './encode.ts';
@@ -98,12 +98,4 @@ export async function whyWrong(
 function unit(values: Float32Array): Float32Array {
   const length = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
   return values.map((value) => value / length);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -79,6 +79,7 @@ export class Batcher implements Inference {
   #bulkRanAtMs = -Infinity;
   #callOffTimer: () => void = () => {};
   #idleWaiters: (() => void)[] = [];
+
   constructor(deps: BatcherDeps) {
     this.#deps = deps;
     const { maxRows: mostRows, maxRowsIsDefault: isDefault = false } = deps.limits;

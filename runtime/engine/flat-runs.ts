@@ -5,10 +5,17 @@
  *       outputs do not have one row for each row of input. Its result then crosses as a message.
  */
 import type { FlatBatch, MailboxReceiver } from './mailbox.ts';
-import { fetchesOf, ownTensorOf, runFeeds, runSession, type OrtSession, type OrtTensor } from './ort-session.ts';
+import {
+  feedsOf,
+  fetchesOf,
+  ownTensorOf,
+  runFeeds,
+  runSession,
+  type OrtSession,
+  type OrtTensor,
+} from './ort-session.ts';
 import type { EngineResult, PartResult } from './port.ts';
 import { failedPart, runApart, splitRows } from './rows.ts';
-import type { NamedTensors } from './tensor.ts';
 
 /**
  * Runs the batch that is in the mailbox, and writes its result there.
@@ -39,15 +46,6 @@ export function runFlat(
   const inferMs = now() - began;
   if (wholes.every((whole) => whole !== undefined) && mailbox.put(wholes, inferMs)) return undefined;
   return () => Promise.resolve({ parts: partsOf(batch, results), inferMs, together: true });
-}
-
-function feedsOf(inputs: NamedTensors): Readonly<Record<string, unknown>> {
-  const feeds = Object.create(null) as Record<string, unknown>;
-  for (const name of Object.keys(inputs)) {
-    const tensor = inputs[name];
-    feeds[name] = { type: tensor?.type, dims: tensor?.dims, data: tensor?.data, location: 'cpu' };
-  }
-  return feeds;
 }
 
 function partsOf({ outputs, rows }: FlatBatch, results: Readonly<Record<string, OrtTensor>>): readonly PartResult[] {

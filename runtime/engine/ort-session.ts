@@ -60,10 +60,7 @@ function availableOnly(options: object): object {
 
 /** @throws what ONNX Runtime throws */
 export function runSession(session: OrtSession, inputs: NamedTensors, outputs: readonly string[]): NamedTensors {
-  const feeds = Object.create(null) as Record<string, unknown>;
-  for (const [name, { type, dims, data }] of Object.entries(inputs))
-    feeds[name] = { type, dims, data, location: 'cpu' };
-  const results = runFeeds(session, feeds, fetchesOf(outputs));
+  const results = runFeeds(session, feedsOf(inputs), fetchesOf(outputs));
   return Object.fromEntries(outputs.map((name) => [name, ownTensorOf(name, results[name])]));
 }
 
@@ -80,6 +77,16 @@ export function runFeeds(
     if (feeds[name] === undefined) throw new Error(`input '${name}' is missing in 'feeds'.`);
   }
   return session.run(feeds, fetches);
+}
+
+/** The inputs in the form that the binding takes. */
+export function feedsOf(inputs: NamedTensors): Readonly<Record<string, unknown>> {
+  const feeds = Object.create(null) as Record<string, unknown>;
+  for (const name of Object.keys(inputs)) {
+    const tensor = inputs[name];
+    feeds[name] = { type: tensor?.type, dims: tensor?.dims, data: tensor?.data, location: 'cpu' };
+  }
+  return feeds;
 }
 
 /** The outputs to fetch, in the form that the binding takes: null leaves the allocation to ONNX Runtime. */
