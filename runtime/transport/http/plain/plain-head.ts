@@ -1,8 +1,8 @@
 /**
  * Reads the head of a plain request: a POST whose head is written in the usual way and announces a small body.
  *
- * Owns:  what is plain. Everything else is undefined, and node:http reads it: the two readers never disagree about
- *        where a request ends, because this one takes only what the grammar of HTTP allows without any choice.
+ * Owns:  what is plain. For any other head plainHead() returns undefined, and node:http reads the request. Plain heads
+ *        leave no room for interpretation, so both readers agree about where a request ends.
  * Pure.
  */
 export type PlainHead = {
@@ -16,7 +16,7 @@ export type PlainHead = {
 };
 
 const longestHead = 8 * 1024;
-/** node:http refuses a head with more than 1000. */
+/** Maximum number of headers; node:http itself refuses a head with more than 1000. */
 const mostHeaders = 100;
 /** A larger body is read by node:http, in pieces. */
 export const largestPlainBody = 64 * 1024;
