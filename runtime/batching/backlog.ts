@@ -52,7 +52,7 @@ export class Backlog {
 /** The state of the workers. `workers`: those that are busy or free. */
 export type Workers = { readonly runs: readonly CurrentRun[]; readonly workers: number; readonly nowMs: number };
 
-/** Whether to refuse a request, because its deadline would probably pass while it is queued. */
+/** Whether to refuse a request, because it would probably not be answered by its deadline. */
 export function comesTooLate(expected: {
   readonly waitMs: number;
   readonly runMs: number;

@@ -34,7 +34,7 @@ export type CallDeps = {
   /** Deadlines of the calls that are not answered yet. */
   readonly open: Set<ClientDeadline>;
   readonly observer: Observer;
-  /** Whether an answer contains its service time (serviceHeader) when that time is comparable. */
+  /** Whether an answer carries its service time (serviceHeader), if no other request affected that time. */
   readonly tellsService: boolean;
   readonly clock: Clock;
   readonly logger: Logger;

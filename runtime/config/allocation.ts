@@ -1,5 +1,6 @@
 /**
- * How ONNX Runtime's sessions get memory for intermediate results: from the arena, or from glibc with thresholds.
+ * How ONNX Runtime's sessions get memory for intermediate results: from the arena (ONNX Runtime's own pool), or from
+ * glibc's malloc with the usual or with higher thresholds.
  *
  * Owns:  the settings that are measured, and the choice among them from measured numbers. The arena keeps the memory of
  *        the largest run until its session is released, so it is chosen only when every worker may keep that much.
@@ -40,7 +41,7 @@ export type MeasuredAllocation = Allocation & {
 };
 
 export type AllocationMeasurement = {
-  /** The first is the setting without measurement; empty when nothing was measured. */
+  /** The first one is the setting that applies without a measurement; empty when nothing was measured. */
   readonly measured: readonly MeasuredAllocation[];
   /** Why nothing, or not every setting, was measured. */
   readonly why?: string;

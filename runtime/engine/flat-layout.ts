@@ -1,5 +1,5 @@
 /**
- * The common shape of the requests of a batch, for the mailbox.
+ * The common shape of the requests of a batch, for the mailbox: memory that the pool and a worker share.
  *
  * Owns:  whether a batch can be laid out as rows one after the other: numbers only, and equal names, types and
  *        dimensions except the first.

@@ -66,7 +66,7 @@ class Shared {
   }
 }
 
-/** The side of the pool. */
+/** The pool's end of the mailbox. */
 export class MailboxSender {
   readonly memory = new SharedArrayBuffer(mailboxBytes);
   readonly #shared = new Shared(this.memory);
@@ -207,7 +207,7 @@ export type FlatBatch = {
 
 type KnownLayout = Pick<FlatLayout, 'inputs'> & { readonly outputs: readonly string[] };
 
-/** The side of the worker. */
+/** The worker's end of the mailbox. */
 export class MailboxReceiver {
   readonly #shared: Shared;
   readonly #memory: SharedArrayBuffer;
@@ -272,7 +272,7 @@ export class MailboxReceiver {
     return tensors;
   }
 
-  /** @returns false when the outputs do not fit */
+  /** Writes the outputs of a run into the mailbox. @returns false when they do not fit */
   put(
     outputs: readonly { readonly type: string; readonly dims: readonly number[]; readonly data: unknown }[],
     ms: number,

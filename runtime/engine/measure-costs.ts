@@ -78,7 +78,7 @@ async function firstRows(bounds: Bounds): Promise<readonly Size[]> {
   for (const fill of fillsOf(bounds)) {
     const before = sizes.at(-1)?.row;
     if (before !== undefined && !isWorthwhile(bounds, before, sizes.at(-2)?.row)) break;
-    // The first run with a new shape is slower than later ones, so it is only used to predict.
+    // The first run with a new shape is slower than later ones, so its time only serves to predict the next runs.
     const row = await timed(bounds, fill, 1);
     // A larger `fill` makes the same inputs when the model's shapes are fixed.
     if (row === undefined || row.elements === before?.elements) break;

@@ -69,7 +69,7 @@ export class PlainConnection {
     return this.#abort === undefined;
   }
 
-  /** The answer was written. @param closes whether the connection ends now */
+  /** Call it when the answer was written. @param closes whether the connection ends now */
   answered(closes: boolean): void {
     this.#abort = undefined;
     this.#hasServed = true;
@@ -136,7 +136,7 @@ export class PlainConnection {
     if (!this.isIdle) this.#abort = abort;
   }
 
-  /** Clients send the same head again and again, so it is compared before it is read. */
+  /** Clients often repeat a head, so it is compared with the last head first, which is faster than parsing it. */
   #headOf(bytes: Buffer): PlainHead | undefined {
     const last = this.#last;
     if (last !== undefined && bytes.length >= last.bytes.length) {

@@ -1,5 +1,6 @@
 /**
- * Answers plain requests: makes a call of each, and writes its answer in one piece.
+ * Answers plain requests (small POSTs in the usual form, plain-head.ts): makes a call of each, and writes its answer in
+ * one piece.
  *
  * Owns:  the head of an answer, in the form in which node:http writes it, and the memory charge of what a client has
  *        not read yet.

@@ -6,7 +6,7 @@
  * Pure.
  */
 export type PlainHead = {
-  /** The head with its empty line. */
+  /** The head, including the empty line at its end. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly path: string;
   /** Names in lower case. */
@@ -22,7 +22,7 @@ const mostHeaders = 100;
 export const largestPlainBody = 64 * 1024;
 
 const requestLine = /^POST (\/[A-Za-z0-9/._~-]{1,1000}) HTTP\/1\.1$/;
-/** One space at most before a value, none after it, and neither control characters nor bytes beyond ASCII. */
+/** At most one space before the value, and none after it. The value is printable ASCII. */
 const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)$/;
 /** Headers that change how a body is read, or what follows the request. */
 const special = new Set([
@@ -58,7 +58,7 @@ function headersOf(lines: readonly string[]): Record<string, string> | undefined
     const [, given, value] = headerLine.exec(line) ?? [];
     if (given === undefined || value === undefined) return undefined;
     const name = given.toLowerCase();
-    // Node joins or drops repeated headers, each by its own rule.
+    // Refuse a repeated header: Node joins or drops it, by a rule of that header.
     if (special.has(name) || headers[name] !== undefined) return undefined;
     if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return undefined;
     headers[name] = value;

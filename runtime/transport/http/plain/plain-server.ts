@@ -1,8 +1,9 @@
 /**
- * Answers plain requests without node:http, which costs several times the CPU of a small request's run.
+ * Answers plain requests (small POSTs in the usual form, plain-head.ts) without node:http, which takes several times
+ * the CPU time of a small request's run.
  *
- * Owns:   which connections are read here, and their periodic check. Every connection begins here; what is not plain
- *         is handed over to node:http (plain-connection.ts) for the rest of the connection's life.
+ * Owns:   which connections are read here, and their periodic check. Every connection begins here; what is not plain is
+ *         handed over to node:http (plain-connection.ts) for the rest of the connection's life.
  * Limits: the limits of http-server.ts: `keepAliveMs` without a request, `stalledMs` for a client that does not read.
  */
 import type { Server } from 'node:http';
