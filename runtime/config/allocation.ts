@@ -154,7 +154,10 @@ export function allocationWords({ arena, thresholdBytes }: Allocation): string {
 
 /** Two runs of equal size may differ in memory by this factor. */
 const runMargin = 1.25;
-/** A worker needs memory for a run of twice the measured size. If it was not measured, this factor is assumed. */
+/**
+ * A worker needs memory for a run of twice the largest measured size. If that memory was not measured, it is assumed to
+ * be this many times the memory of the measured runs.
+ */
 const largerRuns = 2;
 
 /** The smallest memory limit with which a setting can be used. */
