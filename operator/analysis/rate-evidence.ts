@@ -131,8 +131,8 @@ function edge(near: number, far: number, against: (q: number) => boolean, steps 
 export type RatePair = { readonly candidate: RateSample; readonly stable: RateSample };
 
 /**
- * After so many steps of the search below, 1/15,000 of its range is left. The evidence can then fall by not much more
- * than it differs between the two points of the search.
+ * After this many steps of the golden-section search, 1/15,000 of its range is left. The minimum is then below the
+ * search's two inner points by little more than these points differ.
  */
 const almostThere = 20;
 

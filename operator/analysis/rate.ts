@@ -77,7 +77,7 @@ type Settled = {
   };
 };
 
-/** Judges one question about a rate. Only `numbers` computes the numbers. */
+/** Judges one question about a rate. Only `numbers` computes the numbers, so that a verdict alone is cheap. */
 export class RateJudgement {
   readonly #frame: Frame;
   #settled: Settled | undefined;
@@ -258,7 +258,7 @@ function evidenceAgainst({ candidate, stable }: View, limit: number, enough: num
     : increaseEvidence({ candidate, stable }, limit, enough);
 }
 
-/** The lower bound belongs to a Fail, the upper bound to a Pass. */
+/** The lower bound is computed with the α of a Fail, the upper bound with the α of a Pass. */
 function boundOf({ bounds }: Frame, { candidate, stable }: View, direction: Direction): number {
   const bound = direction === 'lower' ? bounds.Fail : bounds.Pass;
   return stable === undefined

@@ -13,7 +13,7 @@ import { addInto, emptyHistogram, type LatencyCounts, type Scale } from './log-h
 
 export type Both<T> = { readonly candidate: T; readonly stable: T };
 
-/** The answers of one pod in one block, of one tier and size class. */
+/** What one pod counted in one block, of requests of one tier and size class. */
 export type Cell = {
   readonly pod: string;
   /** The index of the block: floor(unix seconds / 20), by the clock of the pod's sidecar at the end of the request. */
@@ -59,7 +59,7 @@ export type Counts = { readonly events: readonly number[]; readonly trials: read
 export type LatencySeries = {
   readonly blocks: readonly LatencyCounts[];
   readonly total: LatencyCounts;
-  /** Totals of each pod, in order of pod name. */
+  /** Totals of each pod, in an order that does not depend on the order of reports. */
   readonly pods: readonly LatencyCounts[];
 };
 

@@ -137,8 +137,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 }
 
 /**
- * Moves the weight from `from` back to the state's weight. `from` may be lower than the state's weight. The rollout
- * then continues after the step that asked for the state's weight, because the windows of earlier steps are over.
+ * Moves the weight from `from`, which may be lower, back to the state's weight. Once this weight is reached, the
+ * rollout continues after the step that asked for it, because the windows of earlier steps are over.
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
