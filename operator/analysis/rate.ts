@@ -56,7 +56,8 @@ export type RateQuestion = {
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
 type Frame = {
   readonly question: RateQuestion;
-  /** C = ln(1/α), for a Fail and for a Pass. */ readonly bounds: Readonly<Record<Said, number>>;
+  /** The evidence that a verdict needs, C = ln(1/α), for a Fail and for a Pass. */
+  readonly bounds: Readonly<Record<Said, number>>;
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
