@@ -111,7 +111,8 @@ export type Contrast = {
 const splits = 16;
 
 /**
- * Candidate against stable: the joint set {(q_c, q_s): G_c + G_s < C}, C = ln(1/α).
+ * Candidate against stable: the joint set {(q_c, q_s): G_c + G_s < C}, C = ln(1/α). G_c is the candidate's log evidence
+ * against q_c as its quantile, G_s the same for stable.
  *
  * The product of two independent martingales is a martingale. By Ville's inequality the set therefore contains both
  * true quantiles at all times with a probability of at least 1 - α. α is not halved, and the widths add in quadrature.

@@ -99,8 +99,9 @@ type Weights = ReadonlyMap<string, number>;
  * Weights that give both revisions the same mix of classes (tier and size class).
  *
  * Direct standardisation: class k gets the share w_k ∝ n_ck n_sk / (n_ck + n_sk), which makes the comparison most
- * precise. Each revision then counts as 1 / Σ(w_k² / n_rk) requests, its effective number (Kish, Survey Sampling, 1965,
- * 11.7). With one class, or equal mixes, every weight is 1. A class with requests of only one revision has weight 0.
+ * precise; n_ck and n_sk are the candidate's and stable's requests in class k. Revision r then counts as
+ * 1 / Σ(w_k² / n_rk) requests, its effective number (Kish, Survey Sampling, 1965, 11.7). With one class, or equal
+ * mixes, every weight is 1. A class with requests of only one revision has weight 0.
  * @returns an object without weights if there is a single class: every request then counts once
  */
 export function classWeights(cells: Both<readonly Cell[]>, measure: Measure): Partial<Both<Weights>> {

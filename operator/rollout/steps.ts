@@ -154,9 +154,9 @@ function stepOfWeight(steps: readonly Step[], weight: number): number {
 }
 
 /**
- * Whether the plan still fits the state: at the state's index, the plan has a step of the state's kind, and the weight
- * that the plan asks for at this step is at most the state's weight. If the plan has no step at this index, the state
- * fits only while the weight moves to 100 %.
+ * Whether the plan still fits the state. At the state's index, the plan must have a step of the state's kind; a pause
+ * that does not belong to a pause step needs a step with gates. Up to this step, the plan must ask for at most the
+ * state's weight. If the plan has no step at this index, the state fits only while the weight moves to 100 %.
  */
 export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
   const steps = stepsOf(state.candidate, at);
