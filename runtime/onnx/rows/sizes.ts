@@ -2,8 +2,7 @@
  * Rules of nodes whose inputs hold no rows (items of requests), only weights, and sizes computed for shapes of tensors.
  *
  * Owns:  the numbers of short lists of sizes, as far as they can be computed. The numbers of other results are unknown;
- *        such a result may depend on the number of rows (`countsRows`) if any input may.
- * Pure.
+ *        such a result may depend on the number of rows (`countsRows`) if any input may. Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
 import {
@@ -43,10 +42,7 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/**
- * If all numbers of a result are known, its `countsRows` is true only if its numbers or its shape contain the number of
- * rows.
- */
+/** A result whose numbers are all known counts rows only if its numbers or its shape contain the number of rows. */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }
