@@ -73,7 +73,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe('the verbs that people type', function () {
+describe('common kubectl commands', function () {
   const { each, targets, ends } = onBothKubectls(prepare);
 
   each('apply goes from the client to the server and back', async ({ kubectl }) => {

@@ -39,9 +39,9 @@ const costing = (msOf: (rows: number) => number, most = 32): BatchCosts => {
 const unknown = costing(() => 0, 1024);
 /** A convolution: two rows take twice the time of one. */
 const flat = costing((rows) => 25 * rows);
-/** A short text: rows gain a fifth. */
+/** A model of short texts: in a large batch, a row takes a fifth less time than alone. */
 const nearlyFlat = costing((rows) => 1 + 4 * rows);
-/** An MLP: the weights are read once for all rows. */
+/** An MLP: a run reads the weights once for all rows, so additional rows take little time. */
 const paying = costing((rows) => 10 + rows);
 const singles = (count: number, more: Partial<Waiting> = {}): readonly Waiting[] =>
   Array.from({ length: count }, () => waiting(more));
@@ -52,7 +52,7 @@ type Row = {
   readonly queue: readonly Waiting[];
   readonly limits?: BatchLimits;
   readonly costs?: BatchCosts;
-  /** Default: 1. */
+  /** The number of workers; absent: 1. */
   readonly workers?: number;
   readonly afterMs?: number;
   /** The time when bulk requests last ran, in milliseconds after `t0`. */

@@ -1,4 +1,7 @@
-/** The memory that the pool shares with a worker, with both sides in one thread. */
+/**
+ * The mailbox: memory through which the pool and a worker exchange small batches and their results. In this test, both
+ * sides run in one thread.
+ */
 import assert from 'node:assert/strict';
 import { MailboxReceiver, MailboxSender } from '../../../../runtime/engine/mailbox.ts';
 import type { EngineBatch } from '../../../../runtime/engine/port.ts';
@@ -10,7 +13,7 @@ const i64 = (dims: readonly number[], ...values: bigint[]): Tensor =>
   makeTensor('int64', dims, BigInt64Array.from(values));
 const u8 = (dims: readonly number[], ...values: number[]): Tensor => makeTensor('uint8', dims, Uint8Array.from(values));
 
-/** The same tensors with plain lists instead of arrays. */
+/** The tensors with plain lists of texts instead of typed arrays. */
 function listed(tensors: NamedTensors): unknown {
   return Object.fromEntries(
     Object.entries(tensors).map(([name, { type, dims, data }]) => [name, [type, dims, [...data].map(String)]]),

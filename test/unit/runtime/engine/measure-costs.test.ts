@@ -1,4 +1,4 @@
-/** Measuring the time of runs at growing rows. */
+/** Measuring the time of runs (calls of ONNX Runtime) with growing numbers of rows. */
 import assert from 'node:assert/strict';
 import { measureCosts, type CostDeps } from '../../../../runtime/engine/measure-costs.ts';
 import { makeTensor } from '../../../../runtime/engine/tensor.ts';
@@ -6,8 +6,8 @@ import { FakeEngine } from '../../../support/fake-engine.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 /**
- * An engine whose runs take `msOf(rows, length)`. `delayMs` is how much longer the n-th run takes, because of other
- * work on the machine.
+ * An engine whose runs take `msOf(rows, length)` milliseconds. `delayMs` returns the additional milliseconds of the
+ * n-th run, as if other programs used the CPU.
  */
 function world(
   msOf: (rows: number, length: number) => number,

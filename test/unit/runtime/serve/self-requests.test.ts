@@ -35,7 +35,7 @@ describe('sendSelfRequests', () => {
       stop: never,
       serve: (request, response) => {
         heard.push(`${request.method ?? ''} ${request.url ?? ''} ${String(request.headers['x-mine'])}`);
-        // Each request is a period of its own, and each costs the same.
+        // Each request advances the clock enough for one period of measurement, and costs the same CPU time.
         cpuMs += 1;
         void clock.advance(300).then(() => response.end('ok'));
       },

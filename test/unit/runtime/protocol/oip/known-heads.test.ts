@@ -1,4 +1,7 @@
-/** Heads of binary requests that are not parsed again. */
+/**
+ * KnownHeads: if the JSON head of a binary request was decoded before, the request is decoded without parsing the head
+ * again.
+ */
 import assert from 'node:assert/strict';
 import { decodeInfer, defaultDecodeLimits, type InferRequest } from '../../../../../runtime/protocol/oip/decode.ts';
 import { KnownHeads } from '../../../../../runtime/protocol/oip/known-heads.ts';
@@ -15,14 +18,17 @@ function decoded({ body, jsonBytes }: Body): InferRequest {
   return decodeInfer(body, jsonBytes, defaultDecodeLimits);
 }
 
-/** What is found for `asked` after `first` was decoded. */
+/** Adds `first` to the known heads. @returns `asked` decoded by a known head; undefined when its head is not known */
 function found(first: Body, asked: Body): InferRequest | undefined {
   const heads = new KnownHeads();
   heads.add(first.body, first.jsonBytes, decoded(first));
   return heads.find(asked.body, asked.jsonBytes);
 }
 
-/** With plain lists, because records without a prototype are not equal to others. */
+/**
+ * The request with plain lists: deepEqual would report a difference between an object without a prototype and an
+ * ordinary one.
+ */
 const shown = ({ inputs, ...rest }: InferRequest): unknown => [
   rest,
   Object.entries(inputs).map(([name, { type, dims, data }]) => [name, type, dims, [...data]]),
