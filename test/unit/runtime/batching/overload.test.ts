@@ -79,7 +79,7 @@ const worlds: readonly Given[] = [
 
 describe('Batcher at 150 % of its capacity', () => {
   for (const given of worlds) {
-    it(`answers in time what it admits, and tells others how long to wait: ${given.name}`, async () => {
+    it(`answers admitted requests in time, and predicts the waits: ${given.name}`, async () => {
       const { fates, spanMs } = await overload(given);
       assert.equal(fates.length, requests);
       const ended = fates.filter(({ endedInMs }) => endedInMs !== undefined);

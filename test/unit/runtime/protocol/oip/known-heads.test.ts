@@ -44,13 +44,13 @@ describe('KnownHeads', () => {
   const json = { id: '1', inputs: [x('FP32', [1, 2], 8)], outputs: [{ name: 'y' }], parameters: { timeout: 5000 } };
   const body = bodyOf(json, Float32Array.of(1, 2));
 
-  it('finds the request that decoding gives, with the numbers of the body', () => {
+  it('returns the same request as decoding, with the tensors of the new body', () => {
     const other = bodyOf(json, Float32Array.of(3, 4));
     const request = found(body, other);
     assert.deepEqual(request && shown(request), shown(decoded(other)));
   });
 
-  it('finds an input that is named as an inherited property, except __proto__', () => {
+  it('finds an input with the name of an inherited property, except __proto__', () => {
     for (const name of ['constructor', '__proto__']) {
       const named = bodyOf({ inputs: [{ ...x('UINT8', [1], 1), name }] }, Uint8Array.of(7));
       const request = found(named, named);
@@ -58,7 +58,7 @@ describe('KnownHeads', () => {
     }
   });
 
-  it('does not remember inputs whose names a record puts into another order than the data', () => {
+  it('does not remember input names that a JavaScript object would put into another order', () => {
     const inputs = ['input', '1', '0'].map((name) => ({ ...x('UINT8', [1], 1), name }));
     const named = bodyOf({ inputs }, Uint8Array.of(5, 11, 22));
     assert.equal(found(named, named), undefined);
@@ -86,7 +86,7 @@ describe('KnownHeads', () => {
     assert.throws(() => found(flags(1), flags(2)), /element 0 is the byte 2, but a BOOL is 0 or 1/);
   });
 
-  it('forgets the oldest head', () => {
+  it('forgets the oldest head when it has too many', () => {
     const heads = new KnownHeads();
     const many = Array.from({ length: 9 }, (_, index) => bodyOf({ ...json, id: String(index) }, Float32Array.of(1, 2)));
     for (const one of many) heads.add(one.body, one.jsonBytes, decoded(one));
