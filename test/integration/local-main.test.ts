@@ -168,7 +168,7 @@ describe('npm run local', function () {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  it('prints one line when it is ready; a Ctrl-C that npm doubles ends it with 0 and leaves no process or folder', async () => {
+  it('prints one line when it is ready; a Ctrl-C that npm doubles ends it with 0, without leftovers', async () => {
     const one = local(['--kubeconfig', join(dir, 'config')]);
     const client = await one.ready();
     assert.equal(client.file, join(dir, 'config'));

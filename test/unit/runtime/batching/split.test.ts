@@ -85,8 +85,8 @@ describe('RowSplitter', () => {
     readonly want: readonly number[];
   }[] = [
     { name: 'cuts a request at the rows of one run', given: {}, rows: 10, want: [4, 4, 2] },
-    { name: 'cuts a request at the rows that fit into the memory', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
-    { name: 'runs single rows when the memory is too small for two', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
+    { name: 'cuts a request at the rows that fit into memory', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
+    { name: 'runs single rows when memory is too small for two', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
     { name: 'leaves a request alone that fits', given: {}, rows: 4, want: [4] },
     { name: 'runs rows one by one that gain nothing from each other', given: { cost: costing((n) => 9 * n) }, rows: 3,
       want: [1, 1, 1] },
