@@ -267,7 +267,7 @@ describe('the local gateway', () => {
     assert.equal(last.toString(), 'data: last\n\n');
   });
 
-  it("closes the connection to the pod when the client disconnects, and the other way round", async () => {
+  it("closes the pod's connection when the client disconnects, and the client's when the pod dies", async () => {
     const gone = Promise.withResolvers<string>();
     await world.serve('slow', (incoming, response) => {
       if (incoming.url === '/die') {

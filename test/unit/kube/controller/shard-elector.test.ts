@@ -175,7 +175,7 @@ describe('ShardElector', () => {
     assert.deepEqual(world.leading(), ['0/3']);
   });
 
-  it('leads only after the Leases of earlier numbers of shards are free, even if the record is its own', async () => {
+  it('leads only after the Leases of earlier numbers of shards are free, even if its number is recorded', async () => {
     const world = new World();
     const old = world.start(0, 1);
     await settle();
