@@ -20,7 +20,7 @@ const gatherMs = 500;
  * leaves 4.5 s for the pass itself until two intervals of reports are over.
  */
 const countsMs = 2 * paceMs.rollout;
-/** The pause during a rollout for a ready pod whose golden run is in progress. */
+/** The time until the next pull, during a rollout, of a ready pod that has to answer test inputs (isAnswering). */
 const soonMs = 1_500;
 /** At rest, a pod that is not ready is pulled at the pace of a rollout for this long. */
 const closelyMs = 300_000;
