@@ -11,6 +11,7 @@ import type { RunMemory } from '../engine/run-memory.ts';
 import type { Signature } from '../engine/signature.ts';
 import type { WarmEngine } from '../engine/warmup.ts';
 import { cpuMs } from './cpu-time.ts';
+import type { KeptMeasures, MeasuresKey } from './kept-measures.ts';
 
 export type MeasuringDeps = {
   /** A run with a new size may never end, so this engine must have a time limit. */
@@ -48,12 +49,34 @@ const patienceMs = 40_000;
 /** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
 
-export type ModelMeasures = { readonly memory: RunMemory; readonly cost: RunCost };
+export type ModelMeasures = {
+  readonly memory: RunMemory;
+  readonly cost: RunCost;
+  /** False if memory could not be read, or if a busy machine may have ended the measurements early. */
+  readonly complete: boolean;
+};
+
+/**
+ * Returns the measurements that an earlier start kept; otherwise measures and keeps the result.
+ * @throws what the engine throws when a worker is lost
+ */
+export async function recallOrMeasure(
+  kept: KeptMeasures,
+  key: MeasuresKey,
+  deps: MeasuringDeps,
+): Promise<ModelMeasures & { readonly isRecalled: boolean }> {
+  const recalled = await kept.read(key);
+  if (recalled !== undefined) return { ...recalled, isRecalled: true };
+  const measures = await measureModel(deps);
+  await kept.keep(key, measures);
+  return { ...measures, isRecalled: false };
+}
 
 /** @throws what the engine throws when a worker is lost */
 export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> {
   const { engine, signature, fill, maxFill, maxRows, clock, timeoutMs } = deps;
-  const endMs = clock.monotonic() + Math.min(patienceMs, timeoutMs * measuringShare);
+  const waitMs = Math.min(patienceMs, timeoutMs * measuringShare);
+  const endMs = clock.monotonic() + waitMs;
   const common = {
     engine,
     inputs: signature.inputs,
@@ -81,5 +104,5 @@ export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> 
     budgetMs: Math.min(costMs, timeoutMs * measuringShare),
     patienceMs: endMs - clock.monotonic(),
   });
-  return { memory, cost };
+  return { memory, cost, complete: memory.points.length > 0 && clock.monotonic() < endMs - waitMs / 2 };
 }
