@@ -80,7 +80,7 @@ export const bulkPatienceMs = 10_000;
  */
 export const urgencyPatienceMs = 1000;
 
-/** Bulk requests join a run of interactive requests that they make at most this many times as long. */
+/** Bulk requests may join a run of interactive requests if the run takes at most this many times as long with them. */
 const spareRowsCost = 1.1;
 
 type Setting = { readonly limits: BatchLimits; readonly costs: BatchCosts; readonly state: PlanState };
@@ -182,7 +182,8 @@ function fill(
   const most = Math.min(limits.maxRows, bestRows);
   const whole = prefix(queue, group, { ...limits, maxRows: most });
   const isFull = whole.length < group.length || rowsOf(queue, whole) >= most;
-  // When joining rows gains little, leave the others' share to them. Otherwise it costs less CPU time to run together.
+  // When joining rows gains little, leave the other workers their part of the rows. Otherwise one run costs less CPU
+  // time.
   const share = pays ? most : Math.ceil(rowsOf(queue, group) / state.workers);
   return { take: share >= most ? whole : prefix(queue, group, { ...limits, maxRows: share }), isFull };
 }

@@ -36,7 +36,7 @@ export class Readiness {
   #startedUp = false;
   #lostAtMs: number | undefined;
 
-  /** @param workers only called once the state was Ready */
+  /** @param workers not called before the state was Ready */
   constructor(
     clock: Clock,
     workers: () => { readonly ready: number },

@@ -1,5 +1,5 @@
 /**
- * Runs a batch of the mailbox.
+ * Runs a batch that the pool put into the mailbox, the memory that the pool and a worker share.
  *
  * Owns: what happens when such a batch cannot be answered in the mailbox: its outputs are too large, it fails, or its
  *       outputs do not have one row for each row of input. Its result then crosses as a message.

@@ -18,7 +18,7 @@ import type { EngineResult, StepResult } from './port.ts';
 import { runParts, type RunOnce } from './rows.ts';
 import { SequenceStates } from './sequence-states.ts';
 
-/** The event loop gets a turn at least this often, between two batches, for V8's own delayed tasks. */
+/** Between batches the event loop gets a turn at least once in this many milliseconds, for V8's own delayed tasks. */
 const turnMs = 1000;
 
 function serve(port: MessagePort, task: WorkerTask): void {

@@ -38,7 +38,10 @@ export type MeasuringDeps = {
 
 /** Maximum rows of a run whose memory per row is measured. */
 const measuredRows = 8;
-/** Each measurement may take this share of the warm-up's timeout in CPU time, both together in wall-clock time. */
+/**
+ * Each measurement may take this share of the warm-up's timeout as CPU time. Both together may take the same share as
+ * wall-clock time.
+ */
 const measuringShare = 1 / 4;
 /** Measuring memory may take at most this CPU time. */
 const memoryMs = 4000;

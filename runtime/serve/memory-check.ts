@@ -15,7 +15,8 @@ import { emptyProcessBytes, loadBytesOf, loadFits, servingFits, sufficientLimit 
  */
 export function checkLoad(prepared: Prepared, limitBytes: number | undefined, heldBytes: number, workers = 1): void {
   const loadBytes = loadBytesOf(prepared.resolved.memoryEstimateBytes);
-  // The first worker needs most while it loads; each of the others holds its session. Mapped weights are not included.
+  // The first worker needs its largest memory while it loads the model; each other worker adds its session. Mapped
+  // weights are not counted.
   const sessionBytes = Math.max(0, (prepared.allocation?.measured[0]?.loadedBytes ?? 0) - emptyProcessBytes);
   const allBytes = loadBytes + (workers - 1) * sessionBytes;
   if (limitBytes === undefined || loadFits(limitBytes, heldBytes, allBytes)) return;

@@ -1,8 +1,9 @@
 /**
- * Rules for values without rows: weights, and sizes that a graph computes for the shapes of its tensors.
+ * Rules of nodes whose inputs hold no rows (items of requests), only weights, and sizes that a graph computes for the
+ * shapes of its tensors. A rule describes the outputs of a node.
  *
- * Owns:  the numbers of short lists of sizes, as far as they can be computed. Other results are plain values with
- *        unknown numbers; their `countsRows` is true if `countsRows` of any input is true.
+ * Owns:  the numbers of short lists of sizes, as far as they can be computed. The numbers of other results are unknown;
+ *        such a result may depend on the number of rows (`countsRows`) if any input may.
  * Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';

@@ -66,7 +66,7 @@ export type BuildResult = {
   readonly optimisedPath?: string;
   /** Peak of anonymous memory while loading and running the served form in a process of its own. */
   readonly memoryEstimateBytes: number;
-  /** What the settings of the sessions' memory cost. */
+  /** The measured CPU time, page faults and memory of each way in which sessions can get memory. */
   readonly allocation: AllocationMeasurement;
   readonly notes: readonly string[];
   /** The folder that holds the build. */

@@ -93,7 +93,8 @@ export async function createEmbedding(deps: TaskDeps): Promise<Task> {
 }
 
 /**
- * The limit in the spec, else the limit in the model's files, else `usualMaxTokens`; never more than the model accepts.
+ * The limit in the spec, else the limit in the model's files, else `usualMaxTokens`; at most the model's fixed number
+ * of tokens, if it has one. A higher limit in the spec is an error.
  */
 function maxTokensOf(
   { maxTokens: asked }: EmbeddingConfig,

@@ -18,7 +18,7 @@ const chunkSize = 64 * 1024;
 
 export type BodyRules = {
   readonly limitBytes: number;
-  /** Length of the head in bytes; the data after it is aligned to 8 bytes. 0 when the body has no head. */
+  /** Bytes of the JSON at the start of the body; the data after it is aligned to 8 bytes. 0 without such JSON. */
   readonly headBytes: number;
   readonly lease: BodyLease;
 };

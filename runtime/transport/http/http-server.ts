@@ -28,7 +28,9 @@ export type ListenDeps = {
   readonly clock?: Clock;
   /** Whether `quiet` ignores a request with this URL. Default: it does not ignore any request. */
   readonly isProbe?: (url: string) => boolean;
-  /** Answers plain requests without node:http; absent when node:http reads all requests. */
+  /**
+   * Answers plain requests (small POSTs in the usual form) without node:http; absent when node:http reads all requests.
+   */
   readonly plain?: (keepAliveMs: number) => PlainHandler;
   /** Called when a new connection exceeds `maxConnections` while every connection has a request in progress. */
   readonly onFull?: () => void;
