@@ -22,7 +22,7 @@ import { measuresName } from '../prepare/optimise/build-store.ts';
 import { errnoOf, writeAtomically } from '../prepare/cache/durable-file.ts';
 import type { SessionOptions } from '../engine/session-options.ts';
 import type { Threads } from '../engine/threads.ts';
-import type { MeasuringDeps, ModelMeasures } from './measure-model.ts';
+import { measureModel, type MeasuringDeps, type ModelMeasures } from './measure-model.ts';
 
 /** Everything that the measurements depend on, by name. Two keys are equal when all their values are. */
 export type MeasuresKey = Readonly<Record<string, string>>;
@@ -127,6 +127,22 @@ export class KeptMeasures {
       });
     }
   }
+}
+
+/**
+ * Returns the measurements that an earlier start kept; otherwise measures and keeps the result.
+ * @throws what the engine throws when a worker is lost
+ */
+export async function recallOrMeasure(
+  kept: KeptMeasures,
+  key: MeasuresKey,
+  deps: MeasuringDeps,
+): Promise<ModelMeasures & { readonly isRecalled: boolean }> {
+  const recalled = await kept.read(key);
+  if (recalled !== undefined) return { ...recalled, isRecalled: true };
+  const measures = await measureModel(deps);
+  await kept.keep(key, measures);
+  return { ...measures, isRecalled: false };
 }
 
 function parsed(text: string): Infer<typeof fileSchema> {

@@ -26,8 +26,7 @@ import type { Machine, Threads } from '../engine/threads.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
-import { KeptMeasures, measuresKey } from './kept-measures.ts';
-import { recallOrMeasure } from './measure-model.ts';
+import { KeptMeasures, measuresKey, recallOrMeasure } from './kept-measures.ts';
 import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
@@ -241,13 +240,7 @@ export class LoadedModel implements ProtocolModel {
     }
     const splits = result.batches && result.fill !== undefined;
     if (!splits) this.inference.keepWhole();
-    if (result.fill !== undefined) {
-      const { memory, cost, isRecalled } = await this.#measure(result.fill, splits, stop);
-      this.#runMemory = memory;
-      this.batcher.useCosts(cost);
-      const { timeoutMs } = warmup;
-      if (this.#plan.keeps && !isRecalled) await renewWorker(this, { fill: result.fill, clock, timeoutMs, stop });
-    }
+    if (result.fill !== undefined) await this.#learnRuns(result.fill, splits, stop);
     await this.#shareMemory();
     for (const note of this.notes) logger.warn('serving with a limitation', { note });
   }
@@ -293,6 +286,16 @@ export class LoadedModel implements ProtocolModel {
     return this.#runMemory;
   }
 
+  /** Learns the memory and the time of runs. */
+  async #learnRuns(fill: number, independent: boolean, stop: AbortSignal): Promise<void> {
+    const { memory, cost, isRecalled } = await this.#measure(fill, independent, stop);
+    this.#runMemory = memory;
+    this.batcher.useCosts(cost);
+    const { keeps, config } = this.#plan;
+    const { timeoutMs } = config.warmup;
+    if (keeps && !isRecalled) await renewWorker(this, { fill, clock: this.#deps.clock, timeoutMs, stop });
+  }
+
   async #measure(fill: number, independent: boolean, stop: AbortSignal): ReturnType<typeof recallOrMeasure> {
     const { config, memoryBytes: limitBytes, session, threads, keeps, digest: model, buildFolder } = this.#plan;
     const { timeoutMs } = config.warmup;
@@ -317,7 +320,8 @@ export class LoadedModel implements ProtocolModel {
 
   async #shareMemory(): Promise<void> {
     const { memoryBytes, threads, config, keeps } = this.#plan;
-    this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
+    const heldBytes = ((await this.#deps.readAnonymous()) ?? 0) + (this.task.laterBytes ?? 0);
+    this.#shares.now = shareMemory(memoryBytes, heldBytes);
     this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers, keeps));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }

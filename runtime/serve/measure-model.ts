@@ -11,7 +11,6 @@ import type { RunMemory } from '../engine/run-memory.ts';
 import type { Signature } from '../engine/signature.ts';
 import type { WarmEngine } from '../engine/warmup.ts';
 import { cpuMs } from './cpu-time.ts';
-import type { KeptMeasures, MeasuresKey } from './kept-measures.ts';
 
 export type MeasuringDeps = {
   /** A run with a new size may never end, so this engine must have a time limit. */
@@ -58,22 +57,6 @@ export type ModelMeasures = {
   /** False if memory could not be read, or if a busy machine may have ended the measurements early. */
   readonly complete: boolean;
 };
-
-/**
- * Returns the measurements that an earlier start kept; otherwise measures and keeps the result.
- * @throws what the engine throws when a worker is lost
- */
-export async function recallOrMeasure(
-  kept: KeptMeasures,
-  key: MeasuresKey,
-  deps: MeasuringDeps,
-): Promise<ModelMeasures & { readonly isRecalled: boolean }> {
-  const recalled = await kept.read(key);
-  if (recalled !== undefined) return { ...recalled, isRecalled: true };
-  const measures = await measureModel(deps);
-  await kept.keep(key, measures);
-  return { ...measures, isRecalled: false };
-}
 
 /** @throws what the engine throws when a worker is lost */
 export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> {

@@ -44,10 +44,7 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/**
- * If all numbers of a result are known, its `countsRows` is true only if its numbers or its shape contain the number of
- * rows.
- */
+/** If all numbers are known, `countsRows` is true only if they or the shape contain the number of rows. */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }

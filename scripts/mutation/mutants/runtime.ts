@@ -29,9 +29,9 @@ export const runtimeMutants = [
       from: 'isError(metric) ? { max: limit } : { min: limit }', to: '{ min: limit }' },
   ]),
   ...group(['test/unit/runtime/serve/kept-measures.test.ts'], [
-    { name: 'measurements of another machine or setting are used', of: 'KeptMeasures', within: 'read',
+    { name: 'measurements of another machine or setting are used', of: 'KeptMeasures',
       from: 'differing.length === 0', to: 'true' },
-    { name: 'measurements of a busy machine are kept', of: 'KeptMeasures', within: 'keep',
+    { name: 'measurements of a busy machine are kept', of: 'KeptMeasures',
       from: ' || !complete', to: '' },
   ]),
   ...group(['test/unit/runtime/config/spec-bounds.test.ts'], [
