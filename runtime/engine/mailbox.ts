@@ -135,7 +135,7 @@ export class MailboxSender {
    */
   #announce(layout: FlatLayout, outputs: readonly string[]): number | undefined {
     const { words, bytes } = this.#shared;
-    // Each input begins at a multiple of 8 bytes.
+    // Reserve 8 more bytes for each input, because each input begins at a multiple of 8 bytes.
     const room = partBytes - layout.bytes - 8 * layout.inputs.length;
     if (room < 0) return undefined;
     const key = layoutKey(layout, outputs);

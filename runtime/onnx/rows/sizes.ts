@@ -3,8 +3,7 @@
  * shapes of its tensors. A rule describes the outputs of a node.
  *
  * Owns:  the numbers of short lists of sizes, as far as they can be computed. The numbers of other results are unknown;
- *        such a result may depend on the number of rows (`countsRows`) if any input may.
- * Pure.
+ *        such a result may depend on the number of rows (`countsRows`) if any input may. Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
 import {
@@ -44,7 +43,7 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/** If all numbers are known, `countsRows` is true only if they or the shape contain the number of rows. */
+/** A result whose numbers are all known counts rows only if its numbers or its shape contain the number of rows. */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }
