@@ -17,7 +17,7 @@ import { samplingVariance } from './noise.ts';
 import { cellsInside, type Cell, type Both, type Window } from './series.ts';
 import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
-/** The maximum number of classes that are judged. α is divided by this number, even if fewer classes exist. */
+/** The maximum number of classes that are judged. The α of the classes is divided by it, even if fewer exist. */
 export const mostClasses = 16;
 /** The share of a gate's α for all classes together. The mix of all requests is judged with the rest of α. */
 const classShare = 0.5;

@@ -75,7 +75,7 @@ export type LatencyQuestion = {
 export type LatencyFrame = {
   readonly question: LatencyQuestion;
   readonly test: QuantileTest;
-  /** C = ln(1/α), for a Fail and for a Pass. */
+  /** The evidence that a verdict needs, C = ln(1/α), for a Fail and for a Pass. */
   readonly bounds: Readonly<Record<Said, number>>;
   readonly variance: number;
   /** The variance that a Pass must allow for after a number of minutes (noise.ts). */

@@ -56,7 +56,8 @@ export type RateQuestion = {
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
 type Frame = {
   readonly question: RateQuestion;
-  /** C = ln(1/α), for a Fail and for a Pass. */ readonly bounds: Readonly<Record<Said, number>>;
+  /** The evidence that a verdict needs, C = ln(1/α), for a Fail and for a Pass. */
+  readonly bounds: Readonly<Record<Said, number>>;
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
@@ -77,7 +78,7 @@ type Settled = {
   };
 };
 
-/** Judges one question about a rate. Only `numbers` computes the numbers. */
+/** Judges one question about a rate. Only `numbers` computes the numbers, so that a verdict alone is cheap. */
 export class RateJudgement {
   readonly #frame: Frame;
   #settled: Settled | undefined;
@@ -258,7 +259,7 @@ function evidenceAgainst({ candidate, stable }: View, limit: number, enough: num
     : increaseEvidence({ candidate, stable }, limit, enough);
 }
 
-/** The lower bound belongs to a Fail, the upper bound to a Pass. */
+/** The lower bound is computed with the α of a Fail, the upper bound with the α of a Pass. */
 function boundOf({ bounds }: Frame, { candidate, stable }: View, direction: Direction): number {
   const bound = direction === 'lower' ? bounds.Fail : bounds.Pass;
   return stable === undefined

@@ -324,8 +324,8 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
 /**
- * Evaluates the window again after the ledger changed, at most once in 0.1 ms for each block of the ledger, because an
- * evaluation costs microseconds for each block. Example: a ledger of 10,000 blocks is evaluated at most once a second.
+ * Evaluates the window again after the ledger changed. The time between two evaluations is at least 0.1 ms times the
+ * number of blocks in the ledger (1 s for 10,000 blocks), because an evaluation costs microseconds for each block.
  * After any other change (identityOf), the window is evaluated at once.
  */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {

@@ -29,9 +29,9 @@ function answeredIn(traffic: readonly BlockTraffic[]): number {
 }
 
 /** @returns probes per minute; undefined when probes are off */
-export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: number): number | undefined {
+export function probesWanted(spec: ProbesSpec | undefined, requestsOfBothPerMinute: number): number | undefined {
   const { mode, perMinute } = { ...rolloutDefaults.probes, ...spec };
-  return mode === 'Always' || (mode === 'Auto' && stablePerMinute < autoBelowPerMinute) ? perMinute : undefined;
+  return mode === 'Always' || (mode === 'Auto' && requestsOfBothPerMinute < autoBelowPerMinute) ? perMinute : undefined;
 }
 
 /**

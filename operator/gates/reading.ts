@@ -77,8 +77,8 @@ function hasOwnLimits(plan: GatePlan): boolean {
 }
 
 /**
- * Judges the candidate by absolute limits only: Pass if all these gates pass with the plan's minimum of requests, Fail
- * if one of them fails, None if the plan has none.
+ * Judges the candidate only by the gates with absolute limits. None: the plan has no such gate. Fail: one of them
+ * fails. Pass: all of them pass with the plan's minimum of requests. Otherwise Waiting.
  */
 function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
   if (!hasOwnLimits(plan)) return 'None';

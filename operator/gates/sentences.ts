@@ -216,9 +216,9 @@ export type StepWords = {
   readonly ungated?: true;
   /** The undecided gate whose estimate exceeds its limit most. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
-  /** What a step waits for that requires only that no gate fails. */
+  /** What a NoFail step waits for (a step that requires only that no gate fails). */
   readonly waits?: StepWaits;
-  /** The minimum and maximum duration of such a step, in minutes. */
+  /** Of a NoFail step: its minimum length, and how long it waits for `earlyPromise` at most, in minutes. */
   readonly minutes?: { readonly least: number; readonly most: number };
 };
 

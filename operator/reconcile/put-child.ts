@@ -202,9 +202,9 @@ async function recreate({ client, call }: PutDeps, wanted: Manifest, found: Kube
 }
 
 /**
- * True if the API refuses the change, so that the object is deleted and recreated. This is so for a headless Service
- * that a route needs, or a ConfigMap whose content must change although another writer made it immutable. Running pods
- * keep the mounted content.
+ * True if the API refuses the change, so that the object is deleted and recreated: a headless Service that needs a
+ * cluster IP for a route, or a ConfigMap whose content must change although another writer made it immutable. Running
+ * pods keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (lacksAddress(wanted, found)) return true;

@@ -48,7 +48,7 @@ export type ReportAsk = {
 export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
 const unzipInThread = promisify(gunzip);
-/** A body up to this size is decompressed at once: to hand it to a thread costs more than the work. */
+/** A body up to this size is decompressed in the main thread: handing it to another thread would cost more. */
 const smallBytes = 16 << 10;
 
 async function unzip(body: Buffer): Promise<Buffer> {

@@ -26,7 +26,10 @@ type Course = {
   readonly candidate: Revision;
   /** The number of this attempt: 1 at first, one more after each retry. */
   readonly attempt: number;
-  /** spec.replicas when the rollout began. During the rollout an autoscaler may raise the number but not lower it. */
+  /**
+   * spec.replicas when the rollout began, or when a pause before its first step ended. During the rollout an autoscaler
+   * may raise the number of pods above this but not lower it below this.
+   */
   readonly floor: number;
   readonly since: Millis;
   /**
@@ -209,7 +212,8 @@ export type Observation = {
   /** Revision of the current spec, or the pinned revision. */
   readonly target: Revision;
   /**
-   * Revision that the entry Service selects. Null if the entry Service does not exist or selects by the serving label.
+   * Revision that the entry Service selects. Null if the entry Service does not exist, or if it selects the label that
+   * ready pods of both revisions share.
    */
   readonly routed: Revision | null;
   /**

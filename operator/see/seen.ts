@@ -75,7 +75,7 @@ export type Observed = {
 /** A candidate that is held: its objects are not created yet, because its golden set could not be frozen. */
 export type Held = { readonly revision: Revision; readonly trouble: Trouble };
 
-/** The frozen golden set of each revision, if known (operator/golden/golden-set.ts). */
+/** The frozen golden set and the generation of each revision, if known (operator/golden/golden-set.ts). */
 export type KnownFrozen = ReadonlyMap<
   Revision,
   { readonly generation?: number | undefined; readonly golden?: FrozenGolden | undefined }

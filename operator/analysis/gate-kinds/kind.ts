@@ -50,7 +50,7 @@ export type GateKind = {
   /** The reason of the condition that reports a Fail of the gate. */
   readonly failed: ReasonFrom<'gate'>;
   /**
-   * The quantity of the candidate that promise.ts makes worse in imagined traffic, to find which increase the gate
+   * The quantity of the candidate that promise.ts makes worse in imagined traffic, to compute which increase the gate
    * would find. Absent if the gate has no promise.
    */
   readonly imagined?: 'lnSlower' | 'failures';

@@ -3,8 +3,7 @@
  * shapes of its tensors. A rule describes the outputs of a node.
  *
  * Owns:  the numbers of short lists of sizes, as far as they can be computed. The numbers of other results are unknown;
- *        such a result may depend on the number of rows (`countsRows`) if any input may.
- * Pure.
+ *        such a result may depend on the number of rows (`countsRows`) if any input may. Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
 import {
