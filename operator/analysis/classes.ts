@@ -70,7 +70,7 @@ export function classesWithEnough(
   return found.slice(0, mostClasses);
 }
 
-/** Orders cells by block, and within a block by content, so that the order of arrival does not matter. */
+/** Orders cells (counts of a pod in a block) by block, then by class, so that the order of arrival does not matter. */
 function before(a: Cell, b: Cell): number {
   return a.block - b.block || a.sizeClass - b.sizeClass || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0);
 }

@@ -77,7 +77,7 @@ const defaultGates = [
  *
  * If the spec has no latency gates, p95 may rise by 15 % and p99 by 30 %. If it has no error gates, the error rate may
  * rise by one percentage point. Whether the candidate's answers agree with stable's is judged only if the spec has a
- * quality gate, because this needs samples: live requests that are kept with stable's answers. α is split over the
+ * quality gate: the comparison needs samples, which are live requests kept with stable's answers. α is split over the
  * gates and over the analyze and shadow steps (Bonferroni). The chance of any wrong Fail in the whole rollout is at
  * most α for independent requests, even if the gates are correlated.
  */

@@ -44,9 +44,12 @@ export type RateQuestion = {
    * rate is at most 1.
    */
   readonly toShow: number;
-  /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
+  /** The weaker bound that is enough near the end of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** The bound that a NoFail step tries to show before it ends (`Decided.early`). */
+  /**
+   * The bound that a NoFail step (one that ends after a set time if no gate failed) tries to show before it ends
+   * (`Decided.early`).
+   */
   readonly early: number;
   /** The number of blocks of the window that are known. */
   readonly known: number;
@@ -61,7 +64,7 @@ type Frame = {
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
-  /** The bound that a Pass must show with this estimate: the question's bound, or the bound of the last stage. */
+  /** The bound that a Pass must show with this estimate: `toShow` of the question, or of `last` of the question. */
   readonly toShow: number;
 };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
@@ -165,7 +168,7 @@ export class RateJudgement {
 }
 
 /**
- * The bound that a Pass must show. In the last stage, a weaker bound is enough if the estimate is good (plan.ts,
+ * The bound that a Pass must show. Near the end of a step, a weaker bound is enough if the estimate is good (plan.ts,
  * lastToShow).
  */
 function toShowOf(frame: Frame): number {

@@ -14,8 +14,8 @@ import type { LatencyCounts } from './log-histogram.ts';
 type Blocks = readonly LatencyCounts[];
 
 /**
- * `from` is the position from which the window is judged. `stillToGain` is how much faster the candidate may still get,
- * in ln(latency), 0 or more.
+ * `from`: the window is judged from this block on; 0 is the window's first block. `stillToGain`: how much faster the
+ * candidate may still get, in ln(latency), 0 or more.
  */
 export type Settling = { readonly from: number; readonly stillToGain: number };
 

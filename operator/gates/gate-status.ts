@@ -23,7 +23,7 @@ type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
-/** The gates of the status. They are formatted once, because every pass reads them and few passes renew them. */
+/** The gates of the status. They are formatted once, because every reconciliation reads them and few renew them. */
 const gatesIn = memoised((shown: Shown) => shown.results.map(gateStatus));
 
 /** @param shown the current verdicts; if undefined, the verdicts of the previous status are kept */

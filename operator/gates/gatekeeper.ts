@@ -194,8 +194,8 @@ export class Gatekeeper implements Gates {
 }
 
 /**
- * Probes per minute; undefined when probes are off. The decision uses the number of requests of both revisions
- * together, because this sum does not depend on the weight.
+ * Probes (test inputs sent to both revisions) per minute; undefined when probes are off. The decision uses the number
+ * of requests of both revisions together, because this sum does not depend on the candidate's share of the traffic.
  */
 function probesFor(
   { ledger }: ModelLedger,
@@ -239,8 +239,8 @@ function sameRevisions(a: readonly Revision[], b: readonly Revision[]): boolean 
 }
 
 /**
- * Whether the state has a window to judge. A pause that began while the weight was still changing (phase Shifting) does
- * not have a window yet: its `window` is 0.
+ * Whether the state has a window to judge. Some pauses do not have a window, such as a pause that is the first step:
+ * their `window` is 0.
  */
 function isJudging(state: RolloutState): state is Judging {
   return (state.phase === 'Analyzing' || state.phase === 'Paused') && state.window > 0;

@@ -21,7 +21,7 @@ type ProbesSpec = NonNullable<NonNullable<OnnxModelSpec['rollout']>['probes']>;
  * (docs/canary-analysis.md, Paired evidence).
  */
 export const autoBelowPerMinute = 200;
-/** Traffic is averaged over ten minutes, so that one quiet minute does not enable probes. */
+/** The average of the traffic includes the ten minutes before the window: one quiet minute does not enable probes. */
 const lookedAtBlocks = 30;
 
 function answeredIn(traffic: readonly BlockTraffic[]): number {

@@ -30,7 +30,7 @@ const blocksAMinute = 60 / blockSeconds;
 export type WindowAsked = {
   readonly window: Block;
   readonly plan: GatePlan;
-  /** The requirement of an analyze step; NoFail for every other step. */
+  /** What a judged step requires: NoFail (no gate fails) or Pass (every gate passes). NoFail for every other step. */
   readonly require: 'NoFail' | 'Pass';
   /** True: the candidate has no traffic, so only gates that can judge without traffic apply. */
   readonly shadow?: true;

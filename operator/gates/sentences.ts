@@ -25,7 +25,7 @@ export type Beside = {
   readonly later?: { readonly inMinutes: number; readonly toShow: number };
   /** Load of the candidate's pods relative to the load of stable's pods. Absent when the loads are equal. */
   readonly load?: Load;
-  /** The class of requests with the worst estimate, if classes differ. */
+  /** The class of requests (one tier and size) with the worst estimate, if classes differ. */
   readonly worst?: ClassEstimate;
 };
 export type Told = GateResult & Beside;

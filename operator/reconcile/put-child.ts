@@ -140,7 +140,7 @@ async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promi
   const { takeOut } = foreignFieldsOf(wanted, found);
   if (recent.shape(identityOf(wanted), found.metadata.uid) === fieldShapeOf(wanted))
     return { answer: await patch(deps, wanted, updatePatch(wanted, found, takeOut), fieldManager), writes: 1 };
-  // If the answer to this apply is lost, the object may have fields that the remembered shape does not have.
+  // If the answer to this apply is lost, the object may have fields that the remembered shape (field paths) lacks.
   recent.forgetShape(identityOf(wanted));
   const converted = await convert(deps, wanted, found);
   if (takeOut.length > 0) await patch(deps, wanted, repairPatch(wanted, converted.live, takeOut), repairManager);

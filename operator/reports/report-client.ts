@@ -33,7 +33,8 @@ export type ReportAsk = {
   /** The share of live requests, 0 to 1, that the sidecar keeps as samples, for the other revision to answer too. */
   readonly sample?: number;
   /**
-   * How the sidecar compares its answers with those of the peers, and from which score on they agree: `METRIC:LIMIT`.
+   * How the sidecar compares its answers with those of `peers`, the pods of the other revision, and from which score on
+   * they agree: `METRIC:LIMIT`.
    */
   readonly agreement?: string;
   readonly pairs?: PairSource;

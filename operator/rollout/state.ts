@@ -3,9 +3,9 @@
  *
  * Owns: the types and a few readers; the reasons are in api/reasons.ts. Read this first, then plan.ts and decide.ts.
  * Words: a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate* is meant
- * to replace it; a *retiring* revision was stable until the latest promotion and still has pods (docs/vocabulary.md).
- * *Gates* judge the candidate in a *window* of 20 s blocks. An *intent* is a field of spec.rollout that asks for one
- * action. *Provenance* is how a revision became stable.
+ * to replace it; its *weight* is its share of the traffic in percent. A *retiring* revision was stable until the latest
+ * promotion and still has pods (docs/vocabulary.md). *Gates* judge the candidate in a *window* of 20 s blocks. An
+ * *intent* is a field of spec.rollout that asks for one action. *Provenance* is how a revision became stable.
  */
 import type { DecisionReason, ReasonFrom } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';

@@ -49,7 +49,7 @@ export class Backlog {
   }
 }
 
-/** The state of the workers. `workers`: those that are busy or free. */
+/** The state of the workers. `workers` is the number of workers with a loaded model, busy or free. */
 export type Workers = { readonly runs: readonly CurrentRun[]; readonly workers: number; readonly nowMs: number };
 
 /** Whether to refuse a request, because it would probably not be answered by its deadline. */

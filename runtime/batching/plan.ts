@@ -50,7 +50,9 @@ export type BatchPlan =
   | {
       readonly kind: 'run';
       readonly take: readonly number[];
-      /** The tier whose turn it was. A run for the tier interactive may contain bulk requests too. */
+      /**
+       * The tier whose requests the run was planned for. A run for the tier interactive may contain bulk requests too.
+       */
       readonly tier: Tier;
       readonly because: 'alone' | 'full' | 'aged';
     }
@@ -63,7 +65,7 @@ export type PlanState = {
   readonly nowMs: number;
   /** When the last run for bulk requests began; -Infinity before the first such run. */
   readonly bulkRanAtMs: number;
-  /** Workers that are busy or free; at least 1. */
+  /** Number of workers with a loaded model, busy or free; at least 1. */
   readonly workers: number;
 };
 

@@ -214,7 +214,7 @@ function refuse(live: Live, error: unknown): void {
   try {
     told = fail(live, error);
   } catch (err) {
-    // The transport closes the connection.
+    // Only log the error: the transport closes the connection.
     live.deps.logger.error('error not answered', { requestId: live.incoming.requestId, err });
   }
   live.close();
