@@ -230,7 +230,7 @@ function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
   return {
     status: 200,
     contentType: 'application/octet-stream',
-    body: { chunks, bytes },
+    body: { chunks, bytes, isOwn: true },
     headers: { 'inference-header-content-length': String(jsonBytes) },
   };
 }

@@ -12,6 +12,9 @@ import { BuildError } from './run-program.ts';
 type LockedPackage = {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
+  /** Names of platforms and of processors, as Node spells them; absent for a package for all of them. */
+  readonly os?: readonly string[];
+  readonly cpu?: readonly string[];
 };
 export type Lock = Readonly<Record<string, LockedPackage>>;
 
@@ -80,13 +83,20 @@ export function closureOf(names: readonly string[], lock: Lock): readonly string
 }
 
 /**
- * The names of a package's dependencies. An optional dependency that is not in the lock file, for example one for
- * another platform, is left out.
+ * The names of a package's dependencies. An optional dependency that is not in the lock file, or that is for another
+ * platform than this one, is left out.
  */
 function neededBy(folder: string, lock: Lock): readonly string[] {
   const { dependencies = {}, optionalDependencies = {} } = lock[folder] ?? {};
-  const optional = Object.keys(optionalDependencies).filter((name) => nearest(name, folder, lock) !== undefined);
+  const optional = Object.keys(optionalDependencies).filter((name) => {
+    const found = nearest(name, folder, lock);
+    return found !== undefined && isForHere(lock[found] ?? {});
+  });
   return [...Object.keys(dependencies).filter((name) => !neverLoaded.has(name)), ...optional];
+}
+
+function isForHere({ os = [process.platform], cpu = [process.arch] }: LockedPackage): boolean {
+  return os.includes(process.platform) && cpu.includes(process.arch);
 }
 
 /** Resolves a package as Node does: first next to the importer, then in each outer node_modules. */

@@ -96,6 +96,7 @@ const onlyIn: Readonly<Record<string, readonly string[]>> = {
   '@peculiar/asn1-schema': ['local'],
   '@peculiar/asn1-x509': ['local'],
   canonicalize: ['lib'],
+  koffi: ['runtime/engine'],
   ssri: ['runtime/prepare'],
   'tar-stream': ['runtime/prepare'],
 };

@@ -9,6 +9,7 @@
  *        over, so node:http sees what it would have seen from the start.
  */
 import type { Socket } from 'node:net';
+import { freeBytes } from '../../../../lib/free-bytes.ts';
 import type { BodyLease } from '../transfers.ts';
 import { plainHead, type PlainHead } from './plain-head.ts';
 
@@ -215,6 +216,9 @@ const unset = (): void => {};
 function joined(pieces: readonly Buffer[]): Buffer {
   const whole = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const piece of pieces) at += piece.copy(whole, at);
+  for (const piece of pieces) {
+    at += piece.copy(whole, at);
+    freeBytes(piece);
+  }
   return whole;
 }

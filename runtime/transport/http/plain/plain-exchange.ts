@@ -8,6 +8,7 @@
 import { STATUS_CODES } from '../../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../../lib/clock.ts';
+import { freeBytes } from '../../../../lib/free-bytes.ts';
 import type { Tier } from '../../../../api/tiers.ts';
 import { ClientGone, isStream, type Answer, type WholeBody } from '../../../call/answer.ts';
 import type { Call, Handler, IncomingCall } from '../../../call/handler.ts';
@@ -177,7 +178,7 @@ function sendAnswer(deps: HttpDeps, connection: PlainConnection, { head, body, c
   lease.take(body.bytes);
   const watch = lease.watch(() => socket.destroy());
   socket.write(head, 'latin1');
-  void sendPieces(socket, body.chunks, watch.moved).then(() => {
+  void sendPieces(socket, body, watch.moved).then(() => {
     watch.done();
     lease.end();
     if (socket.writableLength > 0) chargeUnsent(deps, socket);
@@ -185,7 +186,7 @@ function sendAnswer(deps: HttpDeps, connection: PlainConnection, { head, body, c
   });
 }
 
-function inOnePiece(head: string, { chunks, bytes }: WholeBody): Buffer {
+function inOnePiece(head: string, { chunks, bytes, isOwn = false }: WholeBody): Buffer {
   const whole = Buffer.allocUnsafe(head.length + bytes);
   let at = whole.write(head, 0, 'latin1');
   for (const chunk of chunks) {
@@ -193,6 +194,7 @@ function inOnePiece(head: string, { chunks, bytes }: WholeBody): Buffer {
     else {
       whole.set(chunk, at);
       at += chunk.length;
+      if (isOwn) freeBytes(chunk);
     }
   }
   return whole;

@@ -17,6 +17,10 @@ const lock: Lock = {
   'node_modules/adm-zip': {},
   'node_modules/tar-stream': { dependencies: { 'bare-fs': '1', b: '1' } },
   'node_modules/bare-fs': {},
+  'node_modules/native': { optionalDependencies: { here: '1', elsewhere: '1', 'other-cpu': '1' } },
+  'node_modules/here': { os: [process.platform], cpu: [process.arch] },
+  'node_modules/elsewhere': { os: ['other'], cpu: [process.arch] },
+  'node_modules/other-cpu': { os: [process.platform], cpu: ['other'] },
 };
 
 type Row = { readonly name: string; readonly names: readonly string[]; readonly want: readonly string[] };
@@ -28,6 +32,8 @@ const rows: readonly Row[] = [
     want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
   { name: 'leaves out optional packages of other platforms', names: ['c'],
     want: ['node_modules/a', 'node_modules/a/node_modules/b', 'node_modules/c', 'node_modules/d'] },
+  { name: 'leaves out packages that the lock file has for other platforms', names: ['native'],
+    want: ['node_modules/here', 'node_modules/native'] },
   { name: 'leaves out packages that only an install script uses', names: ['onnxruntime-node'],
     want: ['node_modules/onnxruntime-common', 'node_modules/onnxruntime-node'] },
   { name: 'leaves out packages that only another runtime loads', names: ['tar-stream'],
