@@ -1,8 +1,9 @@
 /**
- * Computes when a pod's report is pulled (requested) next, and when the operator's pass for a model follows the reports.
+ * Computes when a pod's report is pulled (requested) next, and when the operator's pass for a model follows the
+ * reports.
  *
- * Owns: the moments of a model. During a rollout all pods of a model are pulled at the same moments, every 5 s since the
- * first pull of the model, so that one pass judges all of them soon after.
+ * Owns: the moments of a model. During a rollout all pods of a model are pulled at the same moments, every 5 s since
+ * the first pull of the model, so that one pass judges all of them soon after.
  * Limits: the pause doubles with each pull that gets no answer, and such a pod leaves the moments until it answers.
  * Pure.
  */
