@@ -177,8 +177,12 @@ function sendAnswer(deps: HttpDeps, connection: PlainConnection, { head, body, c
   const lease = deps.transfers.lease();
   lease.take(body.bytes);
   const watch = lease.watch(() => socket.destroy());
+  // The head and the first piece are one write.
+  socket.cork();
   socket.write(head, 'latin1');
-  void sendPieces(socket, body, watch.moved).then(() => {
+  const sent = sendPieces(socket, body, watch.moved);
+  socket.uncork();
+  void sent.then(() => {
     watch.done();
     lease.end();
     if (socket.writableLength > 0) chargeUnsent(deps, socket);
