@@ -12,7 +12,7 @@ import type { OnnxModelSpec, RevisionSpec } from './onnxmodel.ts';
 import type { BatchingConfig, EmbeddingConfig, ExecutionConfig, MemoryConfig, WarmupConfig } from './runtime-config.ts';
 import type { TaskName } from './tasks.ts';
 
-/** The hashed spec with all defaults. Durations and quantities are text, as in the API. */
+/** The hashed part of the spec, with all defaults. Durations and quantities are text, as in the API. */
 export type FrozenSpec = {
   readonly model: RevisionSpec['model'] & { readonly task: TaskName };
   readonly embedding?: EmbeddingConfig;

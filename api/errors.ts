@@ -15,7 +15,7 @@ export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   readonly kind: ErrorKind;
   readonly params: ParamsOf<C>;
 
-  /** @param options.kind replaces the usual kind of the code, when the answer of another system decides the kind */
+  /** @param options.kind replaces the code's usual kind; for an error whose kind depends on another system's answer */
   constructor(code: C, params: ParamsOf<C>, options?: { cause?: unknown; kind?: ErrorKind }) {
     // TypeScript cannot infer that codes[code] is the row of C; error-codes.ts checks the rows.
     const say = codes[code].say as (params: ParamsOf<C>) => string;

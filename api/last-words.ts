@@ -63,9 +63,7 @@ const check = checkOf(
 const isDigest = valid(digest());
 const isLeftOut = valid(k.string({ max: maxLeftOut }));
 
-/**
- * Makes the check of an optional part of the message. A part that fails its check is ignored; the other parts are used.
- */
+/** Returns the check of an optional part of the message. A part that fails its check is ignored; the rest is used. */
 function valid(schema: Schema<string>): (value: unknown) => boolean {
   const checkPart = checkOf(schema, 'Ignore');
   return (value) => checkPart(value) === undefined;

@@ -90,10 +90,11 @@ export const env = {
 /**
  * Environment that native code reads when its process starts, before JavaScript runs.
  *
- * The thresholds of glibc are 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees is never
- * returned to the machine. With thresholds of a few hundred KiB, every run allocates its intermediate results page by
- * page; these allocations doubled the run time of an encoder. Some models allocate larger results page by page even
- * so: `prepare` then chooses the arena or higher thresholds (runtime/config/allocation.ts).
+ * It sets two thresholds of glibc's malloc to 4 MiB. With glibc's defaults, much of the memory that ONNX Runtime frees
+ * is never returned to the machine. With thresholds of a few hundred KiB, every run gets the memory of its intermediate
+ * results from the kernel page by page, which doubled the run time of an encoder. Results above 4 MiB still have this
+ * cost; for models with such results, `prepare` chooses ONNX Runtime's memory arena or higher thresholds
+ * (runtime/config/allocation.ts).
  */
 export const nativeEnvironment = {
   MALLOC_TRIM_THRESHOLD_: '4194304',

@@ -43,8 +43,9 @@ export type PairSource = (typeof pairSources)[number];
 
 /**
  * Buckets of the ratio of service times: the candidate's time divided by stable's time. The buckets are 2 % wide and
- * reach from 1/50 to 50. A ratio of 1 is in the middle of a bucket; ratios outside the range count in the first or last
- * bucket. The base is 1.02^-197.5, written as a constant so that every version has the same value.
+ * reach from 1/50 to 50; `most` is the index of the last one. A ratio of 1 is in the middle of a bucket; ratios outside
+ * the range count in the first or last bucket. The base is 1.02^-197.5, written as a constant so that every version has
+ * the same value.
  */
 export const ratioBuckets = { growth: 1.02, base: 0.020020092374486417, most: 396 } as const;
 
@@ -183,10 +184,7 @@ const block = k.object({
   traffic: k.list(blockTraffic, { max: maxBlockClasses }).doc('What the pod counted, by tier and size class.'),
 });
 
-/**
- * The rule below requires that each block occurs at most once and is inside the range, and that the range has at most
- * `maxReportBlocks` blocks.
- */
+/** A range of at most `maxReportBlocks` blocks. Each block occurs at most once and is inside the range. */
 const blocks = c.ruled(
   k.object({
     since: c.count().doc('Index of the first block.'),

@@ -19,8 +19,8 @@ export interface Clock {
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Runs `fn` once after `ms`, which may be longer than Node's longest delay: the time is waited with several timers in a
- * row. The result cancels it.
+ * Runs `fn` once after `ms`, which may be longer than Node's longest delay: several timers then run one after another.
+ * Calling the result cancels them.
  *
  * @param start starts one timer of at most 2^31 - 1 ms, and returns the function that cancels the timer
  */

@@ -3,9 +3,10 @@
  * Owns: listening, and closing within a bounded time: idle connections at once, busy connections when they finish or
  * when the time is up.
  * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request, 30 s without progress in sending an answer.
- * Beyond `maxConnections` the longest idle connection is closed.
+ * Beyond `maxConnections`, the connection that has been idle for the longest time is closed.
  */
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
+import { createServer } from './node-http.ts';
 import type { AddressInfo } from 'node:net';
 import { AppError, messageOf } from '../api/errors.ts';
 import { Connections } from './connections.ts';
@@ -29,7 +30,7 @@ export type HttpServerLimits = {
    * clients poll.
    */
   readonly keepAliveMs?: number;
-  /** Beyond this number the longest idle connection is closed. */
+  /** Beyond this number, the connection that has been idle for the longest time is closed. */
   readonly maxConnections?: number;
 };
 

@@ -62,7 +62,7 @@ export function signalHandler({ clock, end, endNow }: SignalDeps): (name: string
 /**
  * Runs a program until it returns or a signal comes.
  * @param main gets a signal that SIGTERM or SIGINT aborts. It must then end everything that it started, and return
- * @param quit ends the process; replaced where `process.exit` could wait for ever
+ * @param quit ends the process. The default is `process.exit`; give another function where that call could hang
  */
 export async function run(
   logger: Logger,

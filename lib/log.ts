@@ -2,8 +2,8 @@
  * Structured logging: JSON lines on stderr, constant messages, variable parts as fields.
  * Owns: the logger's interface, redaction, and how errors are written. stdout is only for what a command prints to its
  * user.
- * Rule: no tensors, bodies, tokens or URLs with credentials; the values of fields named token, password or
- * authorization are replaced by a fixed text.
+ * Rule: do not log tensors, bodies, tokens or URLs with credentials. As a safeguard, fields named token, password or
+ * authorization are redacted at the top level and one level below it.
  */
 import { pino, type Logger as PinoLogger } from 'pino';
 import { AppError } from '../api/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Suggestions for error messages: which files exist near a path that does not exist.
- * Limits: ten names of the nearest existing parent folder; hidden files and files that file systems or tools create are
- * left out.
+ * Limits: at most ten names, from the nearest parent folder that exists. Hidden files, and files that file systems or
+ * tools create, are left out.
  */
 import { readdirSync } from 'node:fs';
 import { dirname, sep } from 'node:path';

@@ -18,13 +18,13 @@ export type Backoff = {
  * @returns milliseconds to wait
  */
 export function doubledMs({ baseMs, maxMs }: Backoff, attempt: number): number {
-  // 2^40 ms is 35 years; a larger exponent could only overflow to Infinity.
+  // The exponent is limited, so that the product cannot overflow to Infinity. 2^40 ms is already 35 years.
   return Math.min(baseMs * 2 ** Math.min(Math.max(attempt, 1) - 1, 40), maxMs);
 }
 
 /**
- * Exponential back-off with jitter in [0.5, 1). Jitter spreads clients that failed together; at least half of the wait
- * is always kept.
+ * Exponential back-off, multiplied by a random factor in [0.5, 1). The factor (jitter) spreads clients that failed at
+ * the same time.
  * @param attempt how many tries have failed so far, 1 or more
  * @param random a number in [0, 1)
  * @returns milliseconds to wait

@@ -24,7 +24,7 @@ import { definitionsPath } from './workloads/resources.ts';
 const repository = join(import.meta.dirname, '..');
 
 /**
- * Milliseconds that containers have to end when local mode ends. The time is short, because clients send no more
+ * The grace period of containers when local mode ends, in milliseconds. It is short, because clients send no more
  * requests.
  */
 const endGraceMs = 3000;
@@ -65,8 +65,7 @@ export interface LocalCluster {
 export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
 
 /**
- * Starts local mode.
- * @returns when the API answers and the kubelet runs pods
+ * Starts local mode. Resolves when the API answers and the kubelet runs pods.
  * @throws AppError PORT_TAKEN, DATA_IN_USE, FOLDER_UNUSABLE
  */
 export async function startLocalCluster(deps: LocalClusterDeps = {}): Promise<LocalCluster> {

@@ -144,7 +144,6 @@ async function work(deps: OperatorDeps, parts: WorkParts, stop: AbortSignal): Pr
   return term.lost.aborted ? exitCodes.lostLeadership : exitCodes.ok;
 }
 
-/** Adds the model of a report to the queue. */
 function addReported(
   { queue, watches }: Pick<WorkParts, 'queue' | 'watches'>,
   key: string,

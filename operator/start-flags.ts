@@ -7,8 +7,8 @@
  */
 
 /**
- * Limits of the heap that are lower than V8's defaults. The defaults allow 32 MiB of young objects and a heap of twice
- * the live size, for programs that may use gigabytes.
+ * This flag and `growth` keep the heap smaller than V8's defaults, which are for programs that may use gigabytes: they
+ * allow 32 MiB of young objects and a heap of twice the live size.
  */
 const youngGeneration = '--max-semi-space-size=4';
 /**

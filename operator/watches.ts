@@ -46,7 +46,7 @@ export type ModelWatchDeps = {
   readonly shard?: Shard;
   /**
    * Called with the key of each model that a change affects. `atLeast`: the minimum priority of the model's pass. It is
-   * set for a change that may be more urgent than the model's status.
+   * set if the change can make the pass more urgent than the model's status does.
    */
   readonly onChange: (key: string, atLeast?: Priority) => void;
 };

@@ -67,7 +67,8 @@ export const resourcesSchema = requestsFit
   .rule(noMemory('limits'));
 
 /**
- * The idle sidecar has 51 MB of anonymous memory; test inputs (golden set) and kept live requests (samples) need more.
+ * The lowest memory limit of the sidecar. An idle sidecar uses 51 MB; test inputs (golden set) and kept live requests
+ * (samples) need more.
  */
 const sidecarMemory = '96Mi';
 export const sidecarResourcesSchema = requestsFit

@@ -69,7 +69,10 @@ export class Minutely {
     }
   }
 
-  /** p95 in ms, or the share of errors; undefined in a minute without requests. */
+  /**
+   * p95 of the successful requests in ms, or the share of errors; undefined when there are no requests to compute it
+   * from.
+   */
   value(metric: 'latency' | 'errors'): number | undefined {
     if (metric === 'errors') return this.#requests === 0 ? undefined : this.#failures / this.#requests;
     return this.#latency.total === 0 ? undefined : Math.exp(lnQuantileOf(this.#latency, quantile));

@@ -39,7 +39,10 @@ function wholly(scenario: Scenario, requestsPerMinute: number, router: Router, j
 
 type LatencyCell = { readonly rate: number; readonly share: number; readonly noisy: boolean; readonly history: number };
 
-/** For the cells in the documentation's table of slowdowns: requests per minute, share, and minutes of history. */
+/**
+ * For each cell in the documentation's table of slowdowns: requests per minute, the candidate's share of the traffic,
+ * whether there is noise, and minutes of history.
+ */
 const latencyCells: readonly LatencyCell[] = [
   { rate: 20, share: 0.5, noisy: false, history: 0 },
   { rate: 100, share: 0.05, noisy: false, history: 0 },

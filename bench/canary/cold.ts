@@ -1,7 +1,7 @@
 /**
  * Cold starts: how much slower a candidate's pod is in its first minutes, or for its first requests.
- * Owns: the shapes. A pod's time starts with its first traffic, so a pod that is added at a later step is cold at that
- * step.
+ * Owns: the curves by which the slowdown ends. A pod's time starts with its first traffic, so a pod that is added at a
+ * later step is cold at that step.
  * Pure.
  */
 
@@ -28,7 +28,7 @@ export function coldFactor({ shape, factor, minutes }: Cold, seconds: number): n
   const left = 1 - seconds / 60 / minutes;
   if (left <= 0) return 1;
   switch (shape) {
-    // After `minutes`, a twentieth of the excess is left; the excess then ends abruptly.
+    // At the end of `minutes`, a twentieth of the excess (`factor - 1`) is left; the factor then drops to 1 at once.
     case 'decay':
       return 1 + excess * Math.exp(-3 * (1 - left));
     case 'linear':

@@ -41,8 +41,8 @@ export type Forecast = {
 export type ForecastCell = { readonly scenario: Scenario; readonly requestsPerMinute: number; readonly gate: Gate };
 
 /**
- * The forecasts that are measured: for identical revisions, noisy revisions, slower candidates, and error rates at and
- * below the limit.
+ * The scenarios and rates whose forecasts are measured: identical revisions, noisy revisions, slower candidates, and
+ * error rates below and above the limit.
  */
 export function forecastCells(): readonly ForecastCell[] {
   const called = (names: readonly string[], scenarios: readonly Scenario[]): readonly Scenario[] =>

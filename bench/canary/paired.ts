@@ -140,7 +140,7 @@ export function runPaired(
 
 /**
  * Simulates one rollout. `failedAt` is the minute of the rollback, or Infinity without a rollback. `shownAt` is the
- * minute of the first Pass, or Infinity without a Pass.
+ * minute of the first Pass (a verdict that the candidate is not too slow), or Infinity without a Pass.
  */
 function runOnce(
   world: PairedWorld,

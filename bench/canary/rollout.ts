@@ -185,8 +185,8 @@ class Course {
   }
 
   /**
-   * Whether the candidate's true difference from stable is larger than the last window allows for one of the gates: the
-   * gate's limit, or the upper bound in that window if it is larger.
+   * True when, for one of the gates, the candidate's true difference from stable exceeds both the gate's limit and the
+   * gate's upper bound in the last window.
    */
   #isWorseThanShown(): boolean {
     return (this.#last ?? []).some((result, i) => {

@@ -188,7 +188,8 @@ function defined<T>(values: readonly (T | undefined)[]): readonly T[] {
 }
 
 /**
- * Interpolates between the two middle values when the number of values is even.
+ * A quantile, interpolated between the two nearest values.
+ * @param share 0..1; 0.5 for the median
  * @returns null for an empty list
  */
 export function quantileOf(values: readonly number[], share: number): number | null {

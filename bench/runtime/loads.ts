@@ -9,7 +9,11 @@ export type LoadName = (typeof loadNames)[number];
 
 export type Load =
   | { readonly kind: 'closed'; readonly clients: number }
-  /** @param isShared true: all servers get the same rate, a share of the lower capacity of our server and FastAPI */
+  /**
+   * @param share the rate as a share of a capacity
+   * @param isShared false: the server's own capacity; true: the lower capacity of our server and FastAPI, so that all
+   * servers get the same rate
+   */
   | { readonly kind: 'open'; readonly share: number; readonly isShared: boolean };
 
 // prettier-ignore

@@ -50,7 +50,7 @@ async function bench(argv: readonly string[], stop: AbortSignal): Promise<ExitCo
     if (stop.aborted) return exitCodes.interrupted;
     throw error;
   } finally {
-    // After a signal, too: what was measured until then is complete by itself.
+    // Print after a signal, too: each result measured so far is complete.
     print(order, results);
     generator.close();
     rmSync(scratch, { recursive: true, force: true });
@@ -87,7 +87,10 @@ function add(results: Results, { cells, missing, batches }: Measured): void {
   Object.assign(results.batches, batches);
 }
 
-/** The control group of the servers, and the neighbour, or a sentence about each that this machine does not allow. */
+/**
+ * Makes the servers' control group and starts the neighbour (a process that keeps a CPU busy), as the flags request.
+ * Adds to `missing` what this machine does not allow.
+ */
 function surroundingsOf(
   { quotaCpus, isNoisy }: Order,
   { missing }: Results,

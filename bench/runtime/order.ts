@@ -20,7 +20,7 @@ export type Order = {
   readonly rounds: number;
   /** The measured time of one server under one load of one case. */
   readonly spanMs: number;
-  /** A later answer does not count as useful when a server is overloaded. */
+  /** In an open loop, an answer counts as good only when its latency is at most this long. */
   readonly deadlineMs: number;
   /** Folder of the models; missing models are fetched into it. */
   readonly modelsDir: string;

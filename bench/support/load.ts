@@ -91,8 +91,9 @@ export function post(target: Target, shot: Shot, agent: Agent): Promise<number> 
 }
 
 /**
- * Requests the health every `everyMs` milliseconds until stopped. Each request uses a new connection, as a kubelet
- * does. @param path where the server answers; another server has another path
+ * Sends a GET request for the health every `everyMs` milliseconds until stopped. Each request uses a new connection, as
+ * a kubelet does.
+ * @param path the path of the server's health check
  */
 export function probe(
   target: Target,

@@ -95,7 +95,9 @@ export function startedIn(stat: string): number | undefined {
   return started === undefined ? undefined : Number(started);
 }
 
-/** When a process began; undefined when it has ended. With its id, this names a process for good. */
+/**
+ * When a process began; undefined when it has ended. The id and this time identify a process, even if the id is reused.
+ */
 export function startOf(pid: number): number | undefined {
   return startedIn(read(`/proc/${pid}/stat`));
 }

@@ -2,7 +2,7 @@
  * Changes one OnnxModel: reads it, lets the caller's function `decide` choose a patch, and writes the patch. When
  * another client wrote in between, it starts again.
  *
- * Owns: the retries. A patch of `decide` must test the resourceVersion of the model; otherwise it could overwrite a
+ * Owns: the retries. A patch of `decide` must contain the resourceVersion of the model; otherwise it could overwrite a
  * change of another client.
  * Limits: after `tries` conflicts the last conflict is thrown. `settled.withinMs` limits the wait for the status.
  * Throws: the errors of the client; INTENT_REFUSED from `decide`.
@@ -35,8 +35,8 @@ export type ChangeDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /**
-   * The condition of the status to wait for, before the decision. After `withinMs` (default: 5 s), the decision uses
-   * the latest status. If `settled` is absent, the decision does not wait.
+   * `decide` is called when the status satisfies `is`, or after `withinMs` (default: 5 s) with the latest status. If
+   * `settled` is absent, `decide` is called at once.
    */
   readonly settled?: { readonly is: (standing: RolloutStanding) => boolean; readonly withinMs?: number } | undefined;
 };
@@ -72,7 +72,7 @@ export async function changeModel(
 }
 
 /**
- * Writes a patch. @throws AppError KUBE_STATUS of kind conflict when the patch tests a resourceVersion and the model
+ * Writes a patch. @throws AppError KUBE_STATUS of kind conflict when the patch contains a resourceVersion and the model
  * has a newer one
  */
 export async function patchModel(

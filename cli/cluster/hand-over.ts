@@ -3,7 +3,7 @@
  * necessary because an apply only removes fields that its manager owns. Intents (fields of spec.rollout) are not moved:
  * the manifest does not contain them.
  *
- * Limits: managers of another API version or of a subresource are ignored. Pure.
+ * Limits: entries of managedFields for a subresource are ignored. Pure.
  */
 import { isRecord } from '../../api/record.ts';
 import type { ManagedFieldsEntry, ObjectMeta } from '../../api/kube-object.ts';

@@ -1,7 +1,7 @@
 /**
  * Reads one OnnxModel, once or after each change.
  * Owns: when to stop, because a reflector (kube/cache, which lists and watches) would retry for ever.
- * Limits: a watch lasts 30 to 60 s, and is ended after 75 s without an event.
+ * Limits: the server is asked to end each watch after 30 to 60 s. A watch without an event for 75 s counts as dead.
  * Throws: BAD_CONFIG (kind missing) when the model does not exist or was deleted. Before the first answer, it throws
  * every error; after the first answer, only errors that a retry cannot fix.
  */
@@ -35,9 +35,9 @@ export async function getModel({ client }: Cluster, ref: ModelRef, signal?: Abor
 export type FollowDeps = {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** The longest duration of one watch, in seconds. Absent: 60. */
+  /** The longest duration of one watch, in seconds. Absent: 60. A watch without an event for 25 % longer is dead. */
   readonly watchSeconds?: number;
-  /** Called with a problem when the watch fails, and with undefined when it works again. */
+  /** Called with a problem when the watch fails, and with undefined at each event, which shows that the watch works. */
   readonly trouble?: (problem: string | undefined) => void;
 };
 

@@ -10,8 +10,8 @@ import { ownValue } from '../../api/record.ts';
 
 /**
  * UnderWay: a candidate is rolled out. TakingOver: the candidate was promoted, and the pods of the old stable are not
- * all gone. Leaving: the candidate's traffic moves back to stable. GivenUp: the candidate failed. AtRest: the model has
- * no candidate.
+ * all gone. Leaving: the candidate's traffic moves back to stable. GivenUp: the candidate failed or was aborted, and
+ * gets no traffic. AtRest: the model has no candidate.
  */
 export type RolloutStage = 'UnderWay' | 'Leaving' | 'GivenUp' | 'TakingOver' | 'AtRest';
 

@@ -40,14 +40,14 @@ type Verb = {
   readonly text: string;
   /** How the user names a revision: with --revision or as the second argument. Absent: the user cannot name one. */
   readonly revision?: 'flag' | 'argument';
-  /** The condition of the status to wait for, before the decision. Absent: the command does not wait. */
+  /** What the command waits for in the status before it decides. Absent: it decides at once. */
   readonly settled?: NonNullable<ChangeDeps['settled']>;
   /** True: the command starts or continues a rollout, so --wait is allowed. */
   readonly canWait: boolean;
 };
 
 /**
- * The condition for `retry`: the operator ignores a retry token that arrives while the candidate's traffic still moves
+ * What `retry` waits for: the operator ignores a retry token that arrives while the candidate's traffic still moves
  * back to stable.
  */
 const trafficIsBack = {

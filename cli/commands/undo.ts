@@ -121,8 +121,8 @@ export function previous(model: OnnxModel, remembered: readonly Remembered[]): R
 }
 
 /**
- * The revision of the current spec: the revision in the history with equal fields. If the history does not have it, the
- * candidate or else the stable revision, if the status is for the current generation; otherwise undefined.
+ * The revision of the current spec: the revision in the history with equal fields. If the history has none and the
+ * status is for the current generation: the candidate, or stable without a candidate. Otherwise undefined.
  */
 function presentRevision(model: OnnxModel, remembered: readonly Remembered[]): string | undefined {
   const asWritten = remembered.find(({ written }) => differences(written, revisionPart(model.spec), '').length === 0);

@@ -49,7 +49,7 @@ export const waitHelpLines = `  --wait              after the write, wait as the
 
 export type WaitPlan = { readonly timeout: string; readonly quiet: boolean };
 
-/** The plan for --wait and --timeout. @returns undefined without --wait */
+/** Checks --wait and --timeout of another command. @returns undefined without --wait @throws AppError BAD_FLAG */
 export function waitPlanOf({
   wait: asked,
   timeout,

@@ -5,8 +5,8 @@
  * Terms: A trace is the recorded requests, sorted by time. A block is 20 seconds; a window is the blocks that the gates
  * judge. A pair is the service times of the same request on stable and on the candidate.
  * Owns: the counts per block, the times of the looks, and the first decision, which is final. A trace is one window
- * with one pod for each revision. From stable's requests in the half hour before the window (the history), the random
- * variation of its latency is estimated.
+ * with one pod for each revision. The random variation of stable's latency is estimated from stable's requests in the
+ * half hour before the window (the history).
  * Limits: a window of 24 hours, so memory does not grow with the number of requests.
  */
 import { present } from '../../api/present.ts';
@@ -33,11 +33,11 @@ import type { Decided, GateResult } from '../../operator/analysis/verdict.ts';
 import type { JudgedModel } from './manifest.ts';
 import type { TraceEntry, TracePair, TraceRequest } from './trace.ts';
 
-/** A gate's result at a time of the trace. */
+/** A gate's result at the time `t` of the trace, in seconds. */
 export type RecordedLook = GateResult & { readonly t: number };
 export type RecordedOutcome = {
   readonly verdict: 'Pass' | 'Fail' | 'Undecided';
-  /** Time of the first decision; if no decision was reached, the end of the trace. */
+  /** Time of the first decision in seconds, as in the trace; if no decision was reached, the end of the trace. */
   readonly t: number;
   readonly candidateRequests: number;
   /** The gates' results at time `t`. */
@@ -57,7 +57,7 @@ export type LookPlan = {
   readonly everySeconds?: number;
   /** True: show every look. False: show changes, and one look per minute. */
   readonly all: boolean;
-  /** Requests in this time after the candidate's first request are ignored, because caches fill. */
+  /** Requests in this time after the candidate's first request are ignored: the candidate's caches still fill. */
   readonly settleSeconds: number;
   /** Whether both revisions ran on the same nodes; a trace does not contain this information. */
   readonly nodes: Nodes;

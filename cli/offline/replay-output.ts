@@ -92,7 +92,7 @@ function needed({ verdict, reason, requestsStillNeeded }: RecordedLook): string 
     : `about ${twoDigits(requestsStillNeeded)}`;
 }
 
-/** A forecast with two significant digits: it is not more precise. */
+/** Rounds a forecast of 100 or more to two significant digits, because more digits would not be reliable. */
 function twoDigits(count: number): string {
   return count < 100 ? String(count) : Number(count.toPrecision(2)).toLocaleString('en-US');
 }

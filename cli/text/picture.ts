@@ -30,7 +30,7 @@ export type Picture = ModelOutcome & {
   readonly pods: { readonly all: number; readonly ready: number; readonly wanted?: number };
   readonly stable?: RevisionStatus;
   readonly candidate?: RevisionStatus;
-  /** Set while the model has a candidate that is being rolled out, is being rolled back, or was given up. */
+  /** Set during a rollout, until the old stable's pods are gone, and while the candidate is one that was given up. */
   readonly rollout?: RolloutPicture;
   readonly conditions: readonly Condition[];
   /** The outcomes of earlier rollouts, the latest first, as in the status. */

@@ -36,7 +36,7 @@ export type RolloutPicture = {
   readonly alpha?: string;
 };
 
-/** @returns undefined when the model has no candidate */
+/** @returns undefined when no rollout is in progress and the latest candidate was not given up */
 export function rolloutPictureOf(model: OnnxModel): RolloutPicture | undefined {
   const { rollout } = model.status ?? {};
   const standing = standingOf(model);

@@ -122,7 +122,7 @@ function pairedLine({ paired }: GatePicture): readonly string[] {
 }
 
 const gateHeads = ['GATE', 'ESTIMATE', 'BOUNDS', 'LIMIT', 'REQUESTS', ''];
-/** The number of columns to the left of the scale. */
+/** The number of table columns to the left of the scale. */
 const before = 4;
 
 type GateLayout = {

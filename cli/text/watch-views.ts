@@ -104,7 +104,7 @@ export class LineView implements WatchView {
   }
 }
 
-/** One line for a model: `ml/ranker: Progressing: Analyzing: step 2 of 5, 5% of the traffic: p95 …` */
+/** One line for a model: `ml/ranker: Progressing: Analyzing: [step 2 of 5, 5%] p95 …`; 5% is the candidate's share. */
 export function lineOf({ namespace, name, outcome, reason, message, rollout }: Picture): string {
   const { step, stepCount, weight } = rollout ?? {};
   const place = [

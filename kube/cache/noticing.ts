@@ -1,7 +1,6 @@
 /**
  * Reports the failures and the events of a reflector's lists and watches. A reflector keeps a cache of one type of
- * objects; it retries for ever and never rejects; a caller that must give up after some failures counts them with these
- * callbacks.
+ * objects, and retries for ever. A caller that must give up after some failures counts them with these callbacks.
  */
 import type { KubeClient } from '../client/kube-client.ts';
 

@@ -114,7 +114,7 @@ export class Reflector<T extends KubeObject> {
     return this.#cache;
   }
 
-  /** True once every object that existed at the start is in the cache. It never becomes false again. */
+  /** True once the first list was read into the cache. It never becomes false again. */
   get synced(): boolean {
     return this.#synced;
   }

@@ -2,9 +2,9 @@
  * Replaces equal parts of many objects by one part, so that a thousand Deployments from the same template store its
  * probes, mounts and environment only once.
  *
- * Limits: remembers `maxParts` parts with at most `maxTotalChars` characters of JSON; a part whose JSON is longer than
- * `maxChars` is not shared. When a limit is reached, all remembered parts are forgotten; objects keep their parts. A
- * part must not be changed after it was shared.
+ * Limits: remembers at most `maxParts` parts, which together have at most `maxTotalChars` characters of JSON. When one
+ * of these limits is reached, all parts are forgotten; objects keep their parts. A part with more than `maxChars`
+ * characters of JSON is not shared. A part must not be changed after it was shared.
  */
 const maxParts = 4096;
 const maxChars = 4096;

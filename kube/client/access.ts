@@ -18,13 +18,13 @@ export interface ClusterAccess {
   /** The namespace of the context, or of the pod. */
   readonly namespace: string | undefined;
   credentials(): Promise<Credentials>;
-  /** Call this method when the server refused the credentials; the next call of `credentials` reads them again. */
+  /** Call this method when the server refused the credentials; the next `credentials` reloads the kubeconfig. */
   forget(): void;
 }
 
 const rereadMs = 10_000;
 
-/** The known facts of a kubeconfig, and a function that reads its credentials. */
+/** The parts of a kubeconfig that stay the same, and a function that reads its credentials, which may change. */
 type Loaded = {
   readonly server: string;
   readonly namespace: string | undefined;

@@ -98,8 +98,8 @@ export class Transport {
    *
    * The request is sent at most five times within the deadline. It is sent again in three cases. First, the server
    * answers 429 or 5xx with a Retry-After of at most 10 s. Second, the answer is a 401: the request is sent once more,
-   * with fresh credentials. Third, the connection of a GET broke or gave no answer in half of the time: the GET is sent
-   * once more, because an idle connection from the pool may have been dead.
+   * with fresh credentials. Third, the connection of a GET broke, or gave no answer within half of the deadline: the
+   * GET is sent once more, because an idle connection from the pool may have been dead.
    */
   async request(call: ApiCall): Promise<unknown> {
     const deadline = startDeadline(this.#deps.clock, this.#deadlineMs(call), call.signal);

@@ -43,7 +43,7 @@ export type ControllerDeps = {
   readonly timeoutMs?: number;
   /**
    * How long passes may continue after the signal of `run` was aborted, in milliseconds. It must be shorter than the
-   * time from which this process gives up its Lease until another process may take it (leader.ts).
+   * time between the loss of the Lease and the moment when another process may take the Lease (leader.ts).
    */
   readonly drainMs?: number;
   /**

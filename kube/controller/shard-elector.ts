@@ -56,7 +56,7 @@ export class ShardElector {
     return undefined;
   }
 
-  /** Repeats the work until it has an answer or the signal is aborted. A failed request counts as no answer. */
+  /** Repeats the work until it returns a value or the signal is aborted. When the work throws, it is repeated, too. */
   async #until<A>(signal: AbortSignal, work: (call: CallOptions) => Promise<A | undefined>): Promise<A | undefined> {
     const { clock, logger } = this.#deps;
     while (!signal.aborted) {

@@ -20,7 +20,7 @@ export type WorkQueueDeps = {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly limits?: RateLimits;
-  /** The priority of a key at the moment when it is added. If absent, all keys have the same priority. */
+  /** The priority of a key at the moment when it is added. If absent: `low`. `add` may ask for a more urgent one. */
   readonly priorityOf?: (key: string) => Priority;
 };
 

@@ -3,9 +3,9 @@
  * storage.
  * Terms: An occurrence is something to report about an object; its note is a sentence.
  * Owns: three rules. Series: a repetition within six minutes only increases the count of an Event. A count of 2 is
- * written at once, a higher count once a minute at most. Similarity: after ten different notes for one reason within
- * ten minutes, further notes become one series. Token bucket: each object has 25 writes, then one in five minutes.
- * Warnings and occurrences with `keep` are exempt from the bucket.
+ * written at once, a higher count once a minute at most. Similarity: after ten different notes for one object and
+ * reason within ten minutes, further notes become one series. Token bucket: each object has 25 writes, then one in five
+ * minutes. Warnings and occurrences with `keep` are exempt from the bucket.
  * Limits: remembers at most 4,096 series, 4,096 reasons and 4,096 buckets; the oldest are forgotten first.
  */
 import type { Clock } from '../../lib/clock.ts';
@@ -40,8 +40,8 @@ const maxRemembered = 4096;
 
 type Series = { count: number; lastAt: number; writtenAt: number };
 /**
- * `combined` is the note of the first combined occurrence. Later occurrences with this reason get the same note, as an
- * example.
+ * The different notes for one object and reason since the time `since`. `combined` is the note that replaces all notes
+ * after the tenth: the eleventh note, marked as an example.
  */
 type Similar = { since: number; readonly notes: Set<string>; combined?: string };
 type Bucket = { tokens: number; at: number };
@@ -87,7 +87,8 @@ export class EventRules {
   }
 
   /**
-   * From the eleventh different note for one reason on, occurrences get the same note, so that they form one series.
+   * Gives the eleventh and every later different note for one object and reason the same text, so that these
+   * occurrences form one series.
    */
   #combined(happening: Happening, now: number): Happening {
     const key = keyOf(happening, '');

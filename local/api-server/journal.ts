@@ -27,7 +27,7 @@ const journalFile = 'journal.jsonl';
 const maxJournalBytes = 32 * 1024 * 1024;
 const syncEveryMs = 1_000;
 
-/** @throws AppError FILE_UNREADABLE, or BAD_CONFIG when a file is not a snapshot */
+/** @throws AppError FILE_UNREADABLE, or BAD_CONFIG when the snapshot is not JSON */
 export async function openJournal(folder: string, logger: Logger): Promise<Journal> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -129,8 +129,8 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
 }
 
 /**
- * Adds the writes of the journal to the snapshot. If the last line is truncated, its write was never answered, so the
- * line is ignored.
+ * Adds the writes of the journal to the snapshot. A line that cannot be parsed is skipped with a warning. Usually it is
+ * the last line, which was truncated by a crash; its write was never answered.
  */
 function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSnapshot {
   const tables = new Map(

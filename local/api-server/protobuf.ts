@@ -13,9 +13,9 @@ import { badRequest, StatusError } from './status.ts';
 import { toMicroTime } from './times.ts';
 
 /**
- * The fields of a message: field number → `name:type`. The type is a scalar or a message. A leading `*` means a list,
- * and `%` means a map with string keys. A trailing `?` means that a value of zero is kept. When a field has no name,
- * the fields of its message become fields of the parent in JSON.
+ * The fields of a message: field number → `name:type`. The type is a scalar or a message. Before the type, `*` means a
+ * list of this type, and `%` a map from strings to this type. After the type, `?` means that a value of zero is kept.
+ * When a field has no name, the fields of its message become fields of the parent in JSON.
  */
 type Table = Readonly<Record<string, string>>;
 

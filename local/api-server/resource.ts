@@ -43,8 +43,8 @@ export type Rules = {
   /** @param old undefined on create */
   readonly validate?: (object: ObjectDraft, old: StoredObject | undefined) => readonly Cause[];
   /**
-   * True: changes outside of metadata and status increase `metadata.generation`. False: the resource does not have a
-   * generation.
+   * True: changes of the content increase `metadata.generation` (`content` in writes.ts says which fields count).
+   * False: the resource does not have a generation.
    */
   readonly hasGeneration: boolean;
   /** True: changes of annotations increase the generation too, as for a Deployment. */

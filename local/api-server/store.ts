@@ -201,8 +201,8 @@ export class Store {
 }
 
 /**
- * Calls a handler, which must not throw. When it does throw, the error is reported, and the other handlers still get
- * the change.
+ * Calls a handler, which must not throw. When it does throw, the error becomes an uncaught exception of the process.
+ * The other handlers get the change before that.
  */
 function tell(handler: ChangeHandler, change: StoreChange): void {
   try {

@@ -1,6 +1,6 @@
 /**
- * Stores objects after defaulting, rules, validation, field ownership and version checks. Every write goes through this
- * file.
+ * Stores objects after defaulting, rules, validation, field ownership and version checks. Every create and update goes
+ * through this file.
  * Owns: create and update, for HTTP handlers and for the controllers in this process.
  * Rule: a call is one synchronous step from reading the old object to storing the new object, so no other write can
  * intervene. An update without a change writes nothing and keeps the resourceVersion.
@@ -266,7 +266,10 @@ function withStatusOnly(resource: Resource, draft: ObjectDraft, old: StoredObjec
   return next;
 }
 
-/** The fields whose changes increase the generation: by default all fields except metadata and status. */
+/**
+ * The fields whose changes increase the generation: all fields except metadata and status. Some resources also count
+ * annotations. A resource without the subresource `status` also counts the field `status`.
+ */
 function content(draft: ObjectDraft, resource: Resource): Record<string, unknown> {
   const { metadata: _metadata, status: _status, ...rest } = draft;
   const counted =

@@ -3,7 +3,7 @@
  * writes their statuses.
  * Owns: a snapshot of classes, Gateways, routes and Services, which is small and is rebuilt after each change; the
  * Service that provides a Gateway's address; and every status of the Gateway API.
- * Rule: the status of a route shows a generation only after this generation's rules decide where requests go.
+ * Rule: the status of a route contains a new observedGeneration only after the rules of that generation are in effect.
  */
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';

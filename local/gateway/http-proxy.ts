@@ -3,7 +3,7 @@
  * Owns: which headers are forwarded, and the answer when no pod can be reached. Connections from clients stay open
  * between requests. Each request to a pod has its own connection: on a shared connection, a request would be lost when
  * the pod closes the connection while the request is sent.
- * Limits: it holds no more data than the sockets' buffers. When one side disconnects, the other side is closed.
+ * Limits: the proxy holds no more data than the sockets' buffers. When one side disconnects, the other side is closed.
  */
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';

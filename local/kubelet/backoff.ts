@@ -11,7 +11,7 @@ export const kubeletBackoff: BackoffLimits = { baseMs: 10_000, maxMs: 300_000 };
 
 /**
  * The back-off of a container. `waitMs` is the wait after the next end of the container. `settledMs` is the time at
- * which this wait was set.
+ * which this wait was set: the start of the current run.
  */
 export type BackoffEntry = { readonly waitMs: number; readonly settledMs: number };
 

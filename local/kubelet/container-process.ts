@@ -3,8 +3,8 @@
  * Owns: starting the process in a control group, the exit code as container runtimes report it, and OOMKilled. A shell
  * moves itself into the control group and then executes the program, so that no code of the program runs outside the
  * group.
- * Ends: `exited` settles once, when the leader of the process group has ended; the other processes of the group are
- * then killed.
+ * Ends: when the leader of the process group has ended, the other processes of the group are killed. `exited` resolves
+ * after that, when the output has ended (see `pump`).
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';

@@ -2,8 +2,8 @@
  * Does the work of a mount namespace, which containers here do not have: rewrites mount paths in a container's words to
  * folders of this machine. The words are args, commands, env values and working directories.
  * Owns: which part of a word is a mount path. A mount path must begin at the start of the word, or after a character
- * that cannot end a path part, as in `--config=/etc/x`. The mount path must end at a path boundary: `/data` is found in
- * `/data/a`, but not in `/database`. When several mount paths fit, the longest is used.
+ * that is usually not part of a path, such as `=` in `--config=/etc/x`. It must end with a whole part of a path:
+ * `/data` is found in `/data/a`, but not in `/database`. When several mount paths fit, the longest is used.
  * Limits: a mount path that is built into a program is not rewritten. Pure.
  */
 

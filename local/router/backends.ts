@@ -38,7 +38,8 @@ function listFor(
 }
 
 /**
- * The order in which to try backends: a random backend first, then the other backends round robin.
+ * The order in which to try backends: a random backend first, then the backends after it in the list, then those
+ * before it.
  *
  * @param random in [0, 1)
  */

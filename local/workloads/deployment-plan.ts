@@ -88,8 +88,8 @@ function planRollingUpdate(
 
 /**
  * Scales old ReplicaSets down. The number of available pods never falls below desired - maxUnavailable. Example:
- * desired 3, maxUnavailable 1, 3 old pods and 1 new pod that is not available yet: 4 - 2 - 1 = 1 old pod may be
- * removed.
+ * desired 3, maxUnavailable 1, 3 old pods and 1 new pod that is not available yet. Of these 4 pods, 2 must stay
+ * available (3 - 1), and the new pod is not one of them. So 4 - 2 - 1 = 1 old pod may be removed.
  */
 function shrinkOld(seen: DeploymentSeen, current: SetSeen, old: readonly SetSeen[]): readonly DeploymentStep[] {
   const floor = seen.desired - seen.maxUnavailable;

@@ -42,7 +42,7 @@ function rank(pod: StoredPod): number {
 
 /**
  * @param failure why the last pod could not be created
- * @returns the status, and milliseconds until the next pod becomes available
+ * @returns the status, and milliseconds until the next ready pod becomes available; undefined when no pod waits
  */
 export function describeReplicaSet(
   set: ReplicaSet,
@@ -85,7 +85,7 @@ function untilAvailable(pod: StoredPod, minReadySeconds: number, nowMs: number):
 
 /**
  * Creates or deletes the pods of one ReplicaSet and updates its status.
- * @returns milliseconds until a ready pod becomes available
+ * @returns milliseconds until a ready pod becomes available; undefined when no pod waits for that
  */
 export function syncReplicaSet(deps: ReplicaSetDeps, { namespace, name }: Key): number | undefined {
   const set = deps.objects.get({ ...replicaSetsPath, namespace, name }) as ReplicaSet | undefined;

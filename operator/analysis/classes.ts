@@ -17,7 +17,7 @@ import { samplingVariance } from './noise.ts';
 import { cellsInside, type Cell, type Both, type Window } from './series.ts';
 import type { Decided, GateNumbers, RequestClass } from './verdict.ts';
 
-/** The maximum number of classes that are judged. α is divided by this number, even if fewer classes exist. */
+/** The maximum number of classes that are judged. The α of the classes is divided by it, even if fewer exist. */
 export const mostClasses = 16;
 /** The share of a gate's α for all classes together. The mix of all requests is judged with the rest of α. */
 const classShare = 0.5;
@@ -70,7 +70,7 @@ export function classesWithEnough(
   return found.slice(0, mostClasses);
 }
 
-/** Orders cells by block, and within a block by content, so that the order of arrival does not matter. */
+/** Orders cells (counts of a pod in a block) by block, then by class, so that the order of arrival does not matter. */
 function before(a: Cell, b: Cell): number {
   return a.block - b.block || a.sizeClass - b.sizeClass || (a.tier < b.tier ? -1 : a.tier > b.tier ? 1 : 0);
 }

@@ -97,7 +97,7 @@ export const tuning = {
   hardMinRequests: 20,
   /** A step is not done before this many blocks are known and complete. A Fail may end it earlier. */
   minBlocks: 3,
-  /** The requests of each revision that a NoFail step needs after the default of minRequests was lowered. */
+  /** When the traffic is low, a NoFail step lowers the default of minRequests to this number for each revision. */
   fewestRequests: 3,
   /**
    * Before a NoFail step ends, it waits until the bound `earlyPromise` is shown. It waits for this only if each
@@ -155,7 +155,7 @@ export const tuning = {
 } as const;
 
 /**
- * The constants of each `gates.confidence`. Blocks have 20 s.
+ * The constants of each `gates.confidence`. A block is 20 s.
  *
  * - failAlpha: the chance that any gate fails wrongly during a rollout, unless `gates.alpha` is set.
  * - passAlpha: the chance of a Pass although the quantity exceeds the bound that the Pass states.

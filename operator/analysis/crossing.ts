@@ -9,7 +9,7 @@
  */
 
 export type Crossing = {
-  /** A convex function that grows from `near`, where it is below the bound, to `far`, where it has reached it. */
+  /** A convex function: below the bound at `near`, at or above the bound at `far`, and growing from `near` to `far`. */
   readonly of: (x: number) => number;
   readonly bound: number;
   readonly near: number;
@@ -20,7 +20,7 @@ export type Crossing = {
   readonly guess: number;
   readonly halvings: number;
   /**
-   * More than the rounding errors of `of`. A value that is closer to the bound than this does not show on which side of
+   * An upper bound of the rounding errors of `of`. A value closer to `bound` than this does not show on which side of
    * the crossing its point is.
    */
   readonly doubt: number;
@@ -45,9 +45,8 @@ export function crossingOf(asked: Crossing): number {
 const mostProbes = 12;
 
 /**
- * Two points around the crossing, about as close to it as the bisection gets. Each evaluated point is the expected
- * crossing, moved by the last change of that expectation to one side and to the other side in turn. So both points come
- * close.
+ * Two points around the crossing, about as close to it as the bisection gets. The evaluated points lie alternately
+ * above and below the expected crossing, by the last change of the expectation, so that both ends of the bracket move.
  */
 function bracketOf(asked: Crossing): Bracket {
   const { of, near, far, guess, halvings } = asked;
@@ -67,8 +66,8 @@ function bracketOf(asked: Crossing): Bracket {
 }
 
 /**
- * The bracket. The height of a point is how far its value is above `least`. The square root of the height is nearly a
- * straight line, so linear interpolation soon finds the crossing.
+ * The two points around the crossing. The height of a point is the square root of how far its value is above `least`.
+ * Heights lie nearly on a straight line, so linear interpolation soon finds the crossing.
  */
 class Bracket {
   /** A point surely below the bound, and a point that has surely reached it. */

@@ -38,9 +38,8 @@ type Forecast = Pick<GateNumbers, 'requestsStillNeeded' | 'neededRange'>;
  * The forecast for the current estimate, and the range of the forecasts for the estimate itself and for estimates that
  * are one standard error lower and higher.
  *
- * The range includes the forecast for the current estimate, because the other two do not always enclose it: a lower
- * estimate may pass soon and a higher one may fail soon, while the estimate between them takes longer than both or
- * never gets a verdict.
+ * The forecast for the current estimate may be the largest of the three: a lower estimate may pass soon, a higher one
+ * may fail soon, and the estimate between them may take longer or never get a verdict.
  * @param needed the forecast after `shift` is added to the estimate; null if no number of requests is enough
  * @param least the forecast is at least this number of requests, whatever the estimate is, and at least 1
  */

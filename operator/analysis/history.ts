@@ -4,7 +4,7 @@
  * Terms: A block is 20 seconds; a window is the blocks by which a step of the rollout is judged. Noise is random
  * variation between minutes or pods of one revision. A cell is what one pod counted in one block, of one tier and size
  * of requests. α is the accepted probability of a wrong verdict.
- * Owns: the selection. For each pod of stable, these are its blocks in the half hour before the window.
+ * Owns: the selection: the blocks of each of stable's pods in the half hour before the window.
  * Why: known noise makes a verdict possible minutes sooner. Using the noise spends no α, because it does not depend on
  * the difference between the revisions.
  * Pure.

@@ -99,7 +99,8 @@ type Seen = Pick<Evidence, 'window' | 'alone' | 'maxBlocks' | 'paired'>;
 
 /**
  * The number of requests of the revision that has fewer; only the candidate's requests while the candidate is alone. In
- * a shadow step, it is the number of pairs or the number of compared answers, whichever is larger.
+ * a shadow step (the candidate only answers copies of requests), it is the number of pairs or the number of compared
+ * answers, whichever is larger.
  */
 function requestsSeen({ isShadow }: GatePlan, { window, alone = false, paired }: Seen): number {
   const { candidate, stable } = cellsInside(window);

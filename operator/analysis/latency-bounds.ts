@@ -50,9 +50,12 @@ export type LatencyQuestion = {
    * can only fail a candidate: its Pass states no bound.
    */
   readonly toShow: number;
-  /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
+  /** The weaker bound that is enough near the end of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** The bound that a NoFail step tries to show before it ends (`Decided.early`), in the unit of the limit. */
+  /**
+   * The bound that a NoFail step (one that ends after a set time if no gate failed) tries to show before it ends
+   * (`Decided.early`), in the unit of the limit.
+   */
   readonly early: number;
   /**
    * True: the gate must not fail yet, because a candidate is slow before its caches are warm. The window is too young,
@@ -75,7 +78,7 @@ export type LatencyQuestion = {
 export type LatencyFrame = {
   readonly question: LatencyQuestion;
   readonly test: QuantileTest;
-  /** C = ln(1/α), for a Fail and for a Pass. */
+  /** The evidence that a verdict needs, C = ln(1/α), for a Fail and for a Pass. */
   readonly bounds: Readonly<Record<Said, number>>;
   readonly variance: number;
   /** The variance that a Pass must allow for after a number of minutes (noise.ts). */
@@ -85,7 +88,7 @@ export type LatencyFrame = {
   readonly podMargin: Readonly<Record<Said, number>>;
   readonly minutes: number;
   readonly enough: boolean;
-  /** The bound that a Pass must show with this estimate: the question's bound, or the bound of the last stage. */
+  /** The bound that a Pass must show with this estimate: `toShow` of the question, or of `last` of the question. */
   readonly toShow: number;
 };
 
@@ -143,7 +146,7 @@ export function frameOf(question: LatencyQuestion): LatencyFrame {
 }
 
 /**
- * The bound that a Pass must show. In the last stage a weaker bound is enough if the estimate is good (plan.ts,
+ * The bound that a Pass must show. Near the end of a step, a weaker bound is enough if the estimate is good (plan.ts,
  * lastToShow).
  */
 function toShowOf(frame: LatencyFrame): number {

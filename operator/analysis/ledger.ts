@@ -91,7 +91,7 @@ function bootCells(boot: Boot | undefined, key: string, revision: string): Cell[
   return Object.values(boot.blocks).flatMap((block) => cellsOfBlock(key, block));
 }
 
-/** The counts of one pod in one block, with a cell for each class. */
+/** The counts of one pod in one block: a cell for each tier and size class. */
 export function cellsOfBlock(pod: string, { index, traffic }: BlockCount): readonly Cell[] {
   return traffic.filter(isTraffic).map((row) => cellOf(pod, index, row));
 }

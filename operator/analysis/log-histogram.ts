@@ -60,7 +60,6 @@ export function addInto(into: LatencyCounts, from: LatencyCounts, weight = 1): v
   into.total += from.total * weight;
 }
 
-/** Sets all counts to 0. */
 export function clear(histogram: LatencyCounts): void {
   if (histogram.last >= histogram.first) histogram.counts.fill(0, histogram.first, histogram.last + 1);
   histogram.first = histogram.scale.buckets;

@@ -6,8 +6,9 @@
  * candidate a weight (its share of the traffic) and requires NoFail or Pass of the gates. A cell is what one pod
  * counted in one block, of one tier and size of requests.
  * Owns: the choice of a look's last block. It is the last block that both revisions have reported, so that neither
- * revision is judged on minutes that are unknown for the other. Rollouts in a cluster and `kubectl-onnx replay`, which
- * judges a recorded rollout, both use this file.
+ * revision is judged on minutes that are unknown for the other. For a candidate with all the traffic, it is the last
+ * block that the candidate has reported. Rollouts in a cluster and `kubectl-onnx replay`, which judges a recorded
+ * rollout, both use this file.
  * Pure.
  */
 import { present } from '../../api/present.ts';
@@ -17,7 +18,7 @@ import type { GatePlan } from './plan.ts';
 import type { Cell, Both } from './series.ts';
 import type { Decided, GateResult } from './verdict.ts';
 
-/** What is known of both revisions since the weight was set. */
+/** What is known of both revisions in a window: the input from which a look computes its evidence. */
 export type Known = Omit<Evidence, 'window'> & {
   readonly cells: Both<readonly Cell[]>;
   /** The requests of `cells`, summed by pod. Required when `cells` are summed by block (merged-cells.ts). */

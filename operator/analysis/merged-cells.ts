@@ -35,7 +35,7 @@ const packedOf = new WeakMap<BlockCount, readonly Packed[]>();
 
 type Sums = Map<string, Sum>;
 
-/** @returns cells in a fixed order: by block or by pod, then by class */
+/** @returns `blocks` sorted by block and class; `pods` sorted by pod, then by the first block of each class */
 export function mergedCells(ledger: Ledger, revision: string, span: BlockSpan): MergedCells {
   const blocks = new Map<number, Sums>();
   const pods: Sum[] = [];

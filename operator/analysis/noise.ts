@@ -185,7 +185,8 @@ export function doubtedVariance(
 }
 
 /**
- * Joins consecutive stretches of `least.blocks` blocks to groups in which each revision has `least.requests` requests.
+ * Joins parts of `least.blocks` consecutive blocks to groups in which each revision has at least `least.requests`
+ * requests.
  */
 function pairedGroups(
   { candidate, stable }: Compared,
@@ -241,7 +242,8 @@ export function bartlett(a: readonly number[]): number {
 
 /**
  * The effective number of minutes, at least 1: (Σh)² / K(h). K is `bartlett`. h_t is what block t adds to the precision
- * of the comparison: n_c n_s / (n_c + n_s), or n_c in a comparison with a constant.
+ * of the comparison: n_c n_s / (n_c + n_s), where n_c and n_s are the requests of the candidate and of stable in block
+ * t; or n_c in a comparison with a constant.
  */
 export function effectiveMinutes(candidate: readonly number[], stable?: readonly number[]): number {
   const shares = candidate.map((n, t) => {

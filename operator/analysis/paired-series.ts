@@ -33,7 +33,7 @@ export const lnRatioOffset = Math.log(1000);
 export type PairCount = Readonly<Partial<Record<PairSource, number>>>;
 
 export type PairedSeries = {
-  /** Ratios by block position and by the candidate's pods, on `ratioScale`. */
+  /** Ratios by block, and by pod of the candidate, on `ratioScale`. */
   readonly series: LatencySeries;
   readonly counts: PairCount;
 };

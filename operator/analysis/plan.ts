@@ -3,8 +3,8 @@
  *
  * Terms: A gate is a limit on latency, errors or answers, with the verdict Pass, Fail or Undecided. α is the accepted
  * probability of a wrong verdict. An analyze step of a rollout is judged under live traffic, a shadow step without. A
- * NoFail step ends after a set time if no gate failed; a Pass step ends when every gate passes. The time of a step has
- * stages (constants.ts, confidences), from which a Pass may show a weaker bound than the limit. A block is 20 seconds.
+ * NoFail step ends after a set time if no gate failed; a Pass step ends when every gate passes. A step's time has
+ * stages (constants.ts, confidences): from each stage on, a Pass may show a weaker bound. A block is 20 seconds.
  * Owns: the parsing of spec.rollout.gates and steps, the defaults, the split of α.
  * Pure: a plan is data. An invalid value throws AppError FIELD_INVALID with its path.
  */
@@ -39,7 +39,7 @@ export type GatePlan = {
    * Whether the spec sets minRequests. Only the default of minRequests is lowered when the traffic is too low for it.
    */
   readonly isMinRequestsWritten?: boolean;
-  /** The requests that each revision needs before a step may end. This delays a Pass, never a Fail. */
+  /** The requests that each revision needs before a step may end without a Fail. A Fail does not wait for them. */
   readonly minRequests: number;
   readonly analyzeSteps: number;
   /**
@@ -77,7 +77,7 @@ const defaultGates = [
  *
  * If the spec has no latency gates, p95 may rise by 15 % and p99 by 30 %. If it has no error gates, the error rate may
  * rise by one percentage point. Whether the candidate's answers agree with stable's is judged only if the spec has a
- * quality gate, because this needs samples: live requests that are kept with stable's answers. α is split over the
+ * quality gate: the comparison needs samples, which are live requests kept with stable's answers. α is split over the
  * gates and over the analyze and shadow steps (Bonferroni). The chance of any wrong Fail in the whole rollout is at
  * most α for independent requests, even if the gates are correlated.
  */
@@ -109,8 +109,8 @@ export function planOf(gates: GatesSpec = {}, steps: readonly StepSpec[] = defau
 type Shared = TrafficGate & { readonly share?: number };
 
 /**
- * The position of a gate in the plan. A default latency gate with less than half of α (p99) comes after the gates on
- * errors and the gates with absolute limits.
+ * The position of a gate in the plan. A default latency gate with less than half of α (p99) comes after all gates
+ * except the quality gate.
  */
 function orderOf(gate: Shared): number {
   const { order, counts } = kindOfGate(gate);

@@ -269,8 +269,8 @@ type Side = {
 };
 
 /**
- * One revision's expected counts, by block and by pod. The window's last block gets no cell, because it is not complete
- * yet.
+ * One revision's expected counts, by block and by pod. The window's last block has no counts, because it is not
+ * complete yet.
  */
 function cellsOf(pod: string, side: Side): { readonly blocks: readonly Cell[]; readonly pods: readonly Cell[] } {
   const {

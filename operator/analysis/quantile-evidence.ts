@@ -29,8 +29,9 @@ export function quantileTest(p: number): QuantileTest {
 }
 
 /**
- * The log evidence as a function of the share of `n` requests above a threshold:
- * G(n, e) = ln B(n e + k π, n (1 - e) + k p) - ln B(k π, k p) - n e ln π - n (1 - e) ln p, with π = 1 - p.
+ * The log evidence as a function of e, the share of `n` requests above a threshold:
+ * G(n, e) = ln B(n e + k π, n (1 - e) + k p) - ln B(k π, k p) - n e ln π - n (1 - e) ln p, with p the quantile,
+ * π = 1 - p and k = quantileMixture (constants.ts).
  *
  * exp(G) at the true quantile is a nonnegative martingale of mean 1 (Howard & Ramdas 2022, Theorem 1).
  */
@@ -48,7 +49,7 @@ export function quantileEvidenceOf(test: QuantileTest, n: number): (e: number) =
 
 const halvings = 36;
 
-/** More than the rounding errors of the evidence of `n` requests. */
+/** An upper bound of the rounding errors of the evidence of `n` requests. */
 function doubtOf(n: number): number {
   return 1e-12 + 1e-14 * n * Math.log(n + 2);
 }
@@ -110,7 +111,8 @@ export type Contrast = {
 const splits = 16;
 
 /**
- * Candidate against stable: the joint set {(q_c, q_s): G_c + G_s < C}, C = ln(1/α).
+ * Candidate against stable: the joint set {(q_c, q_s): G_c + G_s < C}, C = ln(1/α). G_c is the candidate's log evidence
+ * against q_c as its quantile, G_s the same for stable.
  *
  * The product of two independent martingales is a martingale. By Ville's inequality the set therefore contains both
  * true quantiles at all times with a probability of at least 1 - α. α is not halved, and the widths add in quadrature.

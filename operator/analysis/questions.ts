@@ -128,8 +128,9 @@ export function pairedResultOf(gate: TrafficGate, facts: WindowFacts): PairedRes
 }
 
 /**
- * The bound that a NoFail step tries to show for a latency gate before it ends (constants.ts, earlyPromise). Infinity
- * for a gate that can only fail a candidate: its Pass states no bound.
+ * The bound that a NoFail step (one that ends after a set time if no gate failed) tries to show for a latency gate
+ * before it ends (constants.ts, earlyPromise). Infinity for a gate that can only fail a candidate: its Pass states no
+ * bound.
  */
 function earlyOf({ atMost }: ComparedLatencyGate): number {
   return atMost === Infinity ? Infinity : earlyPromise.latency;

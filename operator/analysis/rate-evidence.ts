@@ -81,8 +81,9 @@ const anyConstant = Math.log(1 - tuning.smallRateWeight) - logBeta(above, anyBel
 const tiny = 1e-9;
 
 /**
- * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), with the design
- * effect 1/z = 1 + k² M min(1, q / (1 - q)), where k² M is `cluster`, and with the priors Beta(½, 50) and Beta(½, ½).
+ * R(q) = ln Σ_j w_j B(z x + a_j, z (n - x) + b_j) / B(a_j, b_j) - z x ln q - z (n - x) ln(1 - q), for x events in n
+ * trials. Prior j is Beta(a_j, b_j) with weight w_j: Beta(½, 50) and Beta(½, ½). The design effect is
+ * 1/z = 1 + `cluster` min(1, q / (1 - q)).
  *
  * A mixture of martingales of mean 1 is a martingale of mean 1 for every prior. Where errors are rare, the first prior
  * needs only half the requests.
@@ -131,8 +132,8 @@ function edge(near: number, far: number, against: (q: number) => boolean, steps 
 export type RatePair = { readonly candidate: RateSample; readonly stable: RateSample };
 
 /**
- * After so many steps of the search below, 1/15,000 of its range is left. The evidence can then fall by not much more
- * than it differs between the two points of the search.
+ * After this many steps of the golden-section search, 1/15,000 of its range is left. The minimum is then below the
+ * search's two inner points by little more than these points differ.
  */
 const almostThere = 20;
 

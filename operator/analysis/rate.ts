@@ -44,9 +44,12 @@ export type RateQuestion = {
    * rate is at most 1.
    */
   readonly toShow: number;
-  /** The bound that is enough in the last stage of a step if the estimate is good (plan.ts, lastToShow). */
+  /** The weaker bound that is enough near the end of a step if the estimate is good (plan.ts, lastToShow). */
   readonly last?: Last;
-  /** The bound that a NoFail step tries to show before it ends (`Decided.early`). */
+  /**
+   * The bound that a NoFail step (one that ends after a set time if no gate failed) tries to show before it ends
+   * (`Decided.early`).
+   */
   readonly early: number;
   /** The number of blocks of the window that are known. */
   readonly known: number;
@@ -56,11 +59,12 @@ export type RateQuestion = {
 type Side = { readonly counts: Counts; readonly x: number; readonly n: number; readonly dispersion: Dispersion };
 type Frame = {
   readonly question: RateQuestion;
-  /** C = ln(1/α), for a Fail and for a Pass. */ readonly bounds: Readonly<Record<Said, number>>;
+  /** The evidence that a verdict needs, C = ln(1/α), for a Fail and for a Pass. */
+  readonly bounds: Readonly<Record<Said, number>>;
   readonly candidate: Side;
   readonly stable?: Side;
   readonly clustering: number;
-  /** The bound that a Pass must show with this estimate: the question's bound, or the bound of the last stage. */
+  /** The bound that a Pass must show with this estimate: `toShow` of the question, or of `last` of the question. */
   readonly toShow: number;
 };
 type View = { readonly candidate: RateSample; readonly stable?: RateSample };
@@ -77,7 +81,7 @@ type Settled = {
   };
 };
 
-/** Judges one question about a rate. Only `numbers` computes the numbers. */
+/** Judges one question about a rate. Only `numbers` computes the numbers, so that a verdict alone is cheap. */
 export class RateJudgement {
   readonly #frame: Frame;
   #settled: Settled | undefined;
@@ -164,7 +168,7 @@ export class RateJudgement {
 }
 
 /**
- * The bound that a Pass must show. In the last stage, a weaker bound is enough if the estimate is good (plan.ts,
+ * The bound that a Pass must show. Near the end of a step, a weaker bound is enough if the estimate is good (plan.ts,
  * lastToShow).
  */
 function toShowOf(frame: Frame): number {
@@ -258,7 +262,7 @@ function evidenceAgainst({ candidate, stable }: View, limit: number, enough: num
     : increaseEvidence({ candidate, stable }, limit, enough);
 }
 
-/** The lower bound belongs to a Fail, the upper bound to a Pass. */
+/** The lower bound is computed with the α of a Fail, the upper bound with the α of a Pass. */
 function boundOf({ bounds }: Frame, { candidate, stable }: View, direction: Direction): number {
   const bound = direction === 'lower' ? bounds.Fail : bounds.Pass;
   return stable === undefined

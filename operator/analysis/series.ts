@@ -13,7 +13,7 @@ import { addInto, emptyHistogram, type LatencyCounts, type Scale } from './log-h
 
 export type Both<T> = { readonly candidate: T; readonly stable: T };
 
-/** The answers of one pod in one block, of one tier and size class. */
+/** What one pod counted in one block, of requests of one tier and size class. */
 export type Cell = {
   readonly pod: string;
   /** The index of the block: floor(unix seconds / 20), by the clock of the pod's sidecar at the end of the request. */
@@ -59,7 +59,7 @@ export type Counts = { readonly events: readonly number[]; readonly trials: read
 export type LatencySeries = {
   readonly blocks: readonly LatencyCounts[];
   readonly total: LatencyCounts;
-  /** Totals of each pod, in order of pod name. */
+  /** Totals of each pod, in an order that does not depend on the order of reports. */
   readonly pods: readonly LatencyCounts[];
 };
 
@@ -99,8 +99,9 @@ type Weights = ReadonlyMap<string, number>;
  * Weights that give both revisions the same mix of classes (tier and size class).
  *
  * Direct standardisation: class k gets the share w_k ∝ n_ck n_sk / (n_ck + n_sk), which makes the comparison most
- * precise. Each revision then counts as 1 / Σ(w_k² / n_rk) requests, its effective number (Kish, Survey Sampling, 1965,
- * 11.7). With one class, or equal mixes, every weight is 1. A class with requests of only one revision has weight 0.
+ * precise; n_ck and n_sk are the candidate's and stable's requests in class k. Revision r then counts as
+ * 1 / Σ(w_k² / n_rk) requests, its effective number (Kish, Survey Sampling, 1965, 11.7). With one class, or equal
+ * mixes, every weight is 1. A class with requests of only one revision has weight 0.
  * @returns an object without weights if there is a single class: every request then counts once
  */
 export function classWeights(cells: Both<readonly Cell[]>, measure: Measure): Partial<Both<Weights>> {

@@ -14,15 +14,16 @@ import type { LatencyCounts } from './log-histogram.ts';
 type Blocks = readonly LatencyCounts[];
 
 /**
- * `from` is the position from which the window is judged. `stillToGain` is how much faster the candidate may still get,
- * in ln(latency), 0 or more.
+ * `from`: the window is judged from this block on; 0 is the window's first block. `stillToGain`: how much faster the
+ * candidate may still get, in ln(latency), 0 or more.
  */
 export type Settling = { readonly from: number; readonly stillToGain: number };
 
 /**
  * Drops the first half of the window repeatedly, while the candidate gets faster in the remaining part. Then the
- * candidate's trend in the remaining part, made steeper by some standard errors, is assumed to continue: until the
- * window is `warmBlocks` blocks old if nothing was dropped, otherwise for three more minutes.
+ * candidate's trend in the remaining part, made steeper by some standard errors, is assumed to continue. If nothing was
+ * dropped, it continues until the window is `warmBlocks` blocks old, or to the end of an older window; otherwise for
+ * three more minutes.
  *
  * @param stable absent for a limit in milliseconds
  * @param limits.leastRequests the requests of each revision that a point of the trend needs

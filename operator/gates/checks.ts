@@ -57,8 +57,8 @@ function readyPods(
 }
 
 /**
- * A stable revision that lost its ready pods still counts as able to answer for `lostForMs`. A candidate is given up
- * after the same time without a ready pod.
+ * A stable revision without ready pods still counts as able to answer for `lostForMs`, the time after which a candidate
+ * without a ready pod is given up.
  */
 function stableSide({
   seen,

@@ -23,7 +23,7 @@ type RolloutStatus = NonNullable<OnnxModelStatus['rollout']>;
 export type GateStatus = NonNullable<RolloutStatus['gates']>[number];
 export type GatesShown = Pick<RolloutStatus, 'gates' | 'alpha' | 'judgedAt' | 'promise'>;
 
-/** The gates of the status. They are formatted once, because every pass reads them and few passes renew them. */
+/** The gates of the status. They are formatted once, because every reconciliation reads them and few renew them. */
 const gatesIn = memoised((shown: Shown) => shown.results.map(gateStatus));
 
 /** @param shown the current verdicts; if undefined, the verdicts of the previous status are kept */
@@ -163,8 +163,8 @@ function besideStatus(result: ShownResult): Pick<GateStatus, 'stillNeeded' | 'to
 
 /**
  * The bound that a Pass of the gate shows, if it is larger than the limit. Undefined for a Fail, and if a Pass shows
- * the limit itself. "nothing" if a Pass shows no bound, because the gate can only fail, and the limit is not shown
- * either.
+ * the limit itself. "nothing" for a gate whose Pass states no bound (it can only fail a candidate), unless its upper
+ * bound is within the limit.
  */
 function toShowStatus(result: ShownResult): string | undefined {
   const { verdict, limit, upper, toShow } = result;

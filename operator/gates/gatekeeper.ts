@@ -194,8 +194,8 @@ export class Gatekeeper implements Gates {
 }
 
 /**
- * Probes per minute; undefined when probes are off. The decision uses the number of requests of both revisions
- * together, because this sum does not depend on the weight.
+ * Probes (test inputs sent to both revisions) per minute; undefined when probes are off. The decision uses the number
+ * of requests of both revisions together, because this sum does not depend on the candidate's share of the traffic.
  */
 function probesFor(
   { ledger }: ModelLedger,
@@ -239,8 +239,8 @@ function sameRevisions(a: readonly Revision[], b: readonly Revision[]): boolean 
 }
 
 /**
- * Whether the state has a window to judge. A pause that began while the weight was still changing (phase Shifting) does
- * not have a window yet: its `window` is 0.
+ * Whether the state has a window to judge. Some pauses do not have a window, such as a pause that is the first step:
+ * their `window` is 0.
  */
 function isJudging(state: RolloutState): state is Judging {
   return (state.phase === 'Analyzing' || state.phase === 'Paused') && state.window > 0;
@@ -324,8 +324,8 @@ function identityOf(asked: WindowAsked, state: Judging, seen: Observed): string 
 type Looking = { readonly of: string; readonly asked: WindowAsked; readonly scene: Scene; readonly now: Millis };
 
 /**
- * Evaluates the window again after the ledger changed, at most once in 0.1 ms for each block of the ledger, because an
- * evaluation costs microseconds for each block. Example: a ledger of 10,000 blocks is evaluated at most once a second.
+ * Evaluates the window again after the ledger changed. The time between two evaluations is at least 0.1 ms times the
+ * number of blocks in the ledger (1 s for 10,000 blocks), because an evaluation costs microseconds for each block.
  * After any other change (identityOf), the window is evaluated at once.
  */
 function look(followed: Followed, { of, asked, scene, now }: Looking): Finding {

@@ -127,7 +127,7 @@ export class ModelLedger {
     );
   }
 
-  /** True when the boot has blocks in the window or in the half hour before it. */
+  /** True when the boot has blocks to store. Blocks that are too old to matter were dropped (forgetBefore). */
   #tells(key: string): boolean {
     return Object.keys(this.#kept.ledger[key]?.blocks ?? {}).length > 0;
   }

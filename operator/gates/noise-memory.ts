@@ -3,7 +3,7 @@
  *
  * Terms: Noise is random variation between minutes or pods of one revision. A window is the blocks (of 20 seconds) by
  * which a step of the rollout is judged; a look is one evaluation of it. A ledger has the blocks of each boot of a pod.
- * Owns: when the noise is learnt again. It is learnt again after a block of this half hour was added, replaced or
+ * Owns: when the noise is learnt again: after a block of the half hour before the window was added, replaced or
  * dropped. In-memory only; another process learns the same from the same blocks.
  */
 import { historyBlocks, noiseOf } from '../analysis/history.ts';

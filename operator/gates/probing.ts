@@ -21,7 +21,7 @@ type ProbesSpec = NonNullable<NonNullable<OnnxModelSpec['rollout']>['probes']>;
  * (docs/canary-analysis.md, Paired evidence).
  */
 export const autoBelowPerMinute = 200;
-/** Traffic is averaged over ten minutes, so that one quiet minute does not enable probes. */
+/** The average of the traffic includes the ten minutes before the window: one quiet minute does not enable probes. */
 const lookedAtBlocks = 30;
 
 function answeredIn(traffic: readonly BlockTraffic[]): number {
@@ -29,9 +29,9 @@ function answeredIn(traffic: readonly BlockTraffic[]): number {
 }
 
 /** @returns probes per minute; undefined when probes are off */
-export function probesWanted(spec: ProbesSpec | undefined, stablePerMinute: number): number | undefined {
+export function probesWanted(spec: ProbesSpec | undefined, requestsOfBothPerMinute: number): number | undefined {
   const { mode, perMinute } = { ...rolloutDefaults.probes, ...spec };
-  return mode === 'Always' || (mode === 'Auto' && stablePerMinute < autoBelowPerMinute) ? perMinute : undefined;
+  return mode === 'Always' || (mode === 'Auto' && requestsOfBothPerMinute < autoBelowPerMinute) ? perMinute : undefined;
 }
 
 /**

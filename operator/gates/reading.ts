@@ -30,7 +30,7 @@ const blocksAMinute = 60 / blockSeconds;
 export type WindowAsked = {
   readonly window: Block;
   readonly plan: GatePlan;
-  /** The requirement of an analyze step; NoFail for every other step. */
+  /** What a judged step requires: NoFail (no gate fails) or Pass (every gate passes). NoFail for every other step. */
   readonly require: 'NoFail' | 'Pass';
   /** True: the candidate has no traffic, so only gates that can judge without traffic apply. */
   readonly shadow?: true;
@@ -77,8 +77,8 @@ function hasOwnLimits(plan: GatePlan): boolean {
 }
 
 /**
- * Judges the candidate by absolute limits only: Pass if all these gates pass with the plan's minimum of requests, Fail
- * if one of them fails, None if the plan has none.
+ * Judges the candidate only by the gates with absolute limits. None: the plan has no such gate. Fail: one of them
+ * fails. Pass: all of them pass with the plan's minimum of requests. Otherwise Waiting.
  */
 function absoluteOf(plan: GatePlan, evidence: Evidence, decided: readonly Decided[]): GateReading['absolute'] {
   if (!hasOwnLimits(plan)) return 'None';

@@ -25,7 +25,7 @@ export type Beside = {
   readonly later?: { readonly inMinutes: number; readonly toShow: number };
   /** Load of the candidate's pods relative to the load of stable's pods. Absent when the loads are equal. */
   readonly load?: Load;
-  /** The class of requests with the worst estimate, if classes differ. */
+  /** The class of requests (one tier and size) with the worst estimate, if classes differ. */
   readonly worst?: ClassEstimate;
 };
 export type Told = GateResult & Beside;
@@ -216,9 +216,9 @@ export type StepWords = {
   readonly ungated?: true;
   /** The undecided gate whose estimate exceeds its limit most. */
   readonly worst?: { readonly gate: TrafficGate; readonly result: GateResult };
-  /** What a step waits for that requires only that no gate fails. */
+  /** What a NoFail step waits for (a step that requires only that no gate fails). */
   readonly waits?: StepWaits;
-  /** The minimum and maximum duration of such a step, in minutes. */
+  /** Of a NoFail step: its minimum length, and how long it waits for `earlyPromise` at most, in minutes. */
   readonly minutes?: { readonly least: number; readonly most: number };
 };
 

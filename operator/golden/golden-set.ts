@@ -37,8 +37,9 @@ type GoldenSetDeps = {
 };
 
 /**
- * The frozen sets of a model's revisions that this process knows. They have priority over the objects in the cluster,
- * because users can change those objects. A new process starts with the sets in the objects.
+ * What this process knows of a model's revisions: the frozen set, and `generation`, the generation of the spec that
+ * first had the revision. This has priority over the objects in the cluster, because users can change those objects. A
+ * new process starts with the values in the objects.
  */
 export type FrozenMemory = Map<Revision, { readonly generation?: number; readonly golden?: FrozenGolden }>;
 

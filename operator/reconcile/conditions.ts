@@ -31,9 +31,9 @@ export type Facts = {
   /** The record of the revision that the conditions describe: the candidate while one exists, otherwise stable. */
   readonly record: RevisionRecord | undefined;
   readonly reports: readonly Report[];
-  /** The trouble of an object that could not be written in the previous pass. */
+  /** The problem of an object that could not be written in the previous pass. */
   readonly failure?: Trouble;
-  /** Fields of children that differ from the manifests and stay as they are, one sentence each. */
+  /** Fields of the operator's objects that differ from the manifests and stay as they are, one sentence each. */
   readonly told?: readonly string[];
 };
 

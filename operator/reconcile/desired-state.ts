@@ -18,7 +18,7 @@ import { revisionService } from '../resources/services.ts';
 
 /**
  * @param records the records of the revisions that run. A revision whose ControllerRevision was deleted does not have a
- *   record, so it gets no manifests; apply.ts does not change or delete the children that it has
+ *   record, so it gets no manifests; apply.ts does not change or delete its existing objects
  */
 export function desiredState(
   model: OnnxModel,

@@ -4,7 +4,8 @@
  * Terms: A child is an object that the operator makes for a model, such as a Deployment.
  * Owns: the choice of the parts. Of a pod or a Gateway, only the fields in kube/kinds.ts are kept. Of a child almost
  * everything is kept, because any field may differ from the manifest. Only these parts of a child are dropped: the
- * operator's own managedFields, the annotation of kubectl, and parts of the status that the operator does not read.
+ * operator's own managedFields, the annotation of kubectl, and fields of metadata and status that the operator does not
+ * read.
  * Equal parts of objects are shared, and a part that did not change stays the same object.
  */
 import type { OnnxModel } from '../../api/onnxmodel.ts';

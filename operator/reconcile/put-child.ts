@@ -140,7 +140,7 @@ async function change(deps: PutDeps, wanted: Manifest, found: KubeObject): Promi
   const { takeOut } = foreignFieldsOf(wanted, found);
   if (recent.shape(identityOf(wanted), found.metadata.uid) === fieldShapeOf(wanted))
     return { answer: await patch(deps, wanted, updatePatch(wanted, found, takeOut), fieldManager), writes: 1 };
-  // If the answer to this apply is lost, the object may have fields that the remembered shape does not have.
+  // If the answer to this apply is lost, the object may have fields that the remembered shape (field paths) lacks.
   recent.forgetShape(identityOf(wanted));
   const converted = await convert(deps, wanted, found);
   if (takeOut.length > 0) await patch(deps, wanted, repairPatch(wanted, converted.live, takeOut), repairManager);
@@ -202,9 +202,9 @@ async function recreate({ client, call }: PutDeps, wanted: Manifest, found: Kube
 }
 
 /**
- * True if the API refuses the change, so that the object is deleted and recreated. This is so for a headless Service
- * that a route needs, or a ConfigMap whose content must change although another writer made it immutable. Running pods
- * keep the mounted content.
+ * True if the API refuses the change, so that the object is deleted and recreated: a headless Service that needs a
+ * cluster IP for a route, or a ConfigMap whose content must change although another writer made it immutable. Running
+ * pods keep the mounted content.
  */
 function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (lacksAddress(wanted, found)) return true;

@@ -21,7 +21,7 @@ type Converged = {
   readonly uid: string | undefined;
   readonly version: string | undefined;
   readonly hash: string;
-  /** The shape of the manifest that this process wrote (child-patch.ts). */
+  /** The shape (a hash of the field paths, child-patch.ts) of the manifest that this process wrote. */
   readonly shape: string | undefined;
   /** The server's answer. Absent if it equalled the manifest. */ readonly answer?: KubeObject;
 };

@@ -73,8 +73,8 @@ const ending: Ending = {
     message: cut(next.detail, messageLimit),
     ...weightOf(before),
   }),
-  // If the phase before was Aborting, the rollout was recorded when it began to abort. The history names the cause, and
-  // the status says what to do.
+  // If the phase before was Aborting, the rollout was recorded when it began to abort. The line contains only the cause
+  // (`detail`); the message of the status also says what to do.
   Failed: (next, before) =>
     before.phase === 'Aborting'
       ? undefined

@@ -59,8 +59,8 @@ const keyDefaults: Readonly<Record<string, unknown>> = { protocol: 'TCP' };
 
 /**
  * @param field the name of the list's field
- * @param items the items of the list, in the manifest or in the live object: they show which of the two lists named
- * `ports` it is
+ * @param items the items of the list, in the manifest or in the live object. They show whether a list named `ports`
+ * belongs to a container or to a Service
  * @returns undefined when the list is atomic
  */
 export function itemKeysOf(field: string, items: readonly unknown[]): ItemKeys | undefined {

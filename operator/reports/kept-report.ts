@@ -8,7 +8,7 @@ import { present } from '../../api/present.ts';
 import type { Report } from '../../api/report.ts';
 import { cut } from '../../api/text.ts';
 
-/** The status shows the peak of memory in sixteenths of the limit, so that it changes rarely. */
+/** The status shows the peak of memory in sixteenths of the limit, so that the status changes rarely. */
 export const memorySteps = 16;
 /** Maximum length of a kept text in characters. Our own sidecar sends shorter texts. */
 const textLimit = 2000;

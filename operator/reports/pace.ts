@@ -10,7 +10,7 @@ import { doubledMs } from '../../lib/retry.ts';
 export type PullPace = 'rollout' | 'rest';
 
 export const paceMs = { rollout: 5_000, rest: 30_000 } as const satisfies Record<PullPace, number>;
-/** The pause during a rollout for a ready pod whose golden run is in progress. */
+/** The time until the next pull, during a rollout, of a ready pod that has to answer test inputs (isAnswering). */
 const soonMs = 1_500;
 /** At rest, a pod that is not ready is pulled at the pace of a rollout for this long. */
 const closelyMs = 300_000;

@@ -67,8 +67,8 @@ export type ReportPullerDeps = {
 
 export const deadlineMs = 2_000;
 /**
- * A pull of a healthy pod takes a few milliseconds, so the 8 slots of a namespace are enough for rollouts with a
- * thousand pods.
+ * Limits of concurrent pulls. A pull of a healthy pod takes a few milliseconds, so 8 concurrent pulls in a namespace
+ * are enough for rollouts with a thousand pods.
  */
 export const pullLimits: PullLimits = {
   slots: 32,
@@ -309,7 +309,7 @@ export class ReportPuller {
 
   async #ask({ ip, ask, heard }: Entry): Promise<Pulled> {
     const wanted = heard === undefined ? ask : { ...ask, blocksFrom: Math.max(0, heard.until - blocksAgain) };
-    // `close` aborts the pulls in progress by itself: AbortSignal.any costs more than the rest of a request.
+    // `close` aborts this controller. A signal from AbortSignal.any would cost more than the rest of the request.
     const pull = new AbortController();
     this.#pulls.add(pull);
     const cancel = this.#clock.after(deadlineMs, () => pull.abort(new Error(`no answer within ${deadlineMs} ms`)));

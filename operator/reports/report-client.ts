@@ -33,7 +33,8 @@ export type ReportAsk = {
   /** The share of live requests, 0 to 1, that the sidecar keeps as samples, for the other revision to answer too. */
   readonly sample?: number;
   /**
-   * How the sidecar compares its answers with those of the peers, and from which score on they agree: `METRIC:LIMIT`.
+   * How the sidecar compares its answers with those of `peers`, the pods of the other revision, and from which score on
+   * they agree: `METRIC:LIMIT`.
    */
   readonly agreement?: string;
   readonly pairs?: PairSource;
@@ -48,7 +49,7 @@ export type ReportAsk = {
 export type FetchReport = (ip: string, signal: AbortSignal, ask?: ReportAsk) => Promise<Pulled>;
 
 const unzipInThread = promisify(gunzip);
-/** A body up to this size is decompressed at once: to hand it to a thread costs more than the work. */
+/** A body up to this size is decompressed in the main thread: handing it to another thread would cost more. */
 const smallBytes = 16 << 10;
 
 async function unzip(body: Buffer): Promise<Buffer> {

@@ -30,9 +30,9 @@ export type RevisionRecord = {
   readonly revision: Revision;
   /** The generation of the spec that first had this revision. */
   readonly generation: number;
-  /** The hashed fields as the user wrote them. Applying these fields again gives the same revision. */
+  /** The spec fields whose hash names the revision, as the user wrote them. The same fields give the same revision. */
   readonly written: RevisionSpec;
-  /** The hashed fields, with the defaults and the image of the time when the revision was created. */
+  /** The fields of `written`, with the defaults and the image of the time when the revision was created. */
   readonly spec: FrozenSpec;
   /** The pod template of the time when the revision was created; absent until the ControllerRevision is written. */
   readonly template?: PodTemplateManifest;

@@ -57,7 +57,10 @@ function splitInTurn(
   return { stable: paused ? replicas : 0, candidate: 0 };
 }
 
-/** The weight of the first step. It is 0 for a shadow step, which has no weight; the candidate then has one pod. */
+/**
+ * The weight of the first step. It is 0 for a shadow step, in which the candidate only answers copies of requests; the
+ * candidate then has one pod.
+ */
 function firstWeight(state: Preparing, at: Pick<At, 'seen' | 'plan'>): number {
   const first = stepsOf(state.candidate, at).find((step) => step.kind === 'weight' || step.kind === 'shadow');
   return first?.kind === 'shadow' ? 0 : (first?.weight ?? 100);

@@ -135,7 +135,7 @@ export function fallBackWhenTooWeak(state: StateIn<'Settling'>, at: At): Decisio
   );
 }
 
-/** The rollout of a new target does not wait until the old pods' retention is over. */
+/** When the spec changes again, the next rollout does not wait until the old pods' retention is over. */
 export function startWhileRetaining(state: StateIn<'Settling'>, at: At): Decision | undefined {
   const { seen, plan, now } = at;
   if (seen.target === state.stable || now - state.since < plan.settleMs || !hasAll(state.stable, at)) return undefined;

@@ -54,7 +54,7 @@ export function skippedBy(provenance: Provenance): string | undefined {
   return row.why;
 }
 
-/** The reason of a promotion for the Event and the history. It is the provenance if checks were skipped. */
+/** The reason of a promotion, for the Event and the history: the provenance if checks were skipped, else Promoted. */
 export function promotionReason(provenance: Provenance): ReasonFrom<'promotion'> {
   return Object.hasOwn(reasons, provenance) ? (provenance as ReasonFrom<'promotion'> & Provenance) : 'Promoted';
 }

@@ -134,8 +134,8 @@ export function retryOnNewTarget(state: StateIn<'Failed'>, at: At): Decision | u
 
 /**
  * Retries when the retry token differs from the token at the time of the failure, or when promoteRevision names this
- * revision and is not spent (intents.ts). A handled token or a spent intent does not count, because otherwise the
- * retries would never end.
+ * revision and has not had its effect yet (intents.ts). A token or a promoteRevision that was already obeyed does not
+ * count, because otherwise the retries would never end.
  */
 export function retryOnRequest(state: StateIn<'Failed'>, at: At): Decision | undefined {
   const { plan } = at;

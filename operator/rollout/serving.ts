@@ -125,8 +125,8 @@ function carryingAll({ stable, candidate }: Split, present: number, { replicas, 
 }
 
 /**
- * `stable` gets all the traffic. The retiring revision keeps all its pods until the traffic has left it. After that, it
- * keeps as many pods as the capacity allows.
+ * `stable` gets all the traffic. The retiring revision (the old stable one) keeps all its pods until the traffic has
+ * left it. After that, it keeps as many pods as the capacity allows.
  */
 export function servingOne(
   stable: Revision,

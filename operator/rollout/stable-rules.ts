@@ -156,8 +156,8 @@ function judgeAlone(state: CanaryState, reading: GateReading, because: string, a
 }
 
 /**
- * While the model is scaled to zero, no pod can be judged, so the candidate becomes stable without being proven. The
- * old stable revision is kept (promotion-rules.ts, finishWhenDrained). Once the model has pods again, the rollout of
+ * While the model is scaled to zero, no pod can be judged, so the candidate becomes stable without a verdict. The old
+ * stable revision is kept (promotion-rules.ts, finishWhenDrained). Once the model has pods again, the rollout of
  * the new revision restarts with the old revision as stable.
  */
 export function sleepWhenScaledToZero(state: CanaryState, at: At): Decision | undefined {

@@ -3,9 +3,9 @@
  *
  * Owns: the types and a few readers; the reasons are in api/reasons.ts. Read this first, then plan.ts and decide.ts.
  * Words: a *revision* is one immutable configuration of a model. The *stable* revision serves; a *candidate* is meant
- * to replace it; a *retiring* revision was stable until the latest promotion and still has pods (docs/vocabulary.md).
- * *Gates* judge the candidate in a *window* of 20 s blocks. An *intent* is a field of spec.rollout that asks for one
- * action. *Provenance* is how a revision became stable.
+ * to replace it; its *weight* is its share of the traffic in percent. A *retiring* revision was stable until the latest
+ * promotion and still has pods (docs/vocabulary.md). *Gates* judge the candidate in a *window* of 20 s blocks. An
+ * *intent* is a field of spec.rollout that asks for one action. *Provenance* is how a revision became stable.
  */
 import type { DecisionReason, ReasonFrom } from '../../api/reasons.ts';
 import type { RolloutPlan } from './plan.ts';
@@ -26,7 +26,10 @@ type Course = {
   readonly candidate: Revision;
   /** The number of this attempt: 1 at first, one more after each retry. */
   readonly attempt: number;
-  /** spec.replicas when the rollout began. During the rollout an autoscaler may raise the number but not lower it. */
+  /**
+   * spec.replicas when the rollout began, or when a pause before its first step ended. During the rollout an autoscaler
+   * may raise the number of pods above this but not lower it below this.
+   */
   readonly floor: number;
   readonly since: Millis;
   /**
@@ -209,7 +212,8 @@ export type Observation = {
   /** Revision of the current spec, or the pinned revision. */
   readonly target: Revision;
   /**
-   * Revision that the entry Service selects. Null if the entry Service does not exist or selects by the serving label.
+   * Revision that the entry Service selects. Null if the entry Service does not exist, or if it selects the label that
+   * ready pods of both revisions share.
    */
   readonly routed: Revision | null;
   /**

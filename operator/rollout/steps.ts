@@ -137,8 +137,8 @@ export function reach(state: CanaryState & { readonly phase: 'Shifting' }, at: A
 }
 
 /**
- * Moves the weight from `from` back to the state's weight. `from` may be lower than the state's weight. The rollout
- * then continues after the step that asked for the state's weight, because the windows of earlier steps are over.
+ * Moves the weight from `from`, which may be lower, back to the state's weight. Once this weight is reached, the
+ * rollout continues after the step that asked for it, because the windows of earlier steps are over.
  */
 export function setAnew(state: CanaryState, from: number, at: At, why: Why): Decision {
   const reached = { ...reachedBy(state), weight: from };
@@ -154,9 +154,9 @@ function stepOfWeight(steps: readonly Step[], weight: number): number {
 }
 
 /**
- * Whether the plan still fits the state: at the state's index, the plan has a step of the state's kind, and the weight
- * that the plan asks for at this step is at most the state's weight. If the plan has no step at this index, the state
- * fits only while the weight moves to 100 %.
+ * Whether the plan still fits the state. At the state's index, the plan must have a step of the state's kind; a pause
+ * that does not belong to a pause step needs a step with gates. Up to this step, the plan must ask for at most the
+ * state's weight. If the plan has no step at this index, the state fits only while the weight moves to 100 %.
  */
 export function fitsPlan(state: CanaryState, at: Pick<At, 'seen' | 'plan'>): boolean {
   const steps = stepsOf(state.candidate, at);

@@ -1,7 +1,8 @@
 /**
  * The complete input of one pass for one model.
  *
- * Terms: A child is an object that the operator makes for a model. A record is what the operator stores of a revision.
+ * Terms: A pass is one reconciliation of a model. A child is an object that the operator makes for a model. A record is
+ * what the operator stores of a revision.
  * A golden set is the inputs that a candidate must answer well before it gets traffic; to freeze it is to copy it for
  * one attempt.
  * Owns: the type Seen, the types of its parts, and seenOf, the only function that combines the parts. No other code
@@ -75,7 +76,7 @@ export type Observed = {
 /** A candidate that is held: its objects are not created yet, because its golden set could not be frozen. */
 export type Held = { readonly revision: Revision; readonly trouble: Trouble };
 
-/** The frozen golden set of each revision, if known (operator/golden/golden-set.ts). */
+/** The frozen golden set and the generation of each revision, if known (operator/golden/golden-set.ts). */
 export type KnownFrozen = ReadonlyMap<
   Revision,
   { readonly generation?: number | undefined; readonly golden?: FrozenGolden | undefined }

@@ -3,7 +3,7 @@
  *
  * Owns: the mapping between a RolloutState and the status (`status.rollout` and the revisions), so that a new leader
  * continues where the previous one stopped. An unreadable state becomes New; the entry Service then decides which
- * revision counts as serving (rollout/decide.ts, adoptWhatServes).
+ * revision counts as serving (rollout/rest-rules.ts, adoptWhatServes).
  * Pure.
  */
 import { toApiTime } from '../../api/conditions.ts';

@@ -2,8 +2,8 @@
  * Router HTTPRoute: the Gateway API shares the traffic by exact weights.
  *
  * Owns: when the weights of a route count as shares (the traffic that each revision gets). Every parent must have
- * accepted the current generation of the route. No other client may have changed a backend Service so that it reaches
- * no pod. Clients that bypass the gateway use the entry Service, which selects the serving revision.
+ * accepted the current generation of the route. A backend Service that another client changed must still reach a pod.
+ * Clients that bypass the gateway use the entry Service, which selects the serving revision.
  * Limits: a gateway updates its proxies shortly after it accepts a route; the API does not report when.
  * Pure.
  */

@@ -40,7 +40,7 @@ export type AddressSources = {
 export interface TrafficRouter {
   /** The subject of messages, as in "the entry Service sends 75% to v1, 25% to v2". */
   readonly subject: string;
-  /** Kinds of children that only this router makes, in addition to the entry Service. */
+  /** Kinds of objects that only this router makes, in addition to the entry Service. */
   readonly kinds: readonly string[];
   /** Whether the Services of revisions need a cluster IP. */
   readonly revisionAddress: RevisionAddress;

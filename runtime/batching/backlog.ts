@@ -49,15 +49,15 @@ export class Backlog {
   }
 }
 
-/** The state of the workers. `workers`: those that are busy or free. */
+/** The state of the workers. `workers` is the number of workers with a loaded model, busy or free. */
 export type Workers = { readonly runs: readonly CurrentRun[]; readonly workers: number; readonly nowMs: number };
 
-/** Whether a request with this deadline should be refused because it would probably miss it in the queue. */
+/** Whether to refuse a request, because it would probably not be answered by its deadline. */
 export function comesTooLate(expected: {
   readonly waitMs: number;
   readonly runMs: number;
   readonly leftMs: number;
 }): boolean {
-  // A request that need not wait always runs: the prediction may be wrong, and no other request is delayed for nothing.
+  // A request that does not wait is never refused: the prediction may be wrong, and the request delays no other.
   return expected.waitMs > 0 && (expected.waitMs + expected.runMs) * margin > expected.leftMs;
 }

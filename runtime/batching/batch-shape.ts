@@ -13,14 +13,14 @@ export type BatchShape = {
   readonly rows: number;
   /**
    * True when runs of several rows are much cheaper than single rows. A free worker then takes all waiting rows, up to
-   * `rows`. Otherwise it takes only its share of the waiting rows.
+   * `rows`. Otherwise it takes the waiting rows divided by the number of workers.
    */
   readonly pays: boolean;
 };
 
 /** A rate of at least this share of the best rate is good enough. */
 const nearBest = 0.95;
-/** Joining rows pays when it gains at least this factor. */
+/** The smallest gain for which `pays` is true. */
 const payingGain = 1.3;
 
 /**

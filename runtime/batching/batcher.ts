@@ -3,9 +3,9 @@
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
  * Limits: at most `maxDepth` requests of a tier wait; the next request of that tier is refused at once with QUEUE_FULL.
- *         A request that would probably miss its deadline in the queue is refused at once with WAIT_TOO_LONG.
- *         A run begins when its memory and the memory of the current runs together are within the limit (room.ts). A
- *         request that can never fit is refused with REQUEST_TOO_LARGE.
+ *         A request that would have to wait, and would probably not be answered by its deadline, is refused at once
+ *         with WAIT_TOO_LONG. A run begins when its memory and the memory of the current runs together are within the
+ *         limit (room.ts). A request that can never fit is refused with REQUEST_TOO_LARGE.
  * Ends:   every submit settles exactly once: with a result, an AppError, or the reason of the caller's abort. A request
  *         that expires or is aborted before its run never reaches the engine.
  */
@@ -189,7 +189,7 @@ export class Batcher implements Inference {
     return this.#comesTooLate(request, rows ?? 1, elements);
   }
 
-  /** The error for a request that would probably miss its deadline in the queue. */
+  /** The error for a request that would have to wait and would probably not be answered by its deadline. */
   #comesTooLate(request: InferenceRequest, rows: number, elements: number): AppError | undefined {
     if (request.deadlineMs === undefined) return undefined;
     const waitMs = this.expectedWaitMs(request.tier ?? 'interactive');

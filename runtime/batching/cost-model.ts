@@ -22,9 +22,9 @@ type SizeClass = {
 /** Weight of the latest run in the pace, and in the correction of a row class. */
 const paceWeight = 0.1;
 const rowsWeight = 0.02;
-/** One run counts as at most this many times the expected time, and at least as its inverse. */
+/** In the corrections, a run counts as at most this many times the expected time, and as at least 1/4 of it. */
 const mostSurprise = 4;
-/** Limit of the correction of a row class, and its inverse. */
+/** The correction of a row class is at most this factor, and at least 1/2. */
 const mostCorrection = 2;
 const runsPerShape = 32;
 const sizeClasses = 32;
@@ -35,7 +35,7 @@ const unmeasuredRows = 8;
 export class CostModel {
   #curve: RunCost;
   #mostRows: number;
-  /** True while `mostRows` is a default, which only a measured curve may use in full. */
+  /** True while `mostRows` is a default. Until a curve was measured, runs then have at most `unmeasuredRows` rows. */
   readonly #isDefault: boolean;
   readonly #classes = new Map<number, SizeClass>();
 
@@ -106,7 +106,7 @@ export class CostModel {
     return this.#curve.trustedRows(elements, this.mostRows);
   }
 
-  /** Time without the pace, by which row counts are compared; 0 without a curve. */
+  /** Predicted milliseconds without the pace, by which row counts are compared; 0 without a curve. */
   #shapeMs(rows: number, elements: number): number {
     const correction = this.#classes.get(sizeClassOf(elements))?.byRows[rowClassOf(rows)] ?? 1;
     return this.#curve.msOf(rows, elements) * correction;
@@ -125,7 +125,7 @@ export class CostModel {
     const key = sizeClassOf(elements);
     const known = this.#classes.get(key);
     if (known !== undefined) return known;
-    // Without a curve, the first run sets the pace.
+    // The pace 0 means unknown: without a curve, the first run sets it.
     const made = { pace: this.#isKnown ? 1 : 0, byRows: [], shape: undefined, runsSinceShape: 0 };
     this.#classes.set(key, made);
     return made;

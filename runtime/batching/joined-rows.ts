@@ -8,6 +8,7 @@
  *         `hold`.
  */
 import { AppError } from '../../api/errors.ts';
+import { freeBytes } from '../../lib/free-bytes.ts';
 import {
   arrayOf,
   bytesPerElement,
@@ -73,7 +74,11 @@ export class JoinedRows {
   }
 
   #copy(piece: Tensor, whole: Tensor, at: number): void {
-    if (piece.type !== 'string') return (whole.data as Uint8Array).set(piece.data as TypedData as Uint8Array, at);
+    if (piece.type !== 'string') {
+      (whole.data as Uint8Array).set(piece.data as TypedData as Uint8Array, at);
+      freeBytes(piece.data);
+      return;
+    }
     this.#options.hold?.(tensorBytes(piece));
     piece.data.forEach((text, index) => {
       (whole.data as string[])[at + index] = text;

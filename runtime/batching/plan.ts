@@ -50,7 +50,9 @@ export type BatchPlan =
   | {
       readonly kind: 'run';
       readonly take: readonly number[];
-      /** The tier whose turn it was. A run for the tier interactive may contain bulk requests too. */
+      /**
+       * The tier whose requests the run was planned for. A run for the tier interactive may contain bulk requests too.
+       */
       readonly tier: Tier;
       readonly because: 'alone' | 'full' | 'aged';
     }
@@ -63,7 +65,7 @@ export type PlanState = {
   readonly nowMs: number;
   /** When the last run for bulk requests began; -Infinity before the first such run. */
   readonly bulkRanAtMs: number;
-  /** Workers that are busy or free; at least 1. */
+  /** Number of workers with a loaded model, busy or free; at least 1. */
   readonly workers: number;
 };
 
@@ -80,7 +82,7 @@ export const bulkPatienceMs = 10_000;
  */
 export const urgencyPatienceMs = 1000;
 
-/** Bulk requests join a run of interactive requests that they make at most this many times as long. */
+/** Bulk requests may join a run of interactive requests if the run takes at most this many times as long with them. */
 const spareRowsCost = 1.1;
 
 type Setting = { readonly limits: BatchLimits; readonly costs: BatchCosts; readonly state: PlanState };
@@ -182,7 +184,8 @@ function fill(
   const most = Math.min(limits.maxRows, bestRows);
   const whole = prefix(queue, group, { ...limits, maxRows: most });
   const isFull = whole.length < group.length || rowsOf(queue, whole) >= most;
-  // When joining rows gains little, leave the others' share to them. Otherwise it costs less CPU time to run together.
+  // When joining rows gains little, leave the other workers their part of the rows. Otherwise one run costs less CPU
+  // time.
   const share = pays ? most : Math.ceil(rowsOf(queue, group) / state.workers);
   return { take: share >= most ? whole : prefix(queue, group, { ...limits, maxRows: share }), isFull };
 }

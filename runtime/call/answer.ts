@@ -9,7 +9,12 @@ import { AppError } from '../../api/errors.ts';
 import type { ClientError } from './call.ts';
 
 /** A body that is complete in memory; its chunks are written in this order. */
-export type WholeBody = { readonly chunks: readonly (string | Uint8Array)[]; readonly bytes: number };
+export type WholeBody = {
+  readonly chunks: readonly (string | Uint8Array)[];
+  readonly bytes: number;
+  /** True when only the answer uses the chunks: their memory is freed when they are sent. */
+  readonly isOwn?: boolean;
+};
 
 export type Answer = {
   readonly status: number;

@@ -1,6 +1,6 @@
 /**
- * A Prometheus histogram for the hot path: prom-client's own looks up its series by a text of the labels at each
- * observation, which takes several times as long as counting.
+ * A Prometheus histogram for the hot path: at each observation, prom-client's own histogram makes a text of the labels
+ * to find their series, which takes several times as long as counting.
  *
  * Owns: the counts of each series. prom-client's registry reads them at a scrape, and prints the text that it would
  *       print for its own histogram.
@@ -63,7 +63,7 @@ export class BucketHistogram {
     registry.registerMetric(this as unknown as Metric);
   }
 
-  /** A new series. With labels, it is printed from its first observation on. */
+  /** Makes a new series. A series with labels is printed only after its first observation. */
   series(labels: Labels = {}): HistogramSeries {
     const made = new HistogramSeries(labels, this.#bounds);
     this.#series.push(made);

@@ -18,7 +18,7 @@ export type Readings = {
   readonly queueDepth: () => number;
   readonly queueOldestMs: () => number;
   readonly memory: () => { readonly limitBytes: number | null; readonly anonymousBytes: number };
-  /** How sessions get memory: from the arena or not, and the thresholds of malloc (null: those of glibc). */
+  /** Whether sessions use ONNX Runtime's arena, and the thresholds of malloc; null when they are glibc's own. */
   readonly allocation: () => { readonly arena: boolean; readonly thresholdBytes: number | null };
   readonly workers: () => { readonly ready: number; readonly wanted: number };
   readonly loop: () => { readonly p50: number; readonly p99: number; readonly max: number };
@@ -151,7 +151,7 @@ export class RuntimeMetrics implements Observer {
     });
   }
 
-  /** prom-client takes microseconds to find a counter by its labels, so it is told at a scrape. */
+  /** Counts until the next scrape only: prom-client takes microseconds to find a counter by its labels. */
   #count(route: string, status: number, kind: string): void {
     const key = `${route} ${status} ${kind}`;
     const fresh = this.#fresh.get(key);

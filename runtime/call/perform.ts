@@ -34,7 +34,7 @@ export type CallDeps = {
   /** Deadlines of the calls that are not answered yet. */
   readonly open: Set<ClientDeadline>;
   readonly observer: Observer;
-  /** Whether an answer contains its service time (serviceHeader) when that time is comparable. */
+  /** Whether an answer carries its service time (serviceHeader), if no other request affected that time. */
   readonly tellsService: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -59,8 +59,9 @@ export function perform(deps: CallDeps, incoming: IncomingCall, handler: Handler
 }
 
 /**
- * As perform. Transports of small requests use it, because each promise between a request and its answer costs time.
- * @param tell called exactly once, maybe at once. It closes the connection before it throws
+ * Like perform(), with a callback. Transports of small requests use it, because each promise between a request and its
+ * answer costs time.
+ * @param tell called exactly once, maybe before this function returns. It closes the connection before it throws
  */
 export function performThen(
   deps: CallDeps,
@@ -130,7 +131,7 @@ class Live implements Call {
     return body instanceof Promise ? body.then((bytes) => this.#received(bytes)) : this.#received(body);
   }
 
-  /** Passes the answer on; only the first one counts. */
+  /** Passes the answer to the transport; later calls are ignored. */
   tell(answer: Answer | undefined): void {
     this.isTold = true;
     try {
@@ -213,7 +214,7 @@ function refuse(live: Live, error: unknown): void {
   try {
     told = fail(live, error);
   } catch (err) {
-    // The transport closes the connection.
+    // Only log the error: the transport closes the connection.
     live.deps.logger.error('error not answered', { requestId: live.incoming.requestId, err });
   }
   live.close();
@@ -298,7 +299,7 @@ function withHeaders({ incoming, trace }: Live, answer: Answer, serviceMs?: numb
   return { ...answer, headers };
 }
 
-/** Records the first outcome only: an error while an answer is made may follow its record. */
+/** Records only the first outcome: making the answer can still fail after the call was recorded as successful. */
 function record(live: Live, call: AnsweredCall): void {
   if (live.isRecorded) return;
   live.isRecorded = true;

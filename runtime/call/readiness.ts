@@ -36,7 +36,7 @@ export class Readiness {
   #startedUp = false;
   #lostAtMs: number | undefined;
 
-  /** @param workers only called once the state was Ready */
+  /** @param workers reads the number of ready workers; not called before the state was Ready */
   constructor(
     clock: Clock,
     workers: () => { readonly ready: number },
@@ -56,7 +56,7 @@ export class Readiness {
     if (state === 'Ready') this.#startedUp = true;
   }
 
-  /** The readiness probe. */
+  /** Whether the readiness probe succeeds. */
   get ready(): boolean {
     return this.#state === 'Ready' && this.#workers().ready > 0 && !this.stuck;
   }
@@ -67,12 +67,15 @@ export class Readiness {
     return this.#startedUp && stuckMs > limitMs;
   }
 
-  /** The startup probe: true once the model was loaded and warmed up, and from then on. */
+  /** Whether the startup probe succeeds: true once the model was loaded and warmed up, and from then on. */
   get startedUp(): boolean {
     return this.#startedUp;
   }
 
-  /** The liveness probe. Any answer to it shows that the event loop works, so only the workers are checked. */
+  /**
+   * Whether the liveness probe succeeds. Any answer to it shows that the event loop works, so only the workers are
+   * checked.
+   */
   get alive(): boolean {
     return !this.#isHopeless && this.#hasWorkers;
   }

@@ -1,5 +1,6 @@
 /**
- * How ONNX Runtime's sessions get memory for intermediate results: from the arena, or from glibc with thresholds.
+ * How ONNX Runtime's sessions get memory for intermediate results: from the arena (ONNX Runtime's own pool), or from
+ * glibc's malloc with the usual or with higher thresholds.
  *
  * Owns:  the settings that are measured, and the choice among them from measured numbers. The arena keeps the memory of
  *        the largest run until its session is released, so it is chosen only when every worker may keep that much.
@@ -40,7 +41,7 @@ export type MeasuredAllocation = Allocation & {
 };
 
 export type AllocationMeasurement = {
-  /** The first is the setting without measurement; empty when nothing was measured. */
+  /** The first one is the setting that applies without a measurement; empty when nothing was measured. */
   readonly measured: readonly MeasuredAllocation[];
   /** Why nothing, or not every setting, was measured. */
   readonly why?: string;
@@ -153,7 +154,10 @@ export function allocationWords({ arena, thresholdBytes }: Allocation): string {
 
 /** Two runs of equal size may differ in memory by this factor. */
 const runMargin = 1.25;
-/** A worker needs memory for a run of twice the measured size. If it was not measured, this factor is assumed. */
+/**
+ * A worker needs memory for a run of twice the largest measured size. If that memory was not measured, it is assumed to
+ * be this many times the memory of the measured runs.
+ */
 const largerRuns = 2;
 
 /** The smallest memory limit with which a setting can be used. */

@@ -85,8 +85,8 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
 }
 
 /**
- * Memory of the codec. A task other than Tensor parses requests on its own thread, so the codec and the task get half
- * of the memory each.
+ * Memory in bytes of the codec, which parses and prints large bodies of tensors. A task other than Tensor parses
+ * requests on its own thread, so the codec and the task get half of the memory each.
  */
 export function codecBytes({ task }: Pick<RuntimeConfig, 'task'>, { parseBytes }: MemoryShares): number {
   return task === 'Tensor' ? parseBytes : Math.floor(parseBytes / 2);

@@ -1,14 +1,14 @@
 /**
  * The environment variables that native code reads when a process starts.
  *
- * Owns:  the thresholds of glibc for a measured setting, and the rule that a value of the user is kept.
+ * Owns:  the thresholds of glibc's malloc that a measurement chose, and the rule that a value of the user is kept.
  * Pure.
  */
 import { nativeEnvironment } from '../../api/names.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @param thresholdBytes the thresholds that were chosen for the model; absent: the usual ones */
+/** @param thresholdBytes the malloc thresholds that were chosen for the model; absent: the usual ones */
 export function nativeEnvironmentOf(thresholdBytes?: number): Readonly<Record<keyof typeof nativeEnvironment, string>> {
   if (thresholdBytes === undefined) return nativeEnvironment;
   const threshold = String(thresholdBytes);
@@ -16,8 +16,9 @@ export function nativeEnvironmentOf(thresholdBytes?: number): Readonly<Record<ke
 }
 
 /**
- * The variables with which a process must start over; empty when its environment is right. The operator and the image
- * set the usual values. Any other value was set by the user, or by this process before it started over, and is kept.
+ * The variables with which a process must re-execute itself; empty when its environment is right. The operator and the
+ * image set the usual values. Any other value was set by the user, or by this process before it re-executed itself, and
+ * is kept.
  */
 export function missingEnvironment(
   environment: Environment,

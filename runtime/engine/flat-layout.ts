@@ -1,5 +1,5 @@
 /**
- * The common shape of the requests of a batch, for the mailbox.
+ * The common shape of the requests of a batch, for the mailbox: memory that the pool and a worker share.
  *
  * Owns:  whether a batch can be laid out as rows one after the other: numbers only, and equal names, types and
  *        dimensions except the first.
@@ -15,7 +15,7 @@ export type FlatTensor = {
 };
 
 export type FlatLayout = {
-  /** The first dimension is -1, except for a single request whose inputs have different numbers of rows. */
+  /** The first dimension is replaced by -1, except for a single request whose inputs have different numbers of rows. */
   readonly inputs: readonly FlatTensor[];
   /** Rows of each request; [0] for a single request whose inputs have different numbers of rows. */
   readonly rows: readonly number[];
@@ -53,7 +53,9 @@ export function layoutKey({ inputs }: FlatLayout, outputs: readonly string[]): s
   return key;
 }
 
-/** @returns `rows` 0 when the inputs have no common number of rows; undefined when the part does not fit `first` */
+/**
+ * @returns `rows` 0 when the inputs have different numbers of rows; undefined when types or shapes differ from `first`
+ */
 function sizeOf(
   part: NamedTensors,
   first: NamedTensors,

@@ -1,9 +1,10 @@
 /**
- * Runs a batch of the mailbox.
+ * Runs a batch that the pool put into the mailbox, the memory that the pool and a worker share.
  *
  * Owns: what happens when such a batch cannot be answered in the mailbox: its outputs are too large, it fails, or its
  *       outputs do not have one row for each row of input. Its result then crosses as a message.
  */
+import { freeBytes } from '../../lib/free-bytes.ts';
 import type { FlatBatch, MailboxReceiver } from './mailbox.ts';
 import {
   feedsOf,
@@ -44,7 +45,10 @@ export function runFlat(
   const wholes = outputs.map((name) => results[name]);
   if (rows.length > 1 && wholes.some((whole) => whole?.dims[0] !== total)) return apart(session, batch, began, now);
   const inferMs = now() - began;
-  if (wholes.every((whole) => whole !== undefined) && mailbox.put(wholes, inferMs)) return undefined;
+  if (wholes.every((whole) => whole !== undefined) && mailbox.put(wholes, inferMs)) {
+    for (const { data } of wholes) if (ArrayBuffer.isView(data)) freeBytes(data);
+    return undefined;
+  }
   return () => Promise.resolve({ parts: partsOf(batch, results), inferMs, together: true });
 }
 

@@ -6,7 +6,9 @@
  * Limits: `partBytes` of inputs and of outputs, `maxParts` requests. What does not fit crosses as a message.
  * Why:    a message with the buffers of eight requests costs both threads about 90 µs of CPU; this costs less than 10.
  */
+import { leastFreedBytes } from '../../lib/free-bytes.ts';
 import { layoutKey, layoutOf, type FlatLayout, type FlatTensor } from './flat-layout.ts';
+import { shareOutputs } from './messages.ts';
 import type { EngineBatch, EngineResult } from './port.ts';
 import {
   elementCount,
@@ -26,7 +28,7 @@ const maxRank = 8;
 /** Layouts that a worker remembers. The next layout replaces the oldest. */
 const maxLayouts = 64;
 
-/** Positions in the words at the start of the memory. */
+/** Positions of the 32-bit words at the start of the memory. */
 const at = {
   bell: 0,
   batch: 1,
@@ -66,7 +68,7 @@ class Shared {
   }
 }
 
-/** The side of the pool. */
+/** The pool's end of the mailbox. */
 export class MailboxSender {
   readonly memory = new SharedArrayBuffer(mailboxBytes);
   readonly #shared = new Shared(this.memory);
@@ -87,7 +89,8 @@ export class MailboxSender {
     const from = this.#announce(layout, batch.outputs);
     if (from === undefined) return false;
     this.#copy(batch.parts, layout, from);
-    // Only now is the layout sure to arrive: the copy throws for a buffer that was transferred.
+    // Remember the layout only after the copy, which throws for a transferred buffer: the worker then never gets the
+    // layout.
     if (words[at.layoutBytes] !== 0) this.#remember(layoutKey(layout, batch.outputs));
     words[at.parts] = layout.rows.length;
     for (let part = 0; part < layout.rows.length; part += 1) words[at.rows + part] = layout.rows[part] as number;
@@ -125,7 +128,9 @@ export class MailboxSender {
       const view = arrayOf[type];
       return makeTensor(type, dims, new view(copy.buffer, from - outputByte, length / view.BYTES_PER_ELEMENT));
     });
-    return { parts: partsOf(outputs, wholes, this.#rows), inferMs: time[0] as number, together: true };
+    const parts = partsOf(outputs, wholes, this.#rows);
+    if (copy.length >= leastFreedBytes) shareOutputs(parts);
+    return { parts, inferMs: time[0] as number, together: true };
   }
 
   /**
@@ -134,7 +139,7 @@ export class MailboxSender {
    */
   #announce(layout: FlatLayout, outputs: readonly string[]): number | undefined {
     const { words, bytes } = this.#shared;
-    // Each input begins at a multiple of 8 bytes.
+    // Reserve 8 more bytes for each input, because each input begins at a multiple of 8 bytes.
     const room = partBytes - layout.bytes - 8 * layout.inputs.length;
     if (room < 0) return undefined;
     const key = layoutKey(layout, outputs);
@@ -206,12 +211,12 @@ export type FlatBatch = {
 
 type KnownLayout = Pick<FlatLayout, 'inputs'> & { readonly outputs: readonly string[] };
 
-/** The side of the worker. */
+/** The worker's end of the mailbox. */
 export class MailboxReceiver {
   readonly #shared: Shared;
   readonly #memory: SharedArrayBuffer;
   readonly #layouts: (KnownLayout | undefined)[] = [];
-  /** How often the pool had rung for a message when the event loop last got a turn. */
+  /** The count of posted messages when the event loop last got a turn. */
   #messages = 0;
 
   constructor(memory: SharedArrayBuffer) {
@@ -220,7 +225,8 @@ export class MailboxReceiver {
   }
 
   /**
-   * Waits for a batch, and blocks the thread. A message comes before a batch, so that it is heard under steady load.
+   * Blocks the thread until a batch or a message arrives. A message has precedence, so that steady batches cannot delay
+   * it forever.
    * @returns `batch` for a batch; `else` when the pool rang for a message, or `mostMs` passed
    */
   wait(mostMs: number): 'batch' | 'else' {
@@ -270,7 +276,7 @@ export class MailboxReceiver {
     return tensors;
   }
 
-  /** @returns false when the outputs do not fit */
+  /** Writes the outputs of a run into the mailbox. @returns false when they do not fit */
   put(
     outputs: readonly { readonly type: string; readonly dims: readonly number[]; readonly data: unknown }[],
     ms: number,
@@ -285,7 +291,7 @@ export class MailboxReceiver {
       const kind = types.indexOf(type as (typeof types)[number]);
       if (!ArrayBuffer.isView(data) || kind < 0 || dims.length > maxRank || dims.some((dim) => dim > maxWord))
         return false;
-      // Every byte that the pool will read is written now.
+      // Refuse data whose length does not match its shape: the pool would read bytes that were not written.
       if (data.byteLength !== bytesOfShape(kind, dims) || to + data.byteLength > mailboxBytes) return false;
       words[word] = kind;
       words[word + 1] = dims.length;

@@ -23,7 +23,7 @@ export type CostDeps = {
   readonly maxFill?: number;
   /** Maximum rows of a run; below 2, nothing is measured. */
   readonly maxRows: number;
-  /** Whether the memory of a run with these rows is within the limit. */
+  /** Whether a run with these rows stays within the memory limit. */
   readonly fits: (rows: number, elementsOfRow: number) => boolean;
   /** Limit of CPU time, in milliseconds, for all sizes together. */
   readonly budgetMs: number;
@@ -70,15 +70,15 @@ export async function measureCosts(deps: CostDeps): Promise<RunCost> {
 }
 
 /**
- * Measures few rows of every size. This happens before runs of many rows use up the budget, because the largest size
- * decides what is believed of larger ones.
+ * Measures few rows of every size. This happens before runs of many rows use up the budget, because costs of even
+ * larger sizes are predicted from the largest measured size.
  */
 async function firstRows(bounds: Bounds): Promise<readonly Size[]> {
   const sizes: Size[] = [];
   for (const fill of fillsOf(bounds)) {
     const before = sizes.at(-1)?.row;
     if (before !== undefined && !isWorthwhile(bounds, before, sizes.at(-2)?.row)) break;
-    // The first run with a new shape is slower than later ones, so it is only used to predict.
+    // The first run with a new shape is slower than later ones, so its time only serves to predict the next runs.
     const row = await timed(bounds, fill, 1);
     // A larger `fill` makes the same inputs when the model's shapes are fixed.
     if (row === undefined || row.elements === before?.elements) break;

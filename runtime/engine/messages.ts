@@ -1,9 +1,11 @@
 /**
  * Messages between the pool and its workers.
  *
- * Owns: the messages in both directions, and the list of buffers that a message transfers.
+ * Owns: the messages in both directions, the list of buffers that a message transfers, and how many outputs use each
+ *       buffer of a result.
  */
-import type { EngineBatch, EngineResult, SequenceStep, StepResult } from './port.ts';
+import { shareBuffer } from '../../lib/free-bytes.ts';
+import type { EngineBatch, EngineResult, PartResult, SequenceStep, StepResult } from './port.ts';
 import type { SessionOptions } from './session-options.ts';
 import type { NamedTensors } from './tensor.ts';
 
@@ -52,4 +54,15 @@ export function buffersOf(sets: readonly NamedTensors[]): ArrayBuffer[] {
     }
   }
   return [...buffers];
+}
+
+/** Declares how many outputs lie in each buffer, so that it is freed after the last of them (lib/free-bytes.ts). */
+export function shareOutputs(parts: readonly PartResult[]): void {
+  const counts = new Map<ArrayBufferLike, number>();
+  for (const part of parts) {
+    if (part.kind !== 'Done') continue;
+    for (const { type, data } of Object.values(part.outputs))
+      if (type !== 'string') counts.set(data.buffer, (counts.get(data.buffer) ?? 0) + 1);
+  }
+  for (const [buffer, count] of counts) if (count > 1) shareBuffer(buffer, count);
 }

@@ -9,12 +9,20 @@
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { freeBuffer } from '../../lib/free-bytes.ts';
 import type { Logger } from '../../lib/log.ts';
 import { backoffMs } from '../../lib/retry.ts';
 import { loadWords } from './load-words.ts';
 import { beginNativeWork } from './native-work.ts';
 import { MailboxSender } from './mailbox.ts';
-import { buffersOf, resultInMailbox, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
+import {
+  buffersOf,
+  resultInMailbox,
+  shareOutputs,
+  type FromWorker,
+  type ToWorker,
+  type WorkerTask,
+} from './messages.ts';
 import type { Engine, EngineBatch, EngineResult, StepResult } from './port.ts';
 import { SlotSequences } from './sequences.ts';
 import type { NamedTensors } from './tensor.ts';
@@ -115,6 +123,8 @@ export class WorkerPool implements Engine {
       // A buffer was already transferred. The worker stays free.
       return Promise.reject(error as Error);
     }
+    // The mailbox has a copy.
+    for (const buffer of buffersOf(batch.parts)) freeBuffer(buffer);
     seat.inMailbox = batch;
     return begin(seat);
   }
@@ -211,6 +221,7 @@ export class WorkerPool implements Engine {
     seat.state = 'Idle';
     if (message.kind === 'ran') {
       seat.failures = 0;
+      shareOutputs(message.result.parts);
       run?.resolve(message.result);
     } else run?.reject(new AppError('ENGINE_FAILED', { model: this.#deps.model, why: message.why }));
     return this.#settle(seat);

@@ -24,7 +24,7 @@ export type RenewDeps = {
 };
 
 const lookMs = 5;
-/** Runs of each worker: the first runs of a session are slower. */
+/** Number of warm-up runs of each worker: the first runs of a session are slower. */
 const warmRuns = 3;
 
 export async function renewWorker({ engine, signature }: RenewedModel, deps: RenewDeps): Promise<void> {

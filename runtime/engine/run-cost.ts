@@ -32,10 +32,13 @@ export const unknownRunCost: RunCost = { msOf: () => 0, trustedRows: (_, limit) 
 /** A doubling of the rows that raises the rate by less than this gains nothing. */
 export const flatGain = 1.05;
 
-/** The points of one size: at least one row and two rows. */
+/** The measured points of one size: at least those of one row and of two rows. */
 type Curve = { readonly elements: number; readonly points: readonly CostPoint[] };
 
-/** @param measured in any order. A size that has no run of several rows is left out, because it shows no gain */
+/**
+ * @param measured in any order. A size without a run of several rows is left out: it does not show the gain of more
+ *   rows
+ */
 export function runCost(measured: readonly CostPoint[]): RunCost {
   const curves = curvesOf(measured);
   const [first] = curves;

@@ -55,8 +55,8 @@ export function sessionOptions(plan: SessionPlan): SessionOptions {
     executionMode: 'sequential',
     graphOptimizationLevel: plan.optimized ? 'disabled' : levels[execution.graphOptimization],
     enableCpuMemArena: arena,
-    // A pattern is kept for every size that was seen, so only fixed sizes have patterns. With varying sizes a pattern
-    // saves no CPU time (measured).
+    // ONNX Runtime keeps a memory pattern for every input size that it has seen, so patterns are only used for fixed
+    // sizes. With varying sizes a pattern saves no CPU time (measured).
     enableMemPattern: arena && !hasFreeShape(plan.signature),
     // Failures are reported as exceptions; ONNX Runtime's own coloured lines would only break up the log.
     logSeverityLevel: 4,

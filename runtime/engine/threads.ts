@@ -18,7 +18,7 @@ export type Machine = {
 export type Threads = {
   readonly workers: number;
   readonly threadsPerWorker: number;
-  /** Whether idle threads of ONNX Runtime spin: not at all, or for 50 us. */
+  /** Whether idle threads of ONNX Runtime spin: not at all, or for 50 µs. */
   readonly spin: 'Off' | 'Brief';
 };
 

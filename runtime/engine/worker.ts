@@ -10,6 +10,7 @@
 import { setPriority } from 'node:os';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { messageOf } from '../../api/errors.ts';
+import { freeBuffer } from '../../lib/free-bytes.ts';
 import { runFlat } from './flat-runs.ts';
 import { MailboxReceiver } from './mailbox.ts';
 import { buffersOf, resultInMailbox, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
@@ -18,7 +19,7 @@ import type { EngineResult, StepResult } from './port.ts';
 import { runParts, type RunOnce } from './rows.ts';
 import { SequenceStates } from './sequence-states.ts';
 
-/** The event loop gets a turn at least this often, between two batches, for V8's own delayed tasks. */
+/** Between batches the event loop gets a turn at least once in this many milliseconds, for V8's own delayed tasks. */
 const turnMs = 1000;
 
 function serve(port: MessagePort, task: WorkerTask): void {
@@ -42,7 +43,9 @@ function serve(port: MessagePort, task: WorkerTask): void {
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'run') {
       const { parts, outputs } = message.batch;
-      void answer(() => runParts(parts, outputs, run, now), say);
+      void answer(() => runParts(parts, outputs, run, now), say).then(() => {
+        for (const buffer of buffersOf(parts)) freeBuffer(buffer);
+      });
     } else if (message.kind === 'step') void answer(() => states.step(message.steps, run, now), say);
     else if (message.kind === 'release') {
       released = true;

@@ -111,7 +111,8 @@ async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call:
   const { trace, signal } = call;
   const beganMs = call.nowMs();
   const decoded = decodeRequest(model, call);
-  // Small requests are decoded at once. Waiting for what is there costs a turn of the queue of promises.
+  // Do not await the result for a small request, which is decoded at once: an await costs a turn of the microtask
+  // queue.
   const request = decoded instanceof Promise ? await decoded : decoded;
   checkInputs(model.signature, request.inputs, datatypeOf);
   checkLength(model, request.inputs);
@@ -178,7 +179,10 @@ type Chosen = {
   readonly names: readonly string[];
 };
 
-/** Requests whose heads are known (oip/known-heads.ts) have the same list of outputs. */
+/**
+ * The outputs chosen for a request's list of outputs. Requests with equal JSON heads share one list object
+ * (oip/known-heads.ts).
+ */
 const chosenBefore = new WeakMap<InferRequest['outputs'], Chosen>();
 
 /** Chooses the outputs and their form. Outputs that JSON cannot express are refused here, before the model runs. */
@@ -226,7 +230,7 @@ function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
   return {
     status: 200,
     contentType: 'application/octet-stream',
-    body: { chunks, bytes },
+    body: { chunks, bytes, isOwn: true },
     headers: { 'inference-header-content-length': String(jsonBytes) },
   };
 }

@@ -49,7 +49,7 @@ export class Sampler {
   #draftBytes = 0;
   #chosenAtMs = -Infinity;
   #tooLarge = 0;
-  /** Increases when sampling is turned off. Drafts that were chosen before are then dropped. */
+  /** Increases when sampling is turned off, so that drafts of the time before can be recognised and dropped. */
   #asking = 0;
 
   constructor(deps: SamplerDeps) {

@@ -37,7 +37,10 @@ export type MeasuringDeps = {
 
 /** Maximum rows of a run whose memory per row is measured. */
 const measuredRows = 8;
-/** Each measurement may take this share of the warm-up's timeout in CPU time, both together in wall-clock time. */
+/**
+ * Each measurement may take this share of the warm-up's timeout as CPU time. Both together may take the same share as
+ * wall-clock time.
+ */
 const measuringShare = 1 / 4;
 /** Measuring memory may take at most this CPU time. */
 const memoryMs = 4000;
@@ -48,12 +51,18 @@ const patienceMs = 40_000;
 /** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
 
-export type ModelMeasures = { readonly memory: RunMemory; readonly cost: RunCost };
+export type ModelMeasures = {
+  readonly memory: RunMemory;
+  readonly cost: RunCost;
+  /** False if memory could not be read, or if a busy machine may have ended the measurements early. */
+  readonly complete: boolean;
+};
 
 /** @throws what the engine throws when a worker is lost */
 export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> {
   const { engine, signature, fill, maxFill, maxRows, clock, timeoutMs } = deps;
-  const endMs = clock.monotonic() + Math.min(patienceMs, timeoutMs * measuringShare);
+  const waitMs = Math.min(patienceMs, timeoutMs * measuringShare);
+  const endMs = clock.monotonic() + waitMs;
   const common = {
     engine,
     inputs: signature.inputs,
@@ -81,5 +90,5 @@ export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> 
     budgetMs: Math.min(costMs, timeoutMs * measuringShare),
     patienceMs: endMs - clock.monotonic(),
   });
-  return { memory, cost };
+  return { memory, cost, complete: memory.points.length > 0 && clock.monotonic() < endMs - waitMs / 2 };
 }

@@ -15,17 +15,22 @@ import { emptyProcessBytes, loadBytesOf, loadFits, servingFits, sufficientLimit 
  */
 export function checkLoad(prepared: Prepared, limitBytes: number | undefined, heldBytes: number, workers = 1): void {
   const loadBytes = loadBytesOf(prepared.resolved.memoryEstimateBytes);
-  // The first worker needs most while it loads; each of the others holds its session. Mapped weights are not included.
+  // The first worker needs its largest memory while it loads the model; each other worker adds its session. Mapped
+  // weights are not counted.
   const sessionBytes = Math.max(0, (prepared.allocation?.measured[0]?.loadedBytes ?? 0) - emptyProcessBytes);
   const allBytes = loadBytes + (workers - 1) * sessionBytes;
   if (limitBytes === undefined || loadFits(limitBytes, heldBytes, allBytes)) return;
   throw tooLarge(prepared, limitBytes, heldBytes + allBytes, workers);
 }
 
-/** @param reading memory of the process after the model was loaded and warmed up */
-export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }: MemoryReading): void {
-  if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes))
-    throw tooLarge(prepared, limitBytes, anonymousBytes);
+/**
+ * @param reading memory of the process after the model was loaded and warmed up
+ * @param laterBytes memory that the model's task takes later
+ */
+export function checkServing(prepared: Prepared, reading: MemoryReading, laterBytes = 0): void {
+  const { limitBytes } = reading;
+  const heldBytes = reading.anonymousBytes + laterBytes;
+  if (limitBytes !== null && !servingFits(limitBytes, heldBytes)) throw tooLarge(prepared, limitBytes, heldBytes);
 }
 
 function tooLarge({ graphPath, info }: Prepared, limitBytes: number, modelBytes: number, workers = 1): AppError {

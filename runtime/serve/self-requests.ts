@@ -12,7 +12,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Agent, createServer, request } from '../../lib/node-http.ts';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../api/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -31,7 +32,10 @@ export type SelfRequest = {
 export type SelfRequestsDeps = {
   /** Answers a request as the server's own port does, but without admission, counting and samples. */
   readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Answers plain requests as the server's own port does; absent when that port does not. */
+  /**
+   * Answers plain requests (small POSTs, without node:http) as the server's own port does; absent when that port does
+   * not.
+   */
   readonly plain?: PlainHandler;
   /** Requests that are sent in turn. */
   readonly requests: readonly SelfRequest[];
@@ -51,7 +55,7 @@ export type SelfRequestsResult = {
 
 /** Number of requests in progress at a time: several, so that runs with more than one request occur, too. */
 const lanes = 4;
-/** Every other lane sends a header that is not plain, so that requests take both ways through the server. */
+/** Every other lane sends a header that only node:http accepts, so that requests take both ways through the server. */
 const ownHeaders = [{}, { te: 'trailers' }];
 /** The CPU time of a request is compared between periods of this length. */
 const periodMs = 200;
@@ -126,7 +130,7 @@ class Sending {
   readonly #deps: SelfRequestsDeps;
   readonly #port: number;
   readonly #key: string;
-  /** Plain connections, and others. */
+  /** One agent for requests that are read without node:http, and one for requests that node:http reads. */
   readonly #agents = [0, 1].map(() => new Agent({ keepAlive: true, maxSockets: lanes / 2 }));
   readonly #ending = new AbortController();
   readonly #costs: number[] = [];
@@ -134,7 +138,10 @@ class Sending {
   #period: { readonly atMs: number; readonly cpuMs: number; readonly done: number };
   #sent = 0;
   #done = 0;
-  /** Ends the lanes after their current request, so that no run is left when the server becomes ready. */
+  /**
+   * True once the cost has settled. The lanes then end after their current requests, so that no run is left when the
+   * server becomes ready.
+   */
   #isSettled = false;
   #problem: string | undefined;
 

@@ -25,7 +25,7 @@ type Leeway = {
 };
 
 /**
- * The statuses of a request that sets a deadline and misses it: 429 when the server foresees it, 504 when it happens.
+ * The statuses of a request whose deadline is missed: 429 when the server foresees this, 504 when the deadline passes.
  */
 export const late: readonly number[] = [429, 504];
 

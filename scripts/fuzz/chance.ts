@@ -1,6 +1,6 @@
 /**
- * Seeded random numbers for the fuzzer: the same seed and case give the same numbers on every machine. A case is what
- * the fuzzer sends on one connection at a time.
+ * Seeded random numbers for the fuzzer: the same seed and case give the same numbers on every machine. A case is random
+ * bytes that the fuzzer sends on one connection.
  * Owns: the generator (splitmix32 with a 32-bit state). Not cryptographically secure. Pure.
  */
 

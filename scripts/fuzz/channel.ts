@@ -105,8 +105,8 @@ export class Channel {
   }
 
   /**
-   * Reads until the server closes. The server may treat extra bytes as requests. Its answers to them must be complete,
-   * and only the server errors 501 and 505 are allowed.
+   * Reads until the server closes. The server may treat extra bytes as requests. Its answers to them must be complete;
+   * of the statuses from 500 on, only 501 and 505 are allowed.
    */
   async #untilClosed(deadline: number, statuses: number[]): Promise<string | undefined> {
     for (;;) {

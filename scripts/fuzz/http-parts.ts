@@ -8,7 +8,7 @@ import type { Chance } from './chance.ts';
 
 export type MakeCase = (chance: Chance) => Case;
 
-/** The model that gets raw HTTP. It returns its input [1,2,3,4]. */
+/** The model to which raw HTTP requests are sent. Its output equals its input, here [1,2,3,4]. */
 export const server = 'floats';
 export const inferPath = `/v2/models/${server}/infer`;
 export const body = Buffer.from('{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}');

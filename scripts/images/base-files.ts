@@ -22,7 +22,7 @@ import { BuildError, isInstalled, runProgram } from './run-program.ts';
 /** The Debian packages of the image. libatomic1 is needed because Node 26 links to it. */
 export const debianPackages = ['libc6', 'libstdc++6', 'libgcc-s1', 'libatomic1', 'ca-certificates', 'tzdata'] as const;
 
-/** Files that a model server never opens: character sets other than UTF-8, manuals, lint, translations. */
+/** Files and folders that a model server never opens, such as manuals, translations and rare character sets. */
 const unwanted = [
   'usr/lib/x86_64-linux-gnu/gconv',
   'usr/share/man',

@@ -87,7 +87,7 @@ export function extentOf(
   if (head === null) return undefined;
   const begin = head.index;
   const line = endOfLine(text, begin);
-  // A declaration on a single line. When the line leaves a bracket open, the declaration continues.
+  // Return a declaration that fits on one line. If the line leaves a bracket open, the declaration continues below it.
   if (/(?:;|\}|\))$/.test(text.slice(begin, line)) && isClosed(text.slice(begin, line))) return [begin, line];
   const close = /^[}\])]|^(?=\w|\/[/*])/gm;
   close.lastIndex = line;

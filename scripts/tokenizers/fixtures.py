@@ -5,9 +5,9 @@ runtime/tasks/embedding/tokenizer/ compare with them.
     /tmp/venv/bin/python scripts/tokenizers/fixtures.py test/fixtures/tokenizers
     /tmp/venv/bin/python scripts/tokenizers/fixtures.py /tmp/more --seed 7 --texts 2000
 
-parts.json:     every normalizer and pre-tokenizer with its options over the same texts; of each result the first 4
-                hex digits of its sha256
-pipelines.json: whole tokenizers of all four models, a few texts each, and the ids with special tokens
+parts.json:     for every normalizer and pre-tokenizer with its options, its results for the same texts; a result is
+                stored as the first 4 hex digits of its SHA-256
+pipelines.json: complete tokenizers of all four models, each with a few texts and their ids with special tokens
 """
 
 import argparse

@@ -86,7 +86,7 @@ describe('comments', () => {
 
   it('name files and functions that exist', () => assert.deepEqual(staleNames(files), []));
 
-  it('are read', () => {
+  it('mention many files', () => {
     const named = [...files.values()].flatMap(commentsIn).flatMap((comment) => comment.match(fileName) ?? []);
     assert.ok(named.length > 100, `${named.length} names of files`);
   });
@@ -115,7 +115,7 @@ describe('comments', () => {
     });
   }
 
-  it('may name what exists, and examples', () => {
+  it('may mention existing files and functions, and examples', () => {
     const text = '/** api/a.ts, a.ts (a.ts, start), start(), `./b.ts`, *.test.ts */';
     assert.deepEqual(
       staleNames(

@@ -200,15 +200,15 @@ describe('dependencies', () => {
     it(`would notice ${name}`, () => assert.notDeepEqual(violations(path, source), []));
   }
 
-  it('does not take a comment for code', () => {
+  it('ignores comments', () => {
     assert.deepEqual(violations('operator/rollout/x.ts', '/* Date.now() */\n// await\nexport const x = 1;'), []);
   });
 
-  it('finds files to look at', () => assert.ok(sourcesBelow('api').length > 5, relative(root, root)));
+  it('finds files to check', () => assert.ok(sourcesBelow('api').length > 5, relative(root, root)));
 });
 
 describe('the directions of folders', () => {
-  it('form no circle', () => {
+  it('have no cycle', () => {
     const below = new Map<string, number>();
     const levelOf = (home: string, way: readonly string[] = []): number => {
       assert.ok(!way.includes(home), `folders import each other in a circle: ${[...way, home].join(' -> ')}`);

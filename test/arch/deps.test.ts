@@ -59,17 +59,17 @@ describe('what a constructor, a factory or a call is given', () => {
   const found = (namesIn: (text: string) => readonly string[]): readonly string[] =>
     texts.flatMap(([path, text]) => namesIn(text).map((name) => `${path}: ${name}`));
 
-  it('has a type with the ending Deps', () =>
+  it('has a type whose name ends in Deps', () =>
     assert.deepEqual(
       found(bagsIn).filter((name) => !name.endsWith('Deps')),
       [],
     ));
 
-  it('has a type with a name', () => assert.deepEqual(found(namelessBags), []));
+  it('has a named type', () => assert.deepEqual(found(namelessBags), []));
 
-  it('is named deps', () => assert.deepEqual(found(misnamedHolders), []));
+  it('has the name deps', () => assert.deepEqual(found(misnamedHolders), []));
 
-  it('is read', () => assert.ok(found(bagsIn).length > 50));
+  it('is found in many files', () => assert.ok(found(bagsIn).length > 50));
 
   // prettier-ignore
   const mustFind: readonly { readonly name: string; readonly namesIn: (text: string) => readonly string[];

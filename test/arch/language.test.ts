@@ -95,7 +95,7 @@ describe('the language of sources', () => {
     assert.deepEqual(long, []);
   });
 
-  it('has no rulers between sections: a file of several sections is several files', () => {
+  it('has no separator lines: each section belongs in its own file', () => {
     const ruled = files.filter(([, text]) => /^\s*\/\/ [─-]{2,}/m.test(text)).map(([path]) => path);
     assert.deepEqual(ruled, []);
   });

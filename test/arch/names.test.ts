@@ -42,7 +42,7 @@ describe('exported names', () => {
 
   it('are unique in the repository', () => assert.deepEqual(duplicatesIn(files), []));
 
-  it('are read', () => assert.ok([...files.values()].flatMap(exportsOf).length > 2000));
+  it('are found in many files', () => assert.ok([...files.values()].flatMap(exportsOf).length > 2000));
 
   // prettier-ignore
   const mustFind: readonly { readonly name: string; readonly first: string; readonly second: string }[] = [
@@ -62,7 +62,7 @@ describe('exported names', () => {
     });
   }
 
-  it('may be overloaded, passed on, and named in comments', () => {
+  it('may be overloaded, re-exported, and named in comments', () => {
     const first = 'export function at(x: string): void;\nexport function at(x: number): void;';
     const second = "export { at } from './a.ts';\n/*\nexport function at() {}\n*/";
     assert.deepEqual(

@@ -56,21 +56,21 @@ describe('imports', () => {
     folders.flatMap(sourcesBelow).map((path) => [path, readFileSync(join(root, path), 'utf8')] as const),
   );
 
-  it('form no circle', () => assert.deepEqual(circlesIn(sources), []));
+  it('have no cycle', () => assert.deepEqual(circlesIn(sources), []));
 
-  it('are read', () => assert.ok([...arrowsOf(sources).values()].flat().length > 1000));
+  it('are found in all folders', () => assert.ok([...arrowsOf(sources).values()].flat().length > 1000));
 
   // prettier-ignore
   const mustFind: readonly { readonly name: string; readonly files: Readonly<Record<string, string>>;
     readonly circle: string }[] = [
-    { name: 'a circle of two files', circle: 'api/a.ts -> api/b.ts -> api/a.ts',
+    { name: 'a cycle of two files', circle: 'api/a.ts -> api/b.ts -> api/a.ts',
       files: { 'api/a.ts': "import { b } from './b.ts';", 'api/b.ts': "import { a } from './a.ts';" } },
-    { name: 'a circle of types', circle: 'api/a.ts -> api/b.ts -> api/a.ts',
+    { name: 'a cycle of type imports', circle: 'api/a.ts -> api/b.ts -> api/a.ts',
       files: { 'api/a.ts': "import type { B } from './b.ts';", 'api/b.ts': "import type { A } from './a.ts';" } },
-    { name: 'a circle of three files through two folders', circle: 'api/a.ts -> lib/b.ts -> lib/c.ts -> api/a.ts',
+    { name: 'a cycle of three files in two folders', circle: 'api/a.ts -> lib/b.ts -> lib/c.ts -> api/a.ts',
       files: { 'api/a.ts': "import { b } from '../lib/b.ts';", 'lib/b.ts': "import { c } from './c.ts';",
         'lib/c.ts': "import type { A } from '../api/a.ts';" } },
-    { name: 'a circle that is not where the walk begins', circle: 'api/b.ts -> api/c.ts -> api/b.ts',
+    { name: 'a cycle without the file at which the search begins', circle: 'api/b.ts -> api/c.ts -> api/b.ts',
       files: { 'api/a.ts': "import { b } from './b.ts';", 'api/b.ts': "import { c } from './c.ts';",
         'api/c.ts': "export { b } from './b.ts';" } },
     { name: 'a file that imports itself', circle: 'api/a.ts -> api/a.ts',
@@ -80,7 +80,7 @@ describe('imports', () => {
     it(`would notice ${name}`, () => assert.deepEqual(circlesIn(new Map(Object.entries(files))), [circle]));
   }
 
-  it('may meet again', () => {
+  it('may reach the same file by two paths', () => {
     const [b, c] = ["import { d } from './d.ts';", "import type { D } from './d.ts';"];
     const files = { 'a.ts': "import './b.ts';\nimport './c.ts';", 'b.ts': b, 'c.ts': c, 'd.ts': '' };
     assert.deepEqual(circlesIn(new Map(Object.entries(files))), []);

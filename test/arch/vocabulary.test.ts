@@ -79,23 +79,26 @@ describe('docs/vocabulary.md', () => {
   it('lists every word once, with one home that exists and uses it', () => {
     assert.deepEqual(problemsOf(text, read), []);
   });
-  it('is found and read', () => assert.ok(rowsIn(text).length > 60));
+  it('has many rows', () => assert.ok(rowsIn(text).length > 60));
 
   const mustFail: readonly { readonly name: string; readonly text: string }[] = [
     { name: 'a word that is listed twice', text: '| gate | x | | `a.ts` |\n| gate | y | | `a.ts` |' },
-    { name: 'the same word spelled otherwise', text: '| warm gate | x | | `a.ts` |\n| Warm-gate | y | | `a.ts` |' },
+    {
+      name: 'a word that is listed in another spelling',
+      text: '| warm gate | x | | `a.ts` |\n| Warm-gate | y | | `a.ts` |',
+    },
     { name: 'a home that does not exist', text: '| gate | x | | `b.ts` |' },
     { name: 'a word without a home', text: '| gate | x | | |' },
     { name: 'a word with two homes', text: '| gate | x | | `a.ts`, `a.ts` |' },
     { name: 'a home that does not use the word', text: '| lease | x | | `a.ts` |' },
-    { name: 'a home that has the word inside another alone', text: '| arm | x | | `a.ts` |' },
+    { name: 'a home that contains the word only inside another word', text: '| arm | x | | `a.ts` |' },
   ];
   for (const { name, text: wrong } of mustFail) {
     it(`would notice ${name}`, () => {
       assert.equal(problemsOf(wrong, (path) => (path === 'a.ts' ? 'warmGate' : undefined)).length > 0, true);
     });
   }
-  it('has nothing against a right one', () => {
+  it('accepts a correct table', () => {
     assert.deepEqual(
       problemsOf('| word | meaning | elsewhere | home |\n|---|---|---|---|\n| gate | x | | `a.ts` |', () => 'gates'),
       [],
@@ -125,7 +128,7 @@ describe('the recipes of CONTRIBUTING.md', () => {
 
   for (const recipe of recipes) {
     const [title = ''] = recipe.split('\n', 1);
-    it(`speak of names that are in the files they name: ${title}`, () => {
+    it(`mention only names that the mentioned files contain: ${title}`, () => {
       const paths = pathsIn(recipe).filter((path) => path.endsWith('.ts'));
       const sources = paths.map((path) => read(path) ?? '').join('\n');
       assert.ok(paths.length > 0);
@@ -135,5 +138,5 @@ describe('the recipes of CONTRIBUTING.md', () => {
       );
     });
   }
-  it('are there for what is added most', () => assert.ok(recipes.length >= 6));
+  it('exist for the most frequent additions', () => assert.ok(recipes.length >= 6));
 });

@@ -32,8 +32,8 @@ const rows: readonly Row[] = [
   // unless the kernel kills the trial run first.
   { name: 'that needs more than its limit in a trial', change: { model: { uri: `pvc://${claimName}/greedy/` } },
     reason: ['ModelTooLarge', 'OOMKilled'], words: /spec\.memory\.limit/ },
-  // The checks before the start do not count the heap and the session of each worker, so the kernel kills the
-  // container.
+  // The inputs of this model have a fixed size, so `prepare` measures the memory of one worker only. The check before
+  // the start does not count further workers, so the kernel kills the container.
   { name: 'that is killed for its memory', change: { execution: { workers: 64 },
       memory: { limit: '128Mi' } }, reason: 'OOMKilled', words: /spec\.memory\.limit/ },
   { name: 'whose image does not exist', change: { runtime: { image: 'localhost/no-such-image:1' },

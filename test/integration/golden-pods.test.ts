@@ -34,7 +34,7 @@ const line = (x: readonly number[], y: readonly number[]): string =>
   });
 type Pod = { readonly address: string; readonly record: RevisionRecord };
 
-describe('a candidate of whole pods', () => {
+describe('a candidate with complete pods', () => {
   let pods: WholePods;
   const client = createReportClient();
 
@@ -64,7 +64,7 @@ describe('a candidate of whole pods', () => {
     return pulled.kind === 'report' && pulled.report.ready === true ? pulled.report : undefined;
   }
 
-  /** Evaluates the reports repeatedly, as the operator does, until the checks are decided. */
+  /** Evaluates the pods' current reports again and again, as the operator does, until the checks have a result. */
   function verdictOn(candidate: Pod, stable?: Pod): Promise<Checks> {
     return eventually('a verdict', async () => {
       const report = await reportOf(candidate, stable === undefined ? [] : [stable]);
@@ -84,7 +84,7 @@ describe('a candidate of whole pods', () => {
       stable = await startPod(residual(), generated);
     });
 
-    it('that is the first only needs finite numbers', async () => {
+    it('that is the first revision passes when its outputs are finite', async () => {
       const checks = await verdictOn(stable);
       assert.deepEqual(checks, {
         verdict: 'Pass',
@@ -93,7 +93,7 @@ describe('a candidate of whole pods', () => {
       });
     });
 
-    it('that answers as stable does passes, with the number', async () => {
+    it('that answers like stable passes, and the message has the score', async () => {
       const checks = await verdictOn(await startPod(residual(1.01), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Pass', 'ChecksPassed'], checks.message);
       assert.match(
@@ -102,7 +102,7 @@ describe('a candidate of whole pods', () => {
       );
     });
 
-    it("with one layer's scale off by a factor is stopped", async () => {
+    it('with a wrong scale in one layer fails', async () => {
       const checks = await verdictOn(await startPod(residual(8), generated), stable);
       assert.deepEqual([checks.verdict, checks.reason], ['Fail', 'GoldenFailed'], checks.message);
       assert.match(
@@ -114,7 +114,7 @@ describe('a candidate of whole pods', () => {
       );
     });
 
-    it('that takes other inputs is stopped by its signature', async () => {
+    it("with other inputs than stable's fails by its signature", async () => {
       const checks = await verdictOn(await startPod(add(), generated), stable);
       assert.deepEqual(checks, {
         verdict: 'Fail',
@@ -123,7 +123,7 @@ describe('a candidate of whole pods', () => {
       });
     });
 
-    it("has not disturbed stable's counts with a single question", async () => {
+    it('is not counted as traffic of stable', async () => {
       const report = await eventually('a report', () => reportOf(stable, []));
       assert.deepEqual(report.traffic, []);
     });
@@ -146,7 +146,7 @@ describe('a candidate of whole pods', () => {
     );
   });
 
-  it('is compared with a set that prepare fetched, and the message names a fault of the set', async () => {
+  it('is compared with a set that prepare fetched, and the message names an invalid line of the set', async () => {
     const text = `${line([1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0])}\n{"request": 7}\n`;
     await writeFile(join(pods.folder, 'set.jsonl'), text);
     const golden: GoldenConfig = {

@@ -13,7 +13,7 @@ import { oneKeystrokeMs } from '../../lib/lifecycle.ts';
 const program = fileURLToPath(new URL('../support/slow-ending-process.ts', import.meta.url));
 
 describe('a process that is slow to end', function () {
-  it('continues to end when Ctrl-C arrives twice, and ends at once with 130 at a later one', async () => {
+  it('continues to shut down when Ctrl-C arrives twice, and exits at once with 130 at a later one', async () => {
     const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
     try {

@@ -9,7 +9,7 @@ import { definitionsPath, podsPath } from '../../local/workloads/resources.ts';
 import { container, programs } from '../support/local-world.ts';
 
 describe('startLocalCluster', () => {
-  it('brings up API, definitions and node, runs images of the caller, and leaves nothing', async () => {
+  it("starts the API and a node, runs the caller's images, and removes its folder at the end", async () => {
     const cluster = await startLocalCluster({ images: programs });
     try {
       assert.equal(statSync(cluster.kubeconfig).mode & 0o077, 0);

@@ -168,7 +168,7 @@ describe('the local gateway', () => {
     );
   });
 
-  it('draws a backend for every request, also on one connection', async () => {
+  it('chooses a backend at random for every request, also on one connection', async () => {
     await world.serve('a', says('a'));
     await world.serve('b', says('b'));
     await world.route('r', { a: 80, b: 20 });
@@ -202,7 +202,7 @@ describe('the local gateway', () => {
     }
   });
 
-  it('answers for a share that leads nowhere: 500 without Service, 503 without pod, 404 without route', async () => {
+  it('answers without a backend: 500 without a Service, 503 without a pod, 404 without a route', async () => {
     assert.equal((await world.ask()).status, 404);
     await world.serve('asleep', says('x'), false);
     await world.route('none', { gone: 1 }, { hostnames: ['none.example.com'] });
@@ -224,7 +224,7 @@ describe('the local gateway', () => {
     );
   });
 
-  it('resolves a backend as soon as its Service is there', async () => {
+  it('resolves a backend as soon as its Service exists', async () => {
     await world.route('r', { late: 1 });
     await world.serve('late', says('here'));
     await eventually(
@@ -251,7 +251,7 @@ describe('the local gateway', () => {
     );
   });
 
-  it('passes an answer on as it comes', async () => {
+  it('forwards each part of an answer as soon as it arrives', async () => {
     const go = Promise.withResolvers<void>();
     await world.serve('stream', (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n');
@@ -267,7 +267,7 @@ describe('the local gateway', () => {
     assert.equal(last.toString(), 'data: last\n\n');
   });
 
-  it("ends the pod's side when the client goes, and the client's when the pod dies in the middle", async () => {
+  it("closes the pod's connection when the client disconnects, and the client's when the pod dies", async () => {
     const gone = Promise.withResolvers<string>();
     await world.serve('slow', (incoming, response) => {
       if (incoming.url === '/die') {
@@ -287,7 +287,7 @@ describe('the local gateway', () => {
     await assert.rejects(world.ask('/die'));
   });
 
-  it('says when a port cannot be bound, and binds it once it is free', async () => {
+  it('reports a port that cannot be bound, and binds it once it is free', async () => {
     const spec = { clusterIP: '127.96.77.7', ports: [{ name: `http-${port}`, port }] };
     world.objects.create(servicesPath, {
       apiVersion: 'v1',
@@ -314,7 +314,7 @@ describe('the local gateway', () => {
     await eventually('the port taken', () => programmed() === 'True Programmed 1');
   });
 
-  it("leaves other people's Gateways alone", async () => {
+  it('ignores Gateways of other classes', async () => {
     world.objects.create(gatewayClassesPath, {
       apiVersion,
       kind: 'GatewayClass',

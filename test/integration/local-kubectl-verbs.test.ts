@@ -73,10 +73,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-describe('the verbs that people type', function () {
+describe('common kubectl commands', function () {
   const { each, targets, ends } = onBothKubectls(prepare);
 
-  each('apply goes from the client to the server and back', async ({ kubectl }) => {
+  each('apply works on the client, then on the server, then on the client again', async ({ kubectl }) => {
     const env = (): Promise<string> =>
       kubectl.ok([
         'get',
@@ -100,7 +100,7 @@ describe('the verbs that people type', function () {
     assert.match(await kubectl.ok(['apply', 'view-last-applied', 'deploy/web']), /value: "4"/);
   });
 
-  each('diff tells of what an apply would change, and by its exit code', async ({ kubectl }) => {
+  each('diff shows what an apply would change, also by its exit code', async ({ kubectl }) => {
     await kubectl.ok(['apply', '-f', '-'], model('differs'));
     const { code, out } = await kubectl.run(['diff', '-f', '-'], model('differs', { replicas: 2 }));
     assert.deepEqual([code, /^- {2}replicas: 1$/m.test(out), /^\+ {2}replicas: 2$/m.test(out)], [1, true, true]);
@@ -210,7 +210,7 @@ describe('the verbs that people type', function () {
     );
   });
 
-  each('edit saves what the editor leaves, and keeps what is refused', async ({ kubectl }) => {
+  each('edit saves the edited text, and keeps a copy of a refused text', async ({ kubectl }) => {
     await kubectl.ok(['apply', '-f', '-'], model('edited'));
     const editor = (name: string, change: string): string => {
       const path = join(kubectl.folder, name);
@@ -227,7 +227,7 @@ describe('the verbs that people type', function () {
     assert.equal(await kubectl.ok(['get', 'om', 'edited', '-o', 'jsonpath={.spec.replicas}']), '2');
   });
 
-  each('get prints in every form, and selects', async ({ kubectl }) => {
+  each('get prints every output format, and supports selectors', async ({ kubectl }) => {
     await kubectl.ok(['create', 'configmap', 'one', '--from-literal=a=1']);
     await kubectl.ok(['create', 'configmap', 'two', '--from-literal=a=2']);
     await kubectl.ok(['label', 'cm/one', 'cm/two', 'kind=test']);
@@ -255,7 +255,7 @@ describe('the verbs that people type', function () {
     );
   });
 
-  each('wait looks at conditions and fields, and for what comes and goes', async ({ kubectl }) => {
+  each('wait waits for conditions, fields and creations', async ({ kubectl }) => {
     await kubectl.ok(['apply', '-f', '-'], model('awaited'));
     const comes = kubectl.ok(['wait', '--for=create', 'cm/coming', '--timeout=20s']);
     const changes = kubectl.ok(['wait', '--for=jsonpath={.spec.replicas}=4', 'om/awaited', '--timeout=20s']);
@@ -281,7 +281,7 @@ describe('the verbs that people type', function () {
     await watch.end();
   });
 
-  each('explain knows fields by their paths, all of them and their values', async ({ kubectl }) => {
+  each('explain describes a field by its path, all fields, and allowed values', async ({ kubectl }) => {
     assert.match(await kubectl.ok(['explain', 'om']), /DESCRIPTION:\n +An ONNX model that is served/);
     assert.match(
       await kubectl.ok(['explain', 'onnxmodel.spec.rollout.strategy']),
@@ -295,7 +295,7 @@ describe('the verbs that people type', function () {
     assert.match((await kubectl.run(['explain', 'om.spec.nothing'])).err, /field "nothing" does not exist/);
   });
 
-  each('describe knows every kind that a model is made of', async ({ kubectl }) => {
+  each('describe works for every kind of object that belongs to a model', async ({ kubectl }) => {
     await kubectl.ok(['apply', '-f', '-'], model('described'));
     assert.match(await kubectl.ok(['describe', 'om', 'described']), /^Kind: +OnnxModel\n[\s\S]*^ {2}Replicas: +1$/m);
     await kubectl.ok(['create', 'deployment', 'described', '--image=a:1', '--replicas=0']);
@@ -309,7 +309,7 @@ describe('the verbs that people type', function () {
     assert.match(await kubectl.ok(['describe', 'pod', 'described']), /^Status: +Pending$/m);
   });
 
-  each('rollout pauses, resumes, restarts and tells of a Deployment', async ({ kubectl }) => {
+  each('rollout pauses, resumes and restarts a Deployment, and reports its status', async ({ kubectl }) => {
     await kubectl.ok(['create', 'deployment', 'rolled', '--image=a:1', '--replicas=0']);
     const rollout = (verb: string): Promise<string> => kubectl.ok(['rollout', verb, 'deploy/rolled']);
     assert.deepEqual(
@@ -322,7 +322,7 @@ describe('the verbs that people type', function () {
     );
   });
 
-  each('discovery says what there is', async ({ kubectl, version }) => {
+  each('discovery lists versions and types', async ({ kubectl, version }) => {
     assert.match(
       await kubectl.ok(['api-resources', '--api-group=onnx-operator.dev']),
       /^onnxmodels +om +onnx-operator\.dev\/v1alpha1 +true +OnnxModel$/m,
@@ -335,7 +335,7 @@ describe('the verbs that people type', function () {
     assert.match(await kubectl.ok(['cluster-info']), /is running at .*https:\/\/127\.0\.0\.1:/);
   });
 
-  each('port-forward carries connections to a pod, and says what goes wrong', async ({ kubectl, server }) => {
+  each('port-forward forwards connections to a pod, and reports errors', async ({ kubectl, server }) => {
     const web = createServer((request, response) => void request.pipe(response));
     ends.push(() => void web.close());
     web.listen(0, '127.0.0.1');
@@ -369,13 +369,16 @@ describe('the verbs that people type', function () {
     assert.match((await kubectl.run(['exec', 'forwarded', '--', 'ls'])).err, /exec is not served by local mode/);
   });
 
-  each('auth says that the caller may do everything, and refuses to answer for another user', async ({ kubectl }) => {
-    assert.match(await kubectl.ok(['auth', 'can-i', '--list']), /^\*\.\* +\[\] +\[\] +\[\*\]$/m);
-    const other = await kubectl.run(['auth', 'can-i', 'create', 'pods', '--as=another-user']);
-    assert.match(other.err, /local mode has one user, who may do everything: impersonation is not supported/);
-  });
+  each(
+    'auth reports that the caller may do everything, and refuses to answer for another user',
+    async ({ kubectl }) => {
+      assert.match(await kubectl.ok(['auth', 'can-i', '--list']), /^\*\.\* +\[\] +\[\] +\[\*\]$/m);
+      const other = await kubectl.run(['auth', 'can-i', 'create', 'pods', '--as=another-user']);
+      assert.match(other.err, /local mode has one user, who may do everything: impersonation is not supported/);
+    },
+  );
 
-  each('delete takes kinds, selectors and files, and what is not there calmly when told', async ({ kubectl }) => {
+  each('delete accepts kinds, selectors and files, and ignores missing objects if requested', async ({ kubectl }) => {
     await kubectl.ok(['create', 'configmap', 'gone', '--from-literal=a=b']);
     await kubectl.ok(['label', 'cm/gone', 'going=yes']);
     assert.match(await kubectl.ok(['delete', 'cm', '-l', 'going=yes']), /^configmap "gone" deleted/);

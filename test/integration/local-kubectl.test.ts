@@ -80,7 +80,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     assert.deepEqual(changed?.['spec'], { size: 'small', replicas: 3 });
   });
 
-  each('is told of a conflict, and takes over by force', async ({ kubectl }) => {
+  each('reports a conflict, and takes fields over by force', async ({ kubectl }) => {
     await kubectl.ok(['apply', '--server-side', '-f', '-'], widget('conflict', { size: 'small', replicas: 2 }));
     const apply = (...flags: string[]): Promise<Result> =>
       kubectl.run(
@@ -93,7 +93,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     assert.equal((await apply('--force-conflicts')).code, 0);
   });
 
-  each('applies a manifest the old way: created, unchanged, configured', async ({ kubectl }) => {
+  each('applies a manifest on the client: created, unchanged, configured', async ({ kubectl }) => {
     const apply = (replicas: number): Promise<string> =>
       kubectl.ok(['apply', '-f', '-'], widget('csa', { size: 'small', replicas }));
     assert.deepEqual(
@@ -102,7 +102,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     );
   });
 
-  each('applies a Deployment the old way, list items by their keys', async ({ kubectl }) => {
+  each('applies a Deployment on the client, with list items merged by their keys', async ({ kubectl }) => {
     const deployment = (env: readonly unknown[]): string =>
       JSON.stringify({
         apiVersion: 'apps/v1',
@@ -135,7 +135,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     );
   });
 
-  each('names the field that a manifest gets wrong', async ({ kubectl }) => {
+  each('names the invalid field of a manifest', async ({ kubectl }) => {
     const unknown = await kubectl.run(
       ['apply', '--server-side', '-f', '-'],
       widget('wrong', { size: 'small', colour: 'red' }),
@@ -176,7 +176,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     assert.match(await kubectl.ok(['get', 'ns', 'work']), /work +Active/);
   });
 
-  each('watches', async ({ kubectl }) => {
+  each('watches objects', async ({ kubectl }) => {
     await kubectl.ok(['apply', '--server-side', '-f', '-'], widget('watched', { size: 'small', replicas: 1 }));
     const watch = kubectl.follow(['get', 'wg', 'watched', '-w']);
     await eventually('the first line', () => /watched +small +1 /.test(watch.output()));
@@ -204,7 +204,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     await gone;
   });
 
-  each('deletes what a finalizer holds once it is released', async ({ kubectl, server }) => {
+  each('deletes an object once its finalizer is removed', async ({ kubectl, server }) => {
     await kubectl.ok(['apply', '--server-side', '-f', '-'], widget('held', { size: 'small' }));
     await kubectl.ok(['patch', 'wg', 'held', '--type=merge', '-p', '{"metadata":{"finalizers":["example.com/hold"]}}']);
     const deleting = kubectl.ok(['delete', 'wg', 'held', '--timeout=20s']);
@@ -287,7 +287,7 @@ describe('kubectl 1.34 and 1.35 on local mode', function () {
     assert.notEqual((await kubectl.run(['get', 'pods', '--kubeconfig', join(kubectl.folder, 'stranger')])).code, 0);
   });
 
-  each('ends a namespace with all that is in it', async ({ kubectl }) => {
+  each('deletes a namespace with all of its objects', async ({ kubectl }) => {
     await kubectl.ok(['create', 'namespace', 'short']);
     await kubectl.ok(['create', 'configmap', 'inside', '--namespace', 'short']);
     assert.match(await kubectl.ok(['delete', 'namespace', 'short', '--timeout=20s']), /namespace "short" deleted/);

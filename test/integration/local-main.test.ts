@@ -168,7 +168,7 @@ describe('npm run local', function () {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  it('says one line when it is ready, and ends with 0 and nothing left on the Ctrl-C that npm doubles', async () => {
+  it('prints one line when it is ready; a Ctrl-C that npm doubles ends it with 0, without leftovers', async () => {
     const one = local(['--kubeconfig', join(dir, 'config')]);
     const client = await one.ready();
     assert.equal(client.file, join(dir, 'config'));
@@ -201,7 +201,7 @@ describe('npm run local', function () {
     );
   });
 
-  it('keeps its objects when it is started again on its folder, and runs its pods again', async () => {
+  it('keeps its objects and restarts its pods when it is started again with the same folder', async () => {
     const first = local(['--data', join(dir, 'data')]);
     const before = await first.ready();
     await before.createPod('web');
@@ -214,7 +214,7 @@ describe('npm run local', function () {
     assert.equal(await second.end('SIGINT'), 0);
   });
 
-  it('works for a user without rights', async function () {
+  it('works for an unprivileged user', async function () {
     // Only root may change its user; CI runs as root.
     if (process.getuid?.() !== 0) return this.skip();
     chownSync(dir, unprivileged, unprivileged);
@@ -229,7 +229,7 @@ describe('npm run local', function () {
     assert.equal(await one.end(), 0);
   });
 
-  it('runs the operator together with the cluster, and ends it in order', async () => {
+  it('runs the operator together with the cluster, and ends it before the cluster', async () => {
     const one = local(['--data', join(dir, 'data')], { operator: true });
     const client = await one.ready();
     let leases: Record<string, unknown> = {};
@@ -256,7 +256,7 @@ describe('npm run local', function () {
     ],
   ];
   for (const [name, flags, code, sentence] of mistakes) {
-    it(`says what is wrong with ${name}, in one sentence`, async () => {
+    it(`reports ${name} in one sentence`, async () => {
       const one = local(flags());
       assert.equal(await one.code(), code);
       assert.match(one.stderr, sentence);
@@ -265,7 +265,7 @@ describe('npm run local', function () {
     });
   }
 
-  it('says that its port is taken', async () => {
+  it('reports that its port is in use', async () => {
     const squatter = createServer().listen(0, '127.0.0.1');
     await once(squatter, 'listening');
     const { port } = squatter.address() as { port: number };
@@ -275,7 +275,7 @@ describe('npm run local', function () {
     squatter.close();
   });
 
-  it('says that its folder is in use', async () => {
+  it('reports that its folder is in use', async () => {
     const first = local(['--data', join(dir, 'data')]);
     await first.ready();
     const second = local(['--data', join(dir, 'data')]);
@@ -284,7 +284,7 @@ describe('npm run local', function () {
     assert.equal(await first.end(), 0);
   });
 
-  it('helps', async () => {
+  it('prints its help', async () => {
     const one = local(['--help']);
     assert.equal(await one.code(), 0);
     assert.match(one.stdout, /^Usage: npm run local/);

@@ -63,7 +63,7 @@ describe('kubelet', () => {
     await remove('covered');
   });
 
-  it('starts init containers in order and the others after them', async () => {
+  it('starts init containers in order, then the main containers', async () => {
     const init = (name: string, word: string): object => ({
       name,
       image: 'test/program',
@@ -126,7 +126,7 @@ describe('kubelet', () => {
     await remove('bad-init');
   });
 
-  it('restarts a container that ended, at once, then with backoff, and keeps its last words and log', async () => {
+  it('restarts a container at once, then with back-off, and keeps its termination message and log', async () => {
     world.createPod('crash', [
       { args: ['say', 'my run', 'write', '/dev/termination-log', 'out of luck', 'exit', '7'] },
     ]);
@@ -145,14 +145,14 @@ describe('kubelet', () => {
     await remove('crash');
   });
 
-  it('says Completed of a run that ended well, and Succeeded of a pod that is not to run again', async () => {
+  it('shows Completed for a container that exited with 0, and Succeeded for a pod that is not restarted', async () => {
     world.createPod('once', [{ args: ['say', 'done'] }], { restartPolicy: 'Never' });
     const pod = await world.podUntil('once', ({ status }) => status?.phase === 'Succeeded', 'the pod to succeed');
     assert.deepEqual([terminated(pod)?.exitCode, terminated(pod)?.reason], [0, 'Completed']);
     await remove('once');
   });
 
-  it('shows the log as the last words of a container that has no others and asks for it', async () => {
+  it('uses the end of the log as the termination message if the container asks for it and wrote none', async () => {
     world.createPod(
       'fallback',
       [{ args: ['complain', 'it broke', 'exit', '1'], terminationMessagePolicy: 'FallbackToLogsOnError' }],
@@ -163,7 +163,7 @@ describe('kubelet', () => {
     await remove('fallback');
   });
 
-  it('says ErrImagePull and then ImagePullBackOff of an image that it does not know', async () => {
+  it('shows ErrImagePull, then ImagePullBackOff, for an unknown image', async () => {
     world.createPod('nowhere', [{ image: 'nowhere.example/none:1' }]);
     const first = await world.podUntil('nowhere', (pod) => waiting(pod) === 'ErrImagePull', 'ErrImagePull');
     assert.equal(first.status?.phase, 'Pending');
@@ -176,7 +176,7 @@ describe('kubelet', () => {
     await remove('nowhere');
   });
 
-  it('says that a command is not in the image', async () => {
+  it('reports a command that the image does not have', async () => {
     world.createPod('no-command', [{ command: ['/usr/bin/nothing'] }], { restartPolicy: 'Never' });
     const pod = await world.podUntil('no-command', ({ status }) => status?.phase === 'Failed', 'the pod to fail');
     assert.deepEqual([terminated(pod)?.exitCode, terminated(pod)?.reason], [128, 'StartError']);
@@ -194,7 +194,7 @@ describe('kubelet', () => {
     await remove('shell');
   });
 
-  it('gives the downward API, variables in args, and what the machine has', async () => {
+  it('sets variables of the downward API and of the machine, and replaces variables in args', async () => {
     const field = (name: string, fieldPath: string): EnvVar => ({ name, valueFrom: { fieldRef: { fieldPath } } });
     const names = ['NAME', 'SPACE', 'TEAM', 'MEMORY', 'FROM_MACHINE'];
     world.createPod(
@@ -276,7 +276,7 @@ describe('kubelet', () => {
     await remove('config');
   });
 
-  it('stands a given folder in for a claim, and waits for a claim that is not there', async () => {
+  it('mounts a given folder for a claim, and waits for a missing claim', async () => {
     writeFileSync(join(shared, 'weights'), '42');
     const spec = (claimName: string): object => ({
       restartPolicy: 'Never',
@@ -326,7 +326,7 @@ describe('kubelet', () => {
     await remove('huge');
   });
 
-  it('follows the readiness probe both ways without a restart', async () => {
+  it('makes a pod ready and unready by its readiness probe, without a restart', async () => {
     world.createPod('probed', [
       {
         args: ['serve', '8080'],
@@ -358,7 +358,7 @@ describe('kubelet', () => {
     await remove('sick', 0);
   });
 
-  it('ends a pod gently, and gives its address up only then', async () => {
+  it('lets a deleted pod answer its last request before it ends', async () => {
     world.createPod('gentle', [
       { args: ['serve', '8080'], env: [podIp], startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 } },
     ]);
@@ -372,7 +372,7 @@ describe('kubelet', () => {
     assert.equal(existsSync(join(world.dir, 'pods', pod.metadata.uid)), false);
   });
 
-  it('kills what does not end within its grace, with its children', async () => {
+  it('kills a process and its children when they do not end within the grace period', async () => {
     world.createPod('deaf', [{ args: ['deaf', 'fork', 'say', 'set', 'stay'] }], { terminationGracePeriodSeconds: 1 });
     await world.podUntil('deaf', isPodReady, 'deaf to run');
     const child = Number(/child (\d+)/.exec(await world.logUntil('deaf', 'set'))?.[1]);
@@ -398,7 +398,7 @@ describe('kubelet', () => {
 
   for (const limits of ['auto', 'watch'] as const) {
     const way = limits === 'auto' ? 'the way this machine allows' : 'by watching';
-    it(`says OOMKilled of a container over its memory limit (${way})`, async () => {
+    it(`shows OOMKilled for a container over its memory limit (${way})`, async () => {
       const small = new LocalWorld({ limits });
       try {
         small.createPod('fat', [{ args: ['grow', '400'], resources: { limits: { memory: '120Mi' } } }], {
@@ -412,7 +412,7 @@ describe('kubelet', () => {
     });
   }
 
-  it('leaves no file of a claim behind in its own folder, and the given folder as it was', async () => {
+  it('does not change the folder that is given for a claim', async () => {
     assert.equal(readFileSync(join(shared, 'weights'), 'utf8'), '42');
   });
 });

@@ -92,7 +92,7 @@ describe('local workloads', () => {
       sent.on('error', reject).end();
     });
 
-  it('brings a Deployment up, scales it and says so in its conditions', async () => {
+  it('starts and scales a Deployment, and reports this in its conditions', async () => {
     deploy('scaled');
     assert.deepEqual(conditions(await available('scaled', 2)), {
       Available: 'True MinimumReplicasAvailable',
@@ -112,7 +112,7 @@ describe('local workloads', () => {
     );
   });
 
-  it('rolls a Deployment over behind its Service without a failed request', async () => {
+  it('updates a Deployment behind its Service without a failed request', async () => {
     deploy('rolled', { strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } } });
     const service = world.createService('rolled', { app: 'rolled' }, 'http');
     const first = new Set((await available('rolled', 2)) && podsOf('rolled').map((pod) => pod.metadata.name));
@@ -168,7 +168,7 @@ describe('local workloads', () => {
     assert.equal(most, 1);
   });
 
-  it('says when a Deployment makes no progress for too long', async () => {
+  it('reports a Deployment without progress within its deadline', async () => {
     deploy(
       'stuck',
       {
@@ -253,7 +253,7 @@ describe('local workloads', () => {
     assert.equal(outcome, 'ECONNRESET');
   });
 
-  it('keeps a connection open while its pod is on its way out', async () => {
+  it('keeps a connection open while its pod terminates', async () => {
     deploy('leaving', { replicas: 1 });
     const service = world.createService('leaving', { app: 'leaving' });
     await available('leaving', 1);
@@ -264,7 +264,7 @@ describe('local workloads', () => {
     assert.equal(await slow, 'slow');
   });
 
-  it('passes on a half-closed connection', async () => {
+  it('forwards a half-closed connection', async () => {
     const echo = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket));
     await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
     const { port } = echo.address() as { port: number };

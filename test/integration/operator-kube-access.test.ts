@@ -130,7 +130,7 @@ describe('loadAccess', () => {
     await assert.rejects(slow.client.list(things, {}, { deadlineMs: 200 }), { code: 'KUBE_UNREACHABLE' });
   });
 
-  it('keeps the credentials of another server to itself, when the context has changed', async () => {
+  it('has no credentials while the kubeconfig names another server than at the start', async () => {
     const path = await kubeconfig('https://one', { token: 'secret-1' });
     const access = await loadAccess({ kubeconfig: path }, systemClock);
     await kubeconfig('https://two', { token: 'secret-2' });

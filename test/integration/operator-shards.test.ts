@@ -236,7 +236,7 @@ describe('operators of several shards', function () {
     await allHandled(3);
   });
 
-  it('never overlap with operators of a different total, and take over from them', async () => {
+  it('with another number of shards wait until the previous operators have ended, then take over', async () => {
     const two = [0, 1].map((index) => start({ index, of: 2 }));
     await allHandled(2);
     for (const index of [0, 1, 2]) start({ index, of: 3 });

@@ -51,7 +51,7 @@ describe('paired service times', () => {
     return (blocks?.counts ?? []).flatMap(({ traffic }) => traffic.flatMap(({ paired }) => paired?.[source] ?? []));
   }
 
-  it('come from probes, which are in no count and take a twentieth of a pod at most', async () => {
+  it("come from probes, which are not counted as traffic and take at most 5 % of a pod's time", async () => {
     const began = Date.now();
     const report = await eventually('six probes', async () => {
       const now = await ofCandidate({ probes: { perMinute: 60, pods: 1 } });
@@ -66,15 +66,15 @@ describe('paired service times', () => {
       counted.reduce((sum, [, n]) => sum + n, 0),
       pairs?.paired.Probe,
     );
-    // The candidate's model has four times as many layers as stable's, so most ratios are well above 1. Bucket 198
-    // contains the ratio 1.
+    // The candidate's model has four times as many layers as stable's, so most ratios (its time divided by stable's)
+    // are well above 1. The histogram's bucket 198 contains the ratio 1.
     assert.ok(
       counted.filter(([bucket]) => Number(bucket) > 198).reduce((sum, [, n]) => sum + n, 0) >= 4,
       JSON.stringify(counted),
     );
   });
 
-  it('come from replays of what stable answered, where sampling is on', async () => {
+  it('come from replays of requests that stable has answered, when sampling is on', async () => {
     const body = JSON.stringify({
       inputs: [{ ...inputOf(Array.from({ length: width }, (_, i) => i / width)), shape: [1, width] }],
     });

@@ -1,6 +1,6 @@
 /**
- * Requests that are answered without node:http: their answers are those of node:http, and what is not plain is handed
- * over.
+ * Plain requests (small POSTs in the usual form) are answered without node:http, with the same answers that node:http
+ * writes. The server hands every other request over to node:http.
  */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
@@ -51,19 +51,22 @@ async function answersTo(running: RunningServer, ...requests: readonly Sent[]): 
   return client.heard();
 }
 
-/** Resolves when the server has read what was sent to it before: it answers in the order of arrival. */
+/**
+ * Resolves when the server has read the bytes that were sent before this call: it reads its sockets in the order in
+ * which bytes arrive, so it reads this new request last.
+ */
 async function read(running: RunningServer): Promise<void> {
   await ask(running.url, '/v2/health/live');
 }
 
-/** Whether the last answer has arrived in full. */
+/** Whether the last answer is complete. */
 function isWhole(heard: string): boolean {
   const last = heard.slice(heard.lastIndexOf('HTTP/1.1 '));
   const end = last.indexOf('\r\n\r\n');
   return end >= 0 && last.length - end - 4 >= Number(/\r\ncontent-length: (\d+)/i.exec(last)?.[1]);
 }
 
-/** Without what differs between two equal requests. */
+/** The answers without their times and generated request ids, which differ between two equal requests. */
 const settled = (heard: string): string =>
   heard
     .replace(/dur=[\d.]+/g, 'dur=')
@@ -85,7 +88,7 @@ describe('plain requests', () => {
   // prettier-ignore
   const same: readonly { readonly name: string; readonly request: Sent; readonly status: number }[] = [
     { name: 'JSON', request: { body: small }, status: 200 },
-    { name: 'JSON under its version', request: { path: versioned, body: small }, status: 200 },
+    { name: "JSON at a path with the model's version", request: { path: versioned, body: small }, status: 200 },
     { name: 'binary data', request: good, status: 200 },
     { name: 'a request id', request: { headers: { 'X-Request-ID': 'abc' }, body: small }, status: 200 },
     { name: 'a large answer', request: { body: JSON.stringify({
@@ -106,7 +109,7 @@ describe('plain requests', () => {
     it(`have the answer that node:http writes, byte by byte: ${name}`, async () => {
       const running = await startServer({ model: matmul() });
       const plain = settled(await answersTo(running, request, request));
-      // node:http reads this header's connection.
+      // A request with the header TE is not plain, so node:http answers it.
       const usual = { ...request, headers: { ...request.headers, te: 'trailers' } };
       assert.equal(plain, settled(await answersTo(running, usual, usual)));
       assert.match(plain, new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*HTTP/1\\.1 ${status} `));
@@ -134,7 +137,7 @@ describe('plain requests', () => {
     assert.match(client.heard(), /^HTTP\/1\.1 200 /);
   });
 
-  it('are handed over with what arrived when the rest does not come', async () => {
+  it('are handed over to node:http with the bytes so far when the rest does not arrive', async () => {
     const clock = new HandClock();
     const { gate, running } = await gated({}, { clock });
     gate.open = true;
@@ -150,7 +153,7 @@ describe('plain requests', () => {
     assert.match(client.heard(), /^HTTP\/1\.1 200 /);
   });
 
-  it('wait for the answer before them, in order', async () => {
+  it('are answered in their order on a connection', async () => {
     const { gate, running } = await gated();
     const client = open(running);
     const numbered = (id: string): Sent => ({ headers: { 'x-request-id': id }, body: small });
@@ -169,7 +172,7 @@ describe('plain requests', () => {
     );
   });
 
-  it('are dropped when their client leaves, and are not counted', async () => {
+  it('are dropped and not counted when their client disconnects', async () => {
     const { gate, running } = await gated();
     const arrival = gate.arrival();
     const first = open(running);
@@ -187,7 +190,7 @@ describe('plain requests', () => {
     assert.deepEqual(traffic, []);
   });
 
-  it('close an idle connection after the time that their answers tell', async () => {
+  it('close an idle connection after the time that their answers announce', async () => {
     const clock = new HandClock();
     const { gate, running } = await gated({}, { clock });
     gate.open = true;
@@ -217,7 +220,7 @@ describe('plain requests', () => {
     await drained;
   });
 
-  it('do not keep a server from closing whose client leaves its side open', async () => {
+  it("do not delay the server's end when their client does not close its side", async () => {
     const { gate, running } = await gated();
     const client = open(running, true);
     const arrival = gate.arrival();
@@ -230,7 +233,7 @@ describe('plain requests', () => {
     assert.match(client.heard(), /^HTTP\/1\.1 200 /);
   });
 
-  it('are answered when a part of them has arrived before the server closes', async () => {
+  it('are answered when one part arrives before the server begins to close', async () => {
     const { gate, running } = await gated();
     gate.open = true;
     const client = open(running);
@@ -244,12 +247,12 @@ describe('plain requests', () => {
     await ended;
   });
 
-  it('of a client that does not read are answered in order, once it reads, and hold little memory', async () => {
+  it('of a client that does not read take little memory, and are answered in order once it reads', async () => {
     const { gate, running } = await gated({ batching: { maxBatchSize: 8000, maxQueueDelayMs: 0, maxQueueDepth: 64 } });
     gate.open = true;
     const client = open(running);
     client.socket.pause();
-    // Answers of 32 KB: more than the kernel keeps.
+    // Each answer has 32 KB, so that the unread answers soon fill the kernel's buffers.
     const ones = Array.from({ length: 32_000 }, () => 1);
     const body = JSON.stringify({ inputs: [inputOf(ones, { shape: [8000, 4] })] });
     const ids: string[] = [];
@@ -262,7 +265,8 @@ describe('plain requests', () => {
       const id = `${ids.length}`;
       ids.push(id);
       client.socket.write(bytesOf({ headers: { 'x-request-id': id }, body }));
-      // After about a hundred requests the server reads no more.
+      // Poll until the request is answered. After about a hundred requests, too many answers wait for the client, so
+      // the server stops reading, and the polls reach 400.
       for (polls = 0; polls < 400 && (await answered()) < ids.length; polls += 1);
     }
     const { body: metrics } = await ask(running.debugUrl, '/metrics');
@@ -276,7 +280,7 @@ describe('plain requests', () => {
     );
   });
 
-  it('leave no memory charged', async () => {
+  it('release the memory that was charged for them', async () => {
     const running = await startServer({ model: matmul() });
     await answersTo(running, ...Array.from({ length: 20 }, () => good));
     assert.match((await ask(running.debugUrl, '/metrics')).body.toString(), /onnx_runtime_transfer_bytes\{.*\} 0\n/);

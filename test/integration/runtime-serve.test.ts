@@ -147,7 +147,7 @@ describe('runtime/main.ts', function () {
   // prettier-ignore
   const kept: readonly { readonly name: string; readonly allocation?: object; readonly want: string;
     readonly arena: boolean }[] = [
-    { name: 'starts over with the thresholds that prepare chose',
+    { name: 're-executes itself with the thresholds that prepare chose',
       allocation: { arena: false, thresholdBytes: 33_554_432, because: 'measured', measured: [] },
       want: '33554432', arena: false },
     { name: 'runs what an older version prepared, with the usual settings', want: '4194304', arena: true },

@@ -109,7 +109,7 @@ describe('model server with clients that stall', () => {
       portOf(running.url),
       `POST ${infer} HTTP/1.1\r\nhost: a\r\ncontent-length: ${Buffer.byteLength(small)}\r\n\r\n${small}`.repeat(30),
     );
-    // One batch runs, the others are queued.
+    // One batch runs, and the next 8 requests wait in the queue.
     await until(async () => (await depthOf(running)) === 8);
     gate.letGo();
     const statuses = [...(await text).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);

@@ -134,7 +134,7 @@ describe('model server short of memory', () => {
     const loaded = running.server.load();
     await arrived;
     memory.mib = 112;
-    // Wait for two checks: when the second one runs, the first one has taken effect.
+    // Wait until the memory was read twice: before the second read, the server has acted on the first one.
     for (const _ of [1, 2])
       await new Promise<void>((resolve) => {
         looks.push(resolve);

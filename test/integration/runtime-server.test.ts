@@ -84,7 +84,7 @@ describe('model server', () => {
   // prettier-ignore
   const forms: readonly { readonly name: string; readonly request: Ask }[] = [
     { name: 'JSON', request: { body: JSON.stringify(good) } },
-    { name: 'JSON under its version', request: { body: JSON.stringify(good) } },
+    { name: "JSON at a path with the model's version", request: { body: JSON.stringify(good) } },
     { name: 'JSON without a length', request: { body: JSON.stringify(good), chunked: true } },
     { name: 'gzipped JSON', request: { body: gzipSync(JSON.stringify(good)),
         headers: { 'content-encoding': 'gzip' } } },
@@ -256,7 +256,7 @@ describe('model server', () => {
     assert.deepEqual([config.execution.workers, config.execution.arena, config.batching.maxRows], [1, true, 8]);
   });
 
-  it('sums up for the statistics endpoint', async () => {
+  it('adds up its counts for the statistics endpoint', async () => {
     const {
       model_stats: [stats],
     } = jsonOf(await call('/v2/models/m/stats')) as {
@@ -286,7 +286,7 @@ describe('model server and element types', () => {
     { type: 'string', datatype: 'BYTES', data: ['a', '', 'ünï', '日本'] },
   ] as const;
   for (const { type, datatype, data } of types) {
-    it(`carries ${datatype} in and out`, async () => {
+    it(`accepts and returns ${datatype}`, async () => {
       const running = await startServer({ model: identity(type) });
       try {
         const seen = await ask(running.url, infer, { body: JSON.stringify({ inputs: [inputOf(data, { datatype })] }) });
@@ -299,7 +299,7 @@ describe('model server and element types', () => {
     });
   }
 
-  it('carries FP16 only as binary data', async () => {
+  it('accepts and returns FP16 only as binary data', async () => {
     const running = await startServer({ model: identity('float16') });
     try {
       const bits = new Uint8Array(Uint16Array.of(0x3c00, 0xc000, 0x7c00, 0x0001).buffer);

@@ -141,7 +141,7 @@ describe('a streamed answer', () => {
     await here.servers.close();
   });
 
-  it('is counted with the times of its first and last byte, and its units', async () => {
+  it('is counted with the times of its first and last byte, and the number of its units', async () => {
     const here = await world(async (at) => {
       await here.clock.advance(at < 3 ? 10 : 70);
       return at < 3 ? Buffer.from('token') : undefined;
@@ -155,7 +155,7 @@ describe('a streamed answer', () => {
     await here.servers.close();
   });
 
-  it('makes no more than a client takes, and ends a client that takes nothing', async () => {
+  it('reads its source only as fast as the client reads, and ends a client that does not read', async () => {
     const here = await world(async () => chunk);
     raw(here).pause();
     let last = -1;
@@ -176,7 +176,7 @@ describe('a streamed answer', () => {
     await here.servers.close();
   });
 
-  it('frees everything when its client leaves in the middle', async () => {
+  it('frees its memory and aborts its source when the client disconnects', async () => {
     const here = await world(async (at, { signal }) => {
       if (at > 0) await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }));
       return Buffer.from('one');
@@ -189,7 +189,7 @@ describe('a streamed answer', () => {
     await here.servers.close();
   });
 
-  it('lets a slow source take its time: only a client that bytes wait for has to keep a pace', async () => {
+  it('survives a slow source: the minimum pace applies only to a client for which bytes wait', async () => {
     const gate = Promise.withResolvers<void>();
     const here = await world(async (at) => {
       if (at === 1) await gate.promise;
@@ -217,11 +217,11 @@ describe('a streamed answer', () => {
   // prettier-ignore
   const breaks: readonly { readonly name: string; readonly next: Parameters<Source['chunks']>[1];
     readonly more?: Partial<Answer>; readonly text: string | undefined; readonly outcome: string }[] = [
-    { name: 'breaks its connection when it breaks', next: broken, text: undefined, outcome: 'transient' },
-    { name: 'says that it broke in its own protocol', next: broken, more: { lastChunk: told }, text: 'begin;error',
+    { name: 'resets its connection when its source fails', next: broken, text: undefined, outcome: 'transient' },
+    { name: 'reports a failed source in its own protocol', next: broken, more: { lastChunk: told }, text: 'begin;error',
       outcome: 'transient' },
-    { name: 'breaks at the deadline of its client', next: late, text: undefined, outcome: 'clientDeadline' },
-    { name: 'says that the deadline has come in its own protocol', next: late, more: { lastChunk: told },
+    { name: "resets its connection at the client's deadline", next: late, text: undefined, outcome: 'clientDeadline' },
+    { name: "reports in its own protocol that the client's deadline has passed", next: late, more: { lastChunk: told },
       text: 'begin;error', outcome: 'clientDeadline' },
   ];
   for (const { name, next, more, text, outcome } of breaks) {
@@ -242,7 +242,7 @@ describe('a streamed answer', () => {
     });
   }
 
-  it('leaves its connection usable, and costs nothing for HEAD', async () => {
+  it('keeps its connection usable, and does not read its source for HEAD', async () => {
     const here = await world(async (at) => (at === 0 ? Buffer.from('whole') : undefined));
     const socket = raw(here, 'HEAD / HTTP/1.1\r\nhost: a\r\n\r\n');
     let heard = '';

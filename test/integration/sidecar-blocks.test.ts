@@ -94,7 +94,7 @@ describe('a pod', () => {
     for (const folder of folders) await rm(folder, { recursive: true });
   });
 
-  it('has every request of a user in its blocks, warm-up and what sidecars ask in none', async () => {
+  it('counts every request of a user in its blocks, but not the warm-up or the requests of sidecars', async () => {
     const pod = await startPod(matmul());
     await pod.serve(7);
     await pod.serve(5, ports.metrics);
@@ -175,7 +175,7 @@ describe('a pod', () => {
     assert.equal(taken.body.toString(), '{"tooLarge":0,"samples":[]}\n');
   });
 
-  it('refuses samples, and what only the operator may ask for, without the token', async () => {
+  it("refuses samples and the operator's instructions without the token", async () => {
     const pod = await startPod(matmul());
     await pod.report({ sample: 1, token: pod.token });
     await eventually('a sample', async () => {

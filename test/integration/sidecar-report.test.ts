@@ -23,7 +23,7 @@ describe('a report', () => {
       { ...fullReport, node: { cores: 2, cpuFeatures: Array.from({ length: 300 }, (_v, i) => `feature-${i}`) } },
     ],
   ] as const satisfies readonly (readonly [string, Report])[]) {
-    it(`${name} reaches the operator whole`, async () => {
+    it(`${name} reaches the operator completely`, async () => {
       const server = createServer(sidecarApp({ report: () => report, alive: () => true, door: closedDoor }));
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');

@@ -29,7 +29,7 @@ type FakeSlot = { lose: ((error: AppError) => void) | undefined; states: Sequenc
 
 export class FakeEngine implements Engine {
   readonly #options: FakeEngineOptions;
-  /** In a slot, `lose` is set while the slot runs a batch or a step. */
+  /** The slots. `lose` is defined while the slot runs a batch or a step; calling it makes the run fail. */
   readonly #slots: readonly FakeSlot[];
   readonly sequences: SlotSequences;
   #onFree: () => void = () => {};

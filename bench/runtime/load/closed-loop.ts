@@ -1,8 +1,9 @@
 /**
  * A closed loop: each client sends its next request when its previous answer has arrived.
- * Owns: the length of the warm-up and of the measured time. The warm-up lasts until each client could have had an
- * answer. The measured time lasts until twice as many answers as clients have come. Both end after `longestTimes` their
- * asked length: a server that answers in batches of seconds would otherwise look fast or dead by chance.
+ * Owns: the length of the warm-up and of the measured time. After its requested length, the warm-up continues until as
+ * many answers as clients have arrived, the measured time until twice as many. The rate of a server that answers in
+ * batches of seconds would otherwise depend on chance. The maximum is `longestTimes` the requested measured time, for
+ * each of the two.
  */
 import { cpuSecondsOf } from '../../support/usage.ts';
 import { Connection } from './connection.ts';
@@ -40,7 +41,7 @@ export async function closedLoop(job: Job & { readonly kind: 'closed' }): Promis
   await untilAnswers(2 * job.clients, job.ms, longestMs);
   const report = tally.end(cpuSecondsOf(job.pids));
   isOver = true;
-  // The last answers are awaited: what a server still works on would delay the next cell.
+  // Wait for the last answers: the server's remaining work would slow the next measurement.
   await Promise.race([Promise.all(loops), sleep(drainMs)]);
   for (const connection of connections) connection.close();
   await Promise.all(loops);

@@ -68,7 +68,7 @@ class Sender {
     const unansweredMs = [...this.#sent, ...this.#waiting].map((intended) => this.#nowMs() - intended);
     const late = this.#tally.end(0);
     this.#waiting.length = 0;
-    // What a server still works on would delay the next cell.
+    // Wait for the answers that are still missing: the server's remaining work would slow the next measurement.
     await this.#untilAnswered(drainMs);
     this.#sent.clear();
     for (const connection of this.#all) connection.close();

@@ -1,4 +1,4 @@
-"""BentoML: one worker process per CPU, its adaptive batching where batching pays, base64 in JSON."""
+"""BentoML: one worker process per CPU, batching for models that are faster in batches, and base64 in JSON."""
 import base64
 
 import bentoml

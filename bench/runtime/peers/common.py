@@ -1,7 +1,8 @@
 """
-What the Python peers share: the model, the bytes of its requests, and texts.
+Code that the Python peers (other model servers, which are measured for comparison) share: the model, the bytes of its
+requests, and texts. A row is the input of one request; a run is one call of ONNX Runtime.
 Owns: one ONNX Runtime session per process, made from the JSON in PEER_SPEC. The bytes of a request are the bytes of
-all inputs of one row, one after the other; the bytes of an answer are those of the asked outputs.
+all inputs of one row, one after the other; the bytes of an answer are the bytes of the requested outputs.
 """
 import json
 import os
@@ -18,7 +19,7 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or SPEC["threads"]
         options.inter_op_num_threads = 1
-        # Threads that spin take the CPU from the other processes; not spinning was never slower here.
+        # Threads that spin take CPU time from the other processes. Without spinning, the peers were at least as fast.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(SPEC["path"], options, providers=["CPUExecutionProvider"])
         self.inputs = [(i["name"], np.dtype(TYPES[i["type"]]), i["shape"]) for i in SPEC["inputs"]]
@@ -32,7 +33,7 @@ class Model:
             self.tokenizer.enable_truncation(SPEC["maxTokens"])
 
     def decode(self, body):
-        """The inputs of one row. At most one length is free (-1), and all inputs share it."""
+        """The inputs of one row. -1 in shapes stands for one length, which all inputs share."""
         fixed, free = 0, 0
         for _, dtype, shape in self.inputs:
             size = dtype.itemsize * int(np.prod([dim for dim in shape if dim >= 0], dtype=np.int64))
@@ -53,7 +54,7 @@ class Model:
         return b"".join(np.ascontiguousarray(output).tobytes() for output in self.run(self.decode(body)))
 
     def answers(self, bodies):
-        """One run for several rows of one shape."""
+        """The answers of several rows of one shape, computed in one run."""
         if len(bodies) == 1:
             return [self.answer(bodies[0])]
         rows = [self.decode(body) for body in bodies]
@@ -62,7 +63,7 @@ class Model:
         return [row.tobytes() for row in output]
 
     def embed(self, text):
-        """The embedding of one text, of length 1."""
+        """The embedding of a text, scaled to length 1, and the number of its tokens."""
         encoding = self.tokenizer.encode(text)
         values = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask}
         feed = {

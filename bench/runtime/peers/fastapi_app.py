@@ -1,4 +1,4 @@
-"""FastAPI on uvicorn: one process per CPU, one run per request, raw bytes in and out, JSON by orjson for texts."""
+"""FastAPI on uvicorn: one process per CPU, one run per request, raw bytes for tensors, JSON (orjson) for texts."""
 import orjson
 from fastapi import FastAPI, Request, Response
 

@@ -1,4 +1,7 @@
-"""LitServe: one worker process per CPU, its batching where batching pays, base64 in JSON (it does not take bytes)."""
+"""
+LitServe: one worker process per CPU, batching for models that are faster in batches, and base64 in JSON, because it
+does not accept raw bytes.
+"""
 import base64
 import os
 

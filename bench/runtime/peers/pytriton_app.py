@@ -1,4 +1,4 @@
-"""Triton through nvidia-pytriton: one instance per CPU, Triton's batching where batching pays, binary tensors."""
+"""Triton (nvidia-pytriton): one instance per CPU, batching for models that are faster in batches, binary tensors."""
 import os
 import sysconfig
 
@@ -9,7 +9,7 @@ from pytriton.triton import Triton, TritonConfig
 
 from common import SPEC, TYPES, Model
 
-# Triton's own Python process is linked with the installed libpython.
+# Triton's own Python process needs to find libpython.
 os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
 
 BATCHED = SPEC["maxBatch"] > 1

@@ -27,7 +27,9 @@ const readyWithinMs = 120_000;
 export class MeasuredServer {
   readonly #command: ServerCommand;
   readonly #child: ChildProcess;
-  /** All processes that were seen, with their start. Some outlive a parent that ends by itself. */
+  /**
+   * All processes of the server that were seen, with their start times. Some keep running after their parent has ended.
+   */
   readonly #known = new Map<number, number | undefined>();
   #port = 0;
 

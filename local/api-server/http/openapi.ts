@@ -13,7 +13,10 @@ import { groupVersionOf, type Resource } from '../resource.ts';
 const objectMeta = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 const prefix = '#/components/schemas/';
 
-/** The description of every built-in type. schemas.json has the fields of these types, but not their descriptions. */
+/**
+ * The description of every built-in type that has fields. schemas.json has the fields of these types, but not their
+ * descriptions.
+ */
 const builtinPart =
   'A type of Kubernetes itself. Its fields are described at https://kubernetes.io/docs/reference/kubernetes-api/';
 

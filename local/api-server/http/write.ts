@@ -152,9 +152,9 @@ function patched(resource: Resource, old: StoredObject, patch: unknown, mediaTyp
 }
 
 /**
- * Sorts the keys of a built-in object. kube-apiserver converts a built-in object to Go maps before it applies a
- * configuration or a strategic merge patch. Go's encoder sorts the keys of maps, so the keys in a field without a type
- * are sorted afterwards.
+ * Sorts the keys of a built-in object, because kube-apiserver does so: it converts the object to Go maps before it
+ * applies a configuration or a strategic merge patch, and Go's encoder writes the keys of a map in sorted order. This
+ * order remains in the fields that have no type.
  */
 function goOrder<T>(resource: Resource, object: T): T {
   return resource.custom ? object : sorted(object);

@@ -38,7 +38,7 @@ export type GateKind = {
   readonly order: number;
   /** True: the gate compares the candidate with stable. False: the gate has an absolute limit. */
   readonly isCompared: boolean;
-  /** What the gate counts: latencies, or a share of events among trials. */
+  /** What the gate measures: latencies, or the share of events among trials, such as failures among requests. */
   readonly counts: 'latency' | { readonly events: Measure; readonly trials: Measure };
   /**
    * Whether the gate can judge a candidate without traffic, from pairs or from its answers to requests that stable has
@@ -50,7 +50,7 @@ export type GateKind = {
   /** The reason of the condition that reports a Fail of the gate. */
   readonly failed: ReasonFrom<'gate'>;
   /**
-   * The quantity of the candidate that promise.ts makes worse in imagined traffic, to find which increase the gate
+   * The quantity of the candidate that promise.ts makes worse in imagined traffic, to compute which increase the gate
    * would find. Absent if the gate has no promise.
    */
   readonly imagined?: 'lnSlower' | 'failures';

@@ -18,7 +18,7 @@ export type LatencyIncrease = {
   readonly kind: 'latency-increase';
   readonly quantile: number;
   readonly tolerance: number;
-  /** True: each class of requests is judged, too (classes.ts). */ readonly eachClass?: true;
+  /** True: each tier and size of requests is also judged (classes.ts). */ readonly eachClass?: true;
 } & Relative;
 
 export type LatencyLimit = {

@@ -1,9 +1,9 @@
 /**
- * Rules for values without rows: weights, and sizes that a graph computes for the shapes of its tensors.
+ * Rules of nodes whose inputs hold no rows (items of requests), only weights, and sizes that a graph computes for the
+ * shapes of its tensors. A rule describes the outputs of a node.
  *
- * Owns:  the numbers of short lists of sizes, as far as they can be computed. Other results are plain values with
- *        unknown numbers; their `countsRows` is true if `countsRows` of any input is true.
- * Pure.
+ * Owns:  the numbers of short lists of sizes, as far as they can be computed. The numbers of other results are unknown;
+ *        such a result may depend on the number of rows (`countsRows`) if any input may. Pure.
  */
 import { attributeOf, axisOf, intOf, numbersOf, type NodeCall } from './call.ts';
 import {
@@ -43,10 +43,7 @@ function anyCounts(facts: readonly Facts[]): boolean {
   return facts.some(({ countsRows }) => countsRows);
 }
 
-/**
- * If all numbers of a result are known, its `countsRows` is true only if its numbers or its shape contain the number of
- * rows.
- */
+/** A result whose numbers are all known counts rows only if its numbers or its shape contain the number of rows. */
 function listed(dims: readonly Size[] | undefined, values: Numbers | undefined, countsRows: boolean): Value {
   return plain(dims, values, countsRows && (values === undefined || values.includes(undefined)));
 }

@@ -1,5 +1,5 @@
 /**
- * Finds the archive of a package version and its integrity in the configured npm registry.
+ * Finds the archive of a package version, and its integrity (the hashes of its bytes), in the configured npm registry.
  *
  * Limits: 64 MiB for the registry's answer, 4096 characters for an integrity. Credentials are only sent to URLs for
  *         which the settings have credentials.

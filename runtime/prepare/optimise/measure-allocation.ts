@@ -38,7 +38,7 @@ export type AllocationJob = {
 
 /** No further setting is measured when the processes have used this CPU time. */
 const budgetMs = 3500;
-/** CPU time of the longest run. */
+/** A size is measured only if its run is predicted to take at most this CPU time. */
 const runMs = 500;
 const patienceMs = 20_000;
 
@@ -57,7 +57,7 @@ export async function measureAllocation(job: AllocationJob): Promise<AllocationM
     const { runs, cpuMs } = outcome.pace;
     measured.push(measuredOf(allocation, outcome));
     usedMs += cpuMs;
-    // Settings with higher thresholds follow the arena, and do not take less memory.
+    // If page faults cost little, the settings that follow cannot save CPU time, and they do not take less memory.
     if (runs.length === 0 || faultsAreCheap({ runs })) break;
     if (usedMs > budgetMs) return { measured, why: 'not every setting was measured, because measuring took too long' };
   }
@@ -68,7 +68,8 @@ type Tried = { readonly pace: PaceResult; readonly peakBytes: number };
 
 function measuredOf(allocation: Allocation, { pace, peakBytes }: Tried): MeasuredAllocation {
   const { runs, loadedBytes, heldBytes, beyond } = pace;
-  // The arena keeps its memory, so what the process holds after the measured runs is their peak.
+  // If a larger run followed the measured runs, `peakBytes` includes that run. The arena keeps its memory, so
+  // `heldBytes` is the peak of the measured runs.
   const ownPeak = beyond ? heldBytes : Math.max(heldBytes, peakBytes);
   return {
     ...allocation,

@@ -52,7 +52,7 @@ function pace(
   }
 }
 
-/** Finds the largest sizes that the model accepts and that run in `runMs`. */
+/** Finds the largest sizes that the model accepts and that need at most `runMs` of CPU time. */
 function search(session: OrtSession, runs: Runs, runMs: number): readonly Sized[] {
   let sizes: Sized[] = [];
   for (const first of fills) {
@@ -89,7 +89,7 @@ function runBeyond(session: OrtSession, runs: Runs, costs: readonly PacedRun[], 
   return true;
 }
 
-/** Runs every size in turn, so that a size finds the memory as the other sizes leave it. */
+/** Runs the sizes in turn, so that each run finds the memory in the state that runs of other sizes leave behind. */
 function measure(session: OrtSession, runs: Runs, sizes: readonly Sized[], runMs: number): readonly PacedRun[] {
   const seen = sizes.map(({ fill }): { fill: number; cpuMs: number[]; faults: number[] } => ({
     fill,

@@ -29,7 +29,9 @@ export type TrialTask = {
 export type PaceTask = {
   /** Sizes of the free dimensions to measure; absent: the thread searches the largest sizes that the model accepts. */
   readonly fills?: readonly number[];
-  /** A size is only measured if its run takes at most this CPU time, and all runs together stay near three times it. */
+  /**
+   * A size is only measured if its run takes at most this CPU time. All runs together take about three times as much.
+   */
   readonly runMs: number;
   /** Also make a run of twice the largest size, after the measured runs; the peak of memory then includes it. */
   readonly beyond?: boolean;

@@ -41,7 +41,7 @@ export function encodeInfer(response: InferResponse): EncodedResponse {
 const knownQuotes = new Map<string, string>();
 const mostQuotes = 256;
 
-/** JSON of a name of the model, which is the same in every answer. */
+/** The name as JSON. Remembered, because every answer has the same names of the model and its outputs. */
 function quoted(name: string): string {
   const known = knownQuotes.get(name);
   if (known !== undefined) return known;

@@ -12,7 +12,7 @@ import type { InferRequest } from './decode.ts';
 
 const maxHeads = 8;
 const maxHeadBytes = 4096;
-/** Names that JavaScript treats as positions of a list. */
+/** Names that consist of digits: JavaScript lists such keys of an object before all other keys. */
 const isIndex = /^(?:0|[1-9]\d*)$/;
 
 type KnownInput = {
@@ -51,7 +51,7 @@ export class KnownHeads {
     if (jsonBytes > maxHeadBytes || jsonBytes >= body.length) return;
     const inputs = Object.entries(request.inputs).map(([name, tensor]) => inputOf(name, tensor));
     const bytes = inputs.reduce((sum, input) => sum + (input?.bytes ?? 0), 0);
-    // With data in the JSON, the bytes after it are fewer than the inputs have.
+    // If an input has its data in the JSON, the inputs have more bytes than follow the JSON.
     if (bytes !== body.length - jsonBytes || !inputs.every((input) => input !== undefined)) return;
     const { inputs: _body, ...rest } = request;
     this.#heads[this.#next] = { json: Buffer.from(body.subarray(0, jsonBytes)), request: rest, inputs, bytes };
@@ -60,8 +60,8 @@ export class KnownHeads {
 }
 
 function inputOf(name: string, { type, dims, data }: Tensor): KnownInput | undefined {
-  // A record lists names such as "0" before all others, so the order of the data would be lost. A record without a
-  // prototype could take __proto__, but its use is slower.
+  // Do not remember two kinds of names. An object lists names such as "0" first, so the order of the data would be
+  // lost. The name __proto__ would need an object without a prototype, which is slower.
   if (type === 'string' || name === '__proto__' || isIndex.test(name)) return undefined;
   return { name, type, dims, bytes: data.byteLength };
 }

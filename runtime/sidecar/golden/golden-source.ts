@@ -117,8 +117,8 @@ function sameInputs(a: Signature, b: Signature): boolean {
 type Wanted = Made & { readonly signature: Signature; readonly peers: readonly string[] };
 
 /**
- * Cases of the first size that the model accepts. There are no cases if the model does not accept any size, or has no
- * comparable outputs.
+ * Cases of the first size that the model accepts: stable's model if a pod of stable is known, otherwise this pod's
+ * model. There are no cases if no size is accepted, or if the model has no comparable outputs.
  */
 async function fitting(deps: SourceDeps, { signature, peers, seed, count }: Wanted): Promise<FoundSet> {
   if (comparable(signature).length === 0)

@@ -84,6 +84,7 @@ export async function createEmbedding(deps: TaskDeps): Promise<Task> {
   return {
     routes: [{ method: 'POST', path: embeddingsPath, handle: (call) => answer(setup, call), errorBody: openAiError }],
     maxTokens,
+    laterBytes: reader.laterBytes,
     example: {
       path: embeddingsPath,
       body: { model: config.name, input: ['A short text.', 'Another text, a bit longer.'] },
@@ -93,7 +94,8 @@ export async function createEmbedding(deps: TaskDeps): Promise<Task> {
 }
 
 /**
- * The limit in the spec, else the limit in the model's files, else `usualMaxTokens`; never more than the model accepts.
+ * The limit in the spec, else the limit in the model's files, else `usualMaxTokens`; at most the model's fixed number
+ * of tokens, if it has one. A higher limit in the spec is an error.
  */
 function maxTokensOf(
   { maxTokens: asked }: EmbeddingConfig,

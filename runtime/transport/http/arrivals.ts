@@ -30,7 +30,7 @@ export class Arrivals {
     });
   }
 
-  /** Called for a request that is not a probe's, when `server` did not announce it. */
+  /** Call it for each request that `server` does not announce by its event `request`, except for requests of probes. */
   arrived(socket: Socket): void {
     this.#fresh.delete(socket);
     this.#requestMs = this.#clock.monotonic();

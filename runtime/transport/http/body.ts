@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import { createGunzip, createInflate } from 'node:zlib';
 import type { Transform } from 'node:stream';
 import { AppError } from '../../../api/errors.ts';
+import { freeBuffer, freeBytes } from '../../../lib/free-bytes.ts';
 import type { BodyLease } from './transfers.ts';
 
 const firstBytes = 64 * 1024;
@@ -18,7 +19,7 @@ const chunkSize = 64 * 1024;
 
 export type BodyRules = {
   readonly limitBytes: number;
-  /** Length of the head in bytes; the data after it is aligned to 8 bytes. 0 when the body has no head. */
+  /** Bytes of the JSON at the start of the body; the data after it is aligned to 8 bytes. 0 without such JSON. */
   readonly headBytes: number;
   readonly lease: BodyLease;
 };
@@ -83,6 +84,7 @@ class GrowingBody {
   #growTo(length: number): void {
     const larger = this.#make(Math.min(this.#mostBytes, Math.max(length, this.#bytes.length * growth)));
     larger.set(this.#bytes.subarray(0, this.#length));
+    freeBuffer(this.#bytes.buffer);
     this.#bytes = larger;
   }
 
@@ -111,6 +113,7 @@ function readWhole(
       try {
         watch.moved(chunk.length);
         body.add(chunk);
+        freeBytes(chunk);
       } catch (error) {
         fail(error as Error);
       }

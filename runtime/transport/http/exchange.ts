@@ -65,7 +65,7 @@ export async function serveBy(
   { request, response, path }: Exchange,
 ): Promise<void> {
   const answer = await perform(calls, incomingCall(deps, tier, { request, response, path }), handler);
-  // Without an answer, the client is gone.
+  // The answer is undefined when the client has disconnected.
   if (answer === undefined) response.destroy();
   else write(deps, response, answer);
   // Discard the rest of an unread body, so that the client can finish sending and the connection stays usable.

@@ -6,7 +6,8 @@
  *         answers.
  * Ends:   quiet() serves until no request arrives any more; close() waits for requests in progress.
  */
-import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES } from '../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import { AppError } from '../../../api/errors.ts';
 import { systemClock, type Clock } from '../../../lib/clock.ts';
@@ -28,7 +29,9 @@ export type ListenDeps = {
   readonly clock?: Clock;
   /** Whether `quiet` ignores a request with this URL. Default: it does not ignore any request. */
   readonly isProbe?: (url: string) => boolean;
-  /** Answers plain requests without node:http; absent when node:http reads all requests. */
+  /**
+   * Answers plain requests (small POSTs in the usual form) without node:http; absent when node:http reads all requests.
+   */
   readonly plain?: (keepAliveMs: number) => PlainHandler;
   /** Called when a new connection exceeds `maxConnections` while every connection has a request in progress. */
   readonly onFull?: () => void;

@@ -39,7 +39,7 @@ export class LoopLag {
     };
   }
 
-  /** Node measures the time between ticks, so the resolution is subtracted. Rounded to 0.1 ms. */
+  /** Node reports the time between two ticks of a timer, so the timer's interval is subtracted. Rounded to 0.1 ms. */
   #lag(nanos: number): number {
     return Math.max(0, Math.round((nanos / 1e6 - loopResolutionMs) * 10) / 10);
   }

@@ -7,6 +7,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Writable } from 'node:stream';
+import { freeBytes } from '../../../lib/free-bytes.ts';
 import { isStream, type Answer, type WholeBody } from '../../call/answer.ts';
 import type { BodyLease, Transfers, Watch } from './transfers.ts';
 
@@ -20,7 +21,8 @@ export function sendBody(response: ServerResponse, body: Answer['body'], transfe
   else sendWhole(response, body, lease);
 }
 
-function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease: BodyLease): void {
+function sendWhole(response: ServerResponse, body: WholeBody, lease: BodyLease): void {
+  const { chunks, bytes } = body;
   lease.take(bytes);
   const watch = lease.watch(() => response.destroy());
   response.once('close', () => {
@@ -28,7 +30,7 @@ function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease
     lease.end();
   });
   if (bytes > pieceBytes) {
-    void sendPieces(response, chunks, watch.moved).then(() => response.end());
+    void sendPieces(response, body, watch.moved).then(() => response.end());
     return;
   }
   const [first, ...rest] = chunks;
@@ -45,18 +47,27 @@ function sendWhole(response: ServerResponse, { chunks, bytes }: WholeBody, lease
 /** Ends early when the response is destroyed. Never rejects. */
 export async function sendPieces(
   response: Writable,
-  chunks: WholeBody['chunks'],
+  { chunks, isOwn = false }: WholeBody,
   moved: (bytes: number) => void,
 ): Promise<void> {
   for (const chunk of chunks) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    const sent = isOwn ? freeWhenSent(bytes) : undefined;
     for (let at = 0; at < bytes.length; at += pieceBytes) {
       if (response.destroyed) return;
       const piece = bytes.subarray(at, at + pieceBytes);
-      if (!response.write(piece)) await drained(response);
+      const isLast = at + piece.length === bytes.length;
+      if (!response.write(piece, isLast ? sent : undefined)) await drained(response);
       moved(piece.length);
     }
   }
+}
+
+/** After a failed write the kernel may still read the bytes, so V8 frees them when the socket is gone. */
+function freeWhenSent(bytes: Uint8Array): (error?: Error | null) => void {
+  return (error) => {
+    if (error === undefined || error === null) freeBytes(bytes);
+  };
 }
 
 /** Never rejects. */

@@ -6,12 +6,12 @@ const token = 'Az09-_'.padEnd(43, 'x');
 
 // prettier-ignore
 const rows: readonly { readonly name: string; readonly text: string; readonly want: unknown }[] = [
-  { name: 'takes what is printed', text: printAccess({ schema: 1, token }), want: { schema: 1, token } },
-  { name: 'takes what is printed with a rate', text: printAccess({ schema: 1, token, sampleRate: 0.05 }),
+  { name: 'accepts the text of printAccess', text: printAccess({ schema: 1, token }), want: { schema: 1, token } },
+  { name: 'accepts the text of printAccess with a rate', text: printAccess({ schema: 1, token, sampleRate: 0.05 }),
     want: { schema: 1, token, sampleRate: 0.05 } },
-  { name: 'samples nothing at a rate above 1',
+  { name: 'ignores a rate above 1',
     text: JSON.stringify({ schema: 1, token, sampleRate: 2 }), want: { schema: 1, token } },
-  { name: 'samples nothing at a rate that is not a number',
+  { name: 'ignores a rate that is not a number',
     text: JSON.stringify({ schema: 1, token, sampleRate: '1' }), want: { schema: 1, token } },
   { name: 'ignores unknown fields', text: JSON.stringify(
       { schema: 1, token, more: true }), want: { schema: 1, token } },
@@ -29,7 +29,7 @@ describe('parseAccess', () => {
 });
 
 describe('isToken', () => {
-  it('takes 256 bits in base64url', () => assert.ok(isToken(Buffer.alloc(32, 0xfb).toString('base64url'))));
+  it('accepts 256 bits in base64url', () => assert.ok(isToken(Buffer.alloc(32, 0xfb).toString('base64url'))));
   it('refuses anything else', () =>
     assert.deepEqual(['', 'x', undefined, 3, `${token}=`, [token]].map(isToken), Array(6).fill(false)));
 });

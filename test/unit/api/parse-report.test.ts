@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
   { name: 'refuses more classes than a block has',
     change: { blocks: { ...blocks, counts: [{ ...block,
       traffic: Array.from({ length: 65 }, () => cell) }] } }, want: /traffic: has 65 entries, 0 to 64 / },
-  { name: 'refuses half a request', change: {
+  { name: 'refuses a fraction of a request', change: {
       blocks: { ...blocks, counts: [{ ...block,
       traffic: [{ ...cell, ok: 0.5 }] }] } }, want: /ok: 0\.5 is not an integer of at least 0/ },
   { name: 'refuses a histogram whose buckets have no width',
@@ -110,7 +110,7 @@ const rows: readonly Row[] = [
     change: { blocks: withPaired({ Replay: { ...ratios,
       counts: Object.fromEntries(Array.from({ length: 400 }, (_, i) => [i, 1])) } }) },
     want: /paired\.Replay\.counts: has 400 entries, at most 397 / },
-  { name: 'refuses half a pair', change: { blocks: withPaired({ Shadow: { ...ratios, counts: { 5: 0.5 } } }) },
+  { name: 'refuses a fraction of a pair', change: { blocks: withPaired({ Shadow: { ...ratios, counts: { 5: 0.5 } } }) },
     want: /paired\.Shadow\.counts\.5: 0\.5 is not an integer/ },
   { name: 'refuses a negative load', change: { pairs: { paired: {}, skipped: {}, probeLoad: -1 } },
     want: /^pairs\.probeLoad: -1 is neither a number of at least 0, nor null/ },

@@ -41,25 +41,25 @@ const unknown = (found: readonly string[]): readonly string[] =>
   [...new Set(found)].filter((word) => !Object.hasOwn(reasons, word));
 
 describe('the table of reasons', () => {
-  it('has no word that nothing emits', () =>
+  it('has only reasons that the code emits', () =>
     assert.deepEqual(
       words.filter((word) => !new RegExp(`'${word}'`).test(sources)),
       [],
     ));
 
-  it('has no word that no test emits', () =>
+  it('has only reasons that occur in a test', () =>
     assert.deepEqual(
       words.filter((word) => !new RegExp(`\\b${word}\\b`).test(tests)),
       [],
     ));
 
-  it('has every word of the stories', () => {
+  it('has every reason of the stories', () => {
     const found = goldens.flatMap((path) => text(path).split('\n').flatMap(inStory));
     assert.ok(new Set(found).size > 20, 'the lines of the stories are read');
     assert.deepEqual(unknown(found), []);
   });
 
-  it('has every word in statuses of operator 0.1.0', () => {
+  it('has every reason in statuses of operator 0.1.0', () => {
     const objects = globSync('test/fixtures/upgrade/*.jsonl', { cwd: root })
       .flatMap((path) => text(path).trim().split('\n'))
       .map((line) => JSON.parse(line) as OnnxModel)
@@ -79,8 +79,8 @@ describe('the table of reasons', () => {
   });
 
   const notMade: readonly { readonly name: string; readonly is: (word: Reason) => boolean }[] = [
-    { name: 'are words that Kubernetes takes', is: (word) => /^[A-Z][A-Za-z]{2,63}$/.test(word) },
-    { name: 'have a sentence', is: (word) => /^[^|\n]+\.$/.test(reasons[word].says) },
+    { name: 'Kubernetes accepts', is: (word) => /^[A-Z][A-Za-z]{2,63}$/.test(word) },
+    { name: 'have a sentence with their meaning', is: (word) => /^[^|\n]+\.$/.test(reasons[word].says) },
     { name: 'say what to do', is: (word) => /^[^|\n]+\.$/.test(reasons[word].todo) },
   ];
   for (const { name, is } of notMade) {

@@ -27,7 +27,7 @@ describe("the examples' golden sets", () => {
     });
   }
 
-  it("golden/minilm.yaml has an answer of MiniLM's size to every one of its questions", () => {
+  it("golden/minilm.yaml has an answer of MiniLM's size for every input", () => {
     const { data } = parse(readFileSync(`${folder}/golden/minilm.yaml`, 'utf8')) as {
       readonly data: Readonly<Record<string, string>>;
     };

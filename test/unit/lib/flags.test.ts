@@ -5,7 +5,7 @@ import { parseFlags, parseOnlyFlags } from '../../../lib/flags.ts';
 const options = { url: { type: 'string' }, quiet: { type: 'boolean', short: 'q', default: false } } as const;
 
 describe('parseFlags', () => {
-  it('gives flags, defaults and arguments', () => {
+  it('returns flags, defaults and arguments', () => {
     const { values, positionals } = parseFlags('tool', ['a', '--url=u', 'b'], options);
     assert.deepEqual({ ...values }, { url: 'u', quiet: false });
     assert.deepEqual(positionals, ['a', 'b']);
@@ -13,16 +13,16 @@ describe('parseFlags', () => {
 
   // prettier-ignore
   const wrong: readonly { readonly name: string; readonly args: readonly string[]; readonly says: string }[] = [
-    { name: 'names a flag that does not exist, and those that do',
+    { name: 'names an unknown flag, and the available flags',
       args: ['--bogus'], says: 'tool: unknown flag "--bogus"; available flags: --url, --quiet' },
     { name: 'names a short flag that does not exist',
       args: ['-x'], says: 'tool: unknown flag "-x"; available flags: --url, --quiet' },
     { name: 'repeats no more than 80 characters of a flag', args: [`--${'x'.repeat(200)}`],
       says: `tool: unknown flag "--${'x'.repeat(78)}"; available flags: --url, --quiet` },
-    { name: 'says that a value is missing', args: ['--url'], says: "tool: Option '--url <value>' argument missing" },
-    { name: 'says that a flag takes no value', args: ['--quiet=yes'],
+    { name: 'reports a missing value', args: ['--url'], says: "tool: Option '--url <value>' argument missing" },
+    { name: 'reports a value of a flag that does not take one', args: ['--quiet=yes'],
       says: "tool: Option '-q, --quiet' does not take an argument" },
-    { name: 'gives one sentence about a value that begins with a dash',
+    { name: 'reports a value that begins with a dash in one sentence',
       args: ['--url', '--quiet'], says: "tool: Option '--url' argument is ambiguous" },
   ];
   for (const { name, args, says } of wrong) {
@@ -37,7 +37,8 @@ describe('parseFlags', () => {
 });
 
 describe('parseOnlyFlags', () => {
-  it('gives flags and defaults', () => assert.deepEqual({ ...parseOnlyFlags('tool', [], options) }, { quiet: false }));
+  it('returns flags and defaults', () =>
+    assert.deepEqual({ ...parseOnlyFlags('tool', [], options) }, { quiet: false }));
   it('refuses an argument', () =>
     assert.throws(() => parseOnlyFlags('tool', ['a'], options), {
       code: 'BAD_FLAG',

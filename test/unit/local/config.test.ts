@@ -52,7 +52,7 @@ describe('local readConfig', () => {
     });
   });
 
-  it('offers help', () => assert.equal(readLocalConfig(['--help'], {}), 'help'));
+  it('prints its help', () => assert.equal(readLocalConfig(['--help'], {}), 'help'));
 
   // prettier-ignore
   const wrong: readonly (readonly [string, () => readonly string[], RegExp])[] = [

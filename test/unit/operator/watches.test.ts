@@ -104,7 +104,7 @@ describe('the watches of a shard', () => {
     assert.equal(watches.gateway({ name: 'gw', namespace: 'ml' })?.metadata.name, 'gw');
   });
 
-  it('tell of changes in the shard only', async () => {
+  it('report changes in the shard only', async () => {
     const { kube, told } = await begin({ index: 0, of: 2 });
     for (const name of names) kube.put(services, { ...serviceOf(name), spec: { type: 'ClusterIP' } });
     await settle();
@@ -124,7 +124,7 @@ describe('the watches of a shard', () => {
     assert.deepEqual(world.has(name), { model: true, service: false });
   });
 
-  it('tell of a pod that lost its readiness under a candidate as urgent', async () => {
+  it('report a pod as urgent that lost its readiness under a candidate', async () => {
     const { kube, told } = await begin();
     const model = world.watches.model('ml/m-0') ?? given.model();
     kube.put(onnxModels, { ...model, status: { observedGeneration: 3, rollout: { phase: 'Analyzing' } } });

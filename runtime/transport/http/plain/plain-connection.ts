@@ -9,26 +9,36 @@
  *        over, so node:http sees what it would have seen from the start.
  */
 import type { Socket } from 'node:net';
+import { freeBytes } from '../../../../lib/free-bytes.ts';
 import type { BodyLease } from '../transfers.ts';
 import { plainHead, type PlainHead } from './plain-head.ts';
 
 export type PlainOwner = {
   /** Whether the requests with this head are answered here. */
   readonly takes: (head: PlainHead) => boolean;
-  /** Answers a request, and then calls `answered` of the connection. @returns aborts it when the client is gone */
+  /**
+   * Answers a request, and then calls `answered` of the connection.
+   * @returns a function that aborts the request; the connection calls it when the client disconnects
+   */
   readonly begin: (head: PlainHead, body: Uint8Array<ArrayBuffer>, connection: PlainConnection) => () => void;
-  /** Called when a request is answered. @returns whether the server closes */
+  /** Called when a request is answered. @returns whether the server is closing */
   readonly ended: (connection: PlainConnection) => boolean;
-  /** Gives the connection to node:http, with the bytes that it has not seen. */
+  /** Gives the connection to node:http, with the bytes that were not answered here. */
   readonly handOver: (socket: Socket, bytes: Buffer | undefined, hasEnded: boolean) => void;
   readonly closed: (connection: PlainConnection) => void;
   readonly lease: () => BodyLease;
   readonly nowMs: () => number;
 };
 
-/** A client may send this much before its answer is written; then its connection is not read any more. */
+/**
+ * When a client has sent this much before its answer is written, its connection is not read until the answer is
+ * written.
+ */
 const earlyBytes = 64 * 1024;
-/** Each piece costs memory that is not charged. A usual body takes about 50 packets at most. */
+/**
+ * A request in more pieces is handed over: each piece costs memory that is not charged. The largest plain body usually
+ * arrives in at most about 50 packets.
+ */
 const mostPieces = 64;
 /** A request that is not complete after this time is handed over. */
 const patienceMs = 1000;
@@ -45,7 +55,7 @@ export class PlainConnection {
   #abort: (() => void) | undefined;
   #hasServed = false;
   #isOver = false;
-  /** When the connection began to wait for what it waits for now. */
+  /** When the connection was opened, the latest answer was written, or the first piece of a request arrived. */
   #sinceMs: number;
 
   constructor(socket: Socket, owner: PlainOwner) {
@@ -60,7 +70,7 @@ export class PlainConnection {
     return this.#abort === undefined;
   }
 
-  /** The answer was written. @param closes whether the connection ends now */
+  /** Call it when the answer was written. @param closes whether the connection ends now */
   answered(closes: boolean): void {
     this.#abort = undefined;
     this.#hasServed = true;
@@ -71,14 +81,17 @@ export class PlainConnection {
     else if (serverCloses) this.#end();
   }
 
-  /** The server closes. A connection with a request, or with a part of one, ends after the answer. */
+  /**
+   * Called when the server closes. Closes an idle connection, and hands over one with a part of a request. A connection
+   * with a request in progress ends after the answer.
+   */
   close(): void {
     if (!this.isIdle || this.#isOver) return;
     if (this.#held.length > 0) this.#handOver(false);
     else this.#end();
   }
 
-  /** Called about once a second. */
+  /** Called about once a second. Ends a connection that has waited too long, or hands it over. */
   look(nowMs: number, { keepAliveMs, stalledMs }: { readonly keepAliveMs: number; readonly stalledMs: number }): void {
     if (!this.isIdle) return;
     const waitedMs = nowMs - this.#sinceMs;
@@ -97,16 +110,16 @@ export class PlainConnection {
   };
 
   #read(chunk: Buffer): void {
-    // The first piece holds the whole head, or else the connection is handed over.
+    // The first piece contains the whole head: otherwise the connection was handed over.
     const head = this.#held.length > 0 ? this.#last : this.#headOf(chunk);
-    // A client that does not read its answers is not read either: node:http sees to that.
+    // If the client has not read its last answer, hand over: node:http then stops reading the client's requests.
     if (head === undefined || this.socket.writableLength > 0 || !this.#owner.takes(head))
       return this.#handOver(false, chunk);
     const missingBytes = head.bytes.length + head.contentBytes - this.#heldBytes - chunk.length;
     if (missingBytes === 0) return this.#begin(head, chunk);
     if (missingBytes < 0) return this.#handOver(false, chunk);
     this.#last = head;
-    // When memory is short, node:http reads the request with its own charge, and refuses it.
+    // If the memory budget is full, node:http reads the request and refuses it.
     if (!this.#hold(chunk)) this.#handOver(false);
   }
 
@@ -120,11 +133,11 @@ export class PlainConnection {
         : new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset + head.bytes.length, head.contentBytes);
     this.#abort = unset;
     const abort = this.#owner.begin(head, body, this);
-    // The answer may be there already.
+    // begin() may have answered the request already; there is nothing to abort then.
     if (!this.isIdle) this.#abort = abort;
   }
 
-  /** Clients send the same head again and again, so it is compared before it is read. */
+  /** Clients often repeat a head, so it is compared with the last head first, which is faster than parsing it. */
   #headOf(bytes: Buffer): PlainHead | undefined {
     const last = this.#last;
     if (last !== undefined && bytes.length >= last.bytes.length) {
@@ -134,7 +147,7 @@ export class PlainConnection {
     return plainHead(bytes);
   }
 
-  /** Keeps and charges bytes. @returns whether there is room for more */
+  /** Keeps and charges bytes. @returns false when the budget is full or there are too many pieces */
   #hold(chunk: Buffer): boolean {
     if (this.#held.length === 0) this.#sinceMs = this.#owner.nowMs();
     this.#held.push(chunk);
@@ -143,14 +156,14 @@ export class PlainConnection {
     try {
       this.#lease.grow(chunk.length);
     } catch {
-      // The bytes are in memory all the same.
+      // Charge the bytes in spite of the full budget, because they are in memory already.
       this.#lease.take(chunk.length);
       return false;
     }
     return this.#held.length < mostPieces;
   }
 
-  /** Takes what is held, and then `chunk`. Their charge ends. @returns undefined when there is nothing */
+  /** Removes and returns the kept bytes followed by `chunk`, and ends their charge. @returns undefined without bytes */
   #taken(chunk?: Buffer): Buffer | undefined {
     if (this.#held.length === 0) return chunk;
     const pieces = chunk === undefined ? this.#held : [...this.#held, chunk];
@@ -167,7 +180,7 @@ export class PlainConnection {
     this.#owner.handOver(this.socket, bytes, hasEnded);
   }
 
-  /** Closes the connection after what is written. It does not wait for the client to close its side. */
+  /** Closes the connection once the written data is sent, without waiting for the client to close its side. */
   #end(): void {
     this.#isOver = true;
     this.socket.destroySoon();
@@ -180,7 +193,7 @@ export class PlainConnection {
     this.#owner.closed(this);
   }
 
-  /** As with node:http, a client that ends its side gets no answer any more. */
+  /** Like node:http, sends no answer to a client that has closed its side. */
   readonly #onEnd = (): void => {
     if (this.isIdle && this.#held.length > 0) this.#handOver(true);
     else this.socket.end();
@@ -193,16 +206,19 @@ export class PlainConnection {
     this.#abort?.();
   };
 
-  /** `close` follows. */
+  /** Node emits `close` after `error`; without a listener, `error` would end the process. */
   readonly #onError = (): void => {};
 }
 
 const unset = (): void => {};
 
-/** A buffer of its own: the handler may transfer it to another thread. */
+/** Copies the pieces into a buffer that holds nothing else, because the handler may transfer it to another thread. */
 function joined(pieces: readonly Buffer[]): Buffer {
   const whole = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const piece of pieces) at += piece.copy(whole, at);
+  for (const piece of pieces) {
+    at += piece.copy(whole, at);
+    freeBytes(piece);
+  }
   return whole;
 }

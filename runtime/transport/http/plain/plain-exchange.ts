@@ -1,12 +1,14 @@
 /**
- * Answers plain requests: makes a call of each, and writes its answer in one piece.
+ * Answers plain requests (small POSTs in the usual form, plain-head.ts): makes a call of each, and writes its answer in
+ * one piece.
  *
  * Owns:  the head of an answer, in the form in which node:http writes it, and the memory charge of what a client has
  *        not read yet.
  */
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../../lib/clock.ts';
+import { freeBytes } from '../../../../lib/free-bytes.ts';
 import type { Tier } from '../../../../api/tiers.ts';
 import { ClientGone, isStream, type Answer, type WholeBody } from '../../../call/answer.ts';
 import type { Call, Handler, IncomingCall } from '../../../call/handler.ts';
@@ -19,14 +21,14 @@ import type { PlainConnection } from './plain-connection.ts';
 import type { PlainHead } from './plain-head.ts';
 import type { PlainHandler } from './plain-server.ts';
 
-/** @param keepAliveMs told to clients, as node:http does */
+/** @param keepAliveMs sent to clients in the header Keep-Alive */
 export function plainHandler(deps: HttpDeps, terms: Terms, clock: Clock, keepAliveMs: number): PlainHandler {
   const routes = new PlainRoutes(deps.routes);
   const dates = new Dates(clock);
   const usualEnd = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n\r\n`;
   const write = (answer: Answer, connection: PlainConnection): void => {
     const closes = deps.draining() || answer.closes === true;
-    // node:http writes the headers of the answer first.
+    // The same order as node:http: the headers of the answer, an explicit `connection`, Date, then the default headers.
     const [before, after] = closes ? ['connection: close\r\n', '\r\n'] : ['', usualEnd];
     const head = `${headOf(answer)}${before}Date: ${dates.now}\r\n${after}`;
     sendAnswer(deps, connection, { head, body: answer.body as WholeBody, closes });
@@ -40,7 +42,7 @@ export function plainHandler(deps: HttpDeps, terms: Terms, clock: Clock, keepAli
       const call = new PlainCall(deps, terms.tier, { head, body, socket: connection.socket });
       performThen(terms.calls, call, handler, (answer) => {
         const { socket } = connection;
-        // Without an answer, the client is gone.
+        // The answer is undefined when the client has disconnected.
         if (answer === undefined || socket.destroyed) return void socket.destroy();
         try {
           write(answer, connection);
@@ -73,7 +75,7 @@ class PlainRoutes {
     if (known !== undefined) return known;
     const found = findOrNone(table, path);
     if (found?.name !== 'infer') return undefined;
-    // There are two paths, with and without the version, each with any number of slashes at its end.
+    // Keep at most 8 forms of the path: clients may add any number of slashes at its end.
     if (this.#known.size < 8) this.#known.set(path, found);
     return found;
   }
@@ -176,7 +178,7 @@ function sendAnswer(deps: HttpDeps, connection: PlainConnection, { head, body, c
   lease.take(body.bytes);
   const watch = lease.watch(() => socket.destroy());
   socket.write(head, 'latin1');
-  void sendPieces(socket, body.chunks, watch.moved).then(() => {
+  void sendPieces(socket, body, watch.moved).then(() => {
     watch.done();
     lease.end();
     if (socket.writableLength > 0) chargeUnsent(deps, socket);
@@ -184,7 +186,7 @@ function sendAnswer(deps: HttpDeps, connection: PlainConnection, { head, body, c
   });
 }
 
-function inOnePiece(head: string, { chunks, bytes }: WholeBody): Buffer {
+function inOnePiece(head: string, { chunks, bytes, isOwn = false }: WholeBody): Buffer {
   const whole = Buffer.allocUnsafe(head.length + bytes);
   let at = whole.write(head, 0, 'latin1');
   for (const chunk of chunks) {
@@ -192,20 +194,22 @@ function inOnePiece(head: string, { chunks, bytes }: WholeBody): Buffer {
     else {
       whole.set(chunk, at);
       at += chunk.length;
+      if (isOwn) freeBytes(chunk);
     }
   }
   return whole;
 }
 
 /**
- * Charges what the kernel did not take, and watches the client's pace, until the kernel has taken it. All of it is
- * charged once: a connection with an answer that waits is handed over before the next request (plain-connection.ts).
+ * Charges the bytes that the kernel has not accepted yet, and watches the client's pace until it has accepted them.
+ * They are charged only once, because a connection with unsent bytes is handed over before its next request
+ * (plain-connection.ts).
  */
 function chargeUnsent({ transfers }: HttpDeps, socket: Socket): void {
   const lease = transfers.lease();
   lease.take(socket.writableLength);
   const watch = lease.watch(() => socket.destroy());
-  // The callback of an empty write comes after all writes before it, and when the socket closes.
+  // Node calls the callback of an empty write after all earlier writes, or when the socket closes.
   socket.write(nothing, () => {
     watch.done();
     lease.end();

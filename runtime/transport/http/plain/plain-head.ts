@@ -1,12 +1,12 @@
 /**
  * Reads the head of a plain request: a POST whose head is written in the usual way and announces a small body.
  *
- * Owns:  what is plain. Everything else is undefined, and node:http reads it: the two readers never disagree about
- *        where a request ends, because this one takes only what the grammar of HTTP allows without any choice.
+ * Owns:  what is plain. For any other head plainHead() returns undefined, and node:http reads the request. Plain heads
+ *        leave no room for interpretation, so both readers agree about where a request ends.
  * Pure.
  */
 export type PlainHead = {
-  /** The head with its empty line. */
+  /** The head, including the empty line at its end. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly path: string;
   /** Names in lower case. */
@@ -16,13 +16,13 @@ export type PlainHead = {
 };
 
 const longestHead = 8 * 1024;
-/** node:http refuses a head with more than 1000. */
+/** Maximum number of headers; node:http itself refuses a head with more than 1000. */
 const mostHeaders = 100;
 /** A larger body is read by node:http, in pieces. */
 export const largestPlainBody = 64 * 1024;
 
 const requestLine = /^POST (\/[A-Za-z0-9/._~-]{1,1000}) HTTP\/1\.1$/;
-/** One space at most before a value, none after it, and neither control characters nor bytes beyond ASCII. */
+/** At most one space before the value, and none after it. The value is printable ASCII. */
 const headerLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)$/;
 /** Headers that change how a body is read, or what follows the request. */
 const special = new Set([
@@ -58,7 +58,7 @@ function headersOf(lines: readonly string[]): Record<string, string> | undefined
     const [, given, value] = headerLine.exec(line) ?? [];
     if (given === undefined || value === undefined) return undefined;
     const name = given.toLowerCase();
-    // Node joins or drops repeated headers, each by its own rule.
+    // Refuse a repeated header: Node joins or drops it, by a rule of that header.
     if (special.has(name) || headers[name] !== undefined) return undefined;
     if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return undefined;
     headers[name] = value;

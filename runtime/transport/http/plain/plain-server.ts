@@ -1,8 +1,9 @@
 /**
- * Answers plain requests without node:http, which costs several times the CPU of a small request's run.
+ * Answers plain requests (small POSTs in the usual form, plain-head.ts) without node:http, which takes several times
+ * the CPU time of a small request's run.
  *
- * Owns:   which connections are read here, and their periodic check. Every connection begins here; what is not plain
- *         is handed over to node:http (plain-connection.ts) for the rest of the connection's life.
+ * Owns:   which connections are read here, and their periodic check. Every connection begins here; what is not plain is
+ *         handed over to node:http (plain-connection.ts) for the rest of the connection's life.
  * Limits: the limits of http-server.ts: `keepAliveMs` without a request, `stalledMs` for a client that does not read.
  */
 import type { Server } from 'node:http';
@@ -16,7 +17,6 @@ import type { PlainHead } from './plain-head.ts';
 /** Answers plain requests. */
 export type PlainHandler = {
   readonly takes: (head: PlainHead) => boolean;
-  /** As PlainOwner.begin. */
   readonly begin: PlainOwner['begin'];
   readonly lease: () => BodyLease;
 };
@@ -27,7 +27,7 @@ export type PlainServerDeps = {
   readonly clock: Clock;
   readonly keepAliveMs: number;
   readonly stalledMs: number;
-  /** Called with each request. */
+  /** Called when a request begins. */
   readonly arrived: (socket: Socket) => void;
 };
 
@@ -43,7 +43,10 @@ export class PlainServer {
     this.#deps = deps;
   }
 
-  /** Reads the connections of the server from now on. Call it before other listeners of `connection` are added. */
+  /**
+   * Takes over new connections of the server. Call it before other listeners of `connection` are added: the listeners
+   * of that time are called only when a connection is handed over to node:http.
+   */
   listenTo(server: Server): void {
     const { handler, clock, connections } = this.#deps;
     const usual = server.listeners('connection') as ((socket: Socket) => void)[];
@@ -53,7 +56,7 @@ export class PlainServer {
       begin: (head, body, connection) => this.#begin(head, body, connection),
       handOver: (socket, bytes, hasEnded) => {
         for (const listener of usual) listener.call(server, socket);
-        // First, because node:http pauses the socket when the client does not read its answers.
+        // Resume before the bytes are passed on: node:http may pause the socket again when it reads them.
         if (!hasEnded && socket.isPaused()) socket.resume();
         if (bytes !== undefined) socket.emit('data', bytes);
         if (hasEnded) socket.emit('end');

@@ -152,7 +152,7 @@ describe('servers of the bench', () => {
     );
   });
 
-  it('peers batch only where batching pays', () => {
+  it('peers batch only models that are faster in batches', () => {
     const specFor = (model: 'mlp-small' | 'ocr-det'): { maxBatch: number; threads: number } =>
       JSON.parse(commandFor('litserve', { ...asked, model }).env['PEER_SPEC'] ?? '') as {
         maxBatch: number;
@@ -199,5 +199,5 @@ describe('control groups', () => {
       ],
     ));
 
-  it('without limits a group only separates', () => assert.deepEqual(writesFor('b', {}, 2), []));
+  it('a group without limits needs no writes', () => assert.deepEqual(writesFor('b', {}, 2), []));
 });

@@ -208,7 +208,7 @@ describe('replay', () => {
     assert.deepEqual([...failed].toSorted(), ['errors', 'errors-max', 'quality']);
   });
 
-  it('decides alike for a trace that begins at another time', async () => {
+  it('gives the same verdicts for a trace that begins at another time', async () => {
     const text = trace({ seconds: 240, perSecond: 20, factor: 2 });
     const later = text.replaceAll(/"t":([0-9.]+)/g, (_, t: string) => `"t":${1.6e9 + Number(t)}`);
     const now = document((await run([file('now.jsonl', text), '--model', file('one.yaml', oneGate), '--json'])).text);

@@ -52,9 +52,9 @@ describe('isSettled', () => {
   // prettier-ignore
   const rows: readonly { name: string; model: OnnxModel; want: boolean }[] = [
     { name: 'is true for a model that serves its spec', model: given({ conditions: [ready] }), want: true },
-    { name: 'is false while the status speaks of an older spec',
+    { name: 'is false while the status is for an older spec',
       model: given({ observed: 1, conditions: [ready] }), want: false },
-    { name: 'is false while Ready speaks of an older spec',
+    { name: 'is false while Ready is for an older spec',
       model: given({ conditions: [{ ...ready, observedGeneration: 1 }] }), want: false },
     { name: 'is false while the old revision drains',
       model: given({ phase: 'Settling', conditions: [ready] }), want: false },

@@ -40,14 +40,14 @@ type Row = { name: string; do: (cache: Cache<Pod>) => void; want: string[] };
 
 // prettier-ignore
 const rows: Row[] = [
-  { name: 'tells an addition and an update with both states',
+  { name: 'reports an addition, and an update with both states',
     do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 2)); }, want: ['+a@1', '1>a@2'] },
-  { name: 'tells nothing when the same state comes again',
+  { name: 'reports nothing when the same state arrives again',
     do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 1)); }, want: ['+a@1'] },
-  { name: 'tells a deletion with the last known state',
+  { name: 'reports a deletion with the last known state',
     do: (c) => { c.put(pod('a', 1)); c.remove(pod('a', 3)); }, want: ['+a@1', '-a@1'] },
-  { name: 'tells nothing when an unknown object is deleted', do: (c) => c.remove(pod('a', 3)), want: [] },
-  { name: 'tells an object that was created again as a deletion and an addition',
+  { name: 'reports nothing when an unknown object is deleted', do: (c) => c.remove(pod('a', 3)), want: [] },
+  { name: 'reports an object that was created again as a deletion and an addition',
     do: (c) => { c.put(pod('a', 1)); c.put(pod('a', 5, { uid: 'other' })); }, want: ['+a@1', '-a@1', '+a@5'] },
   {
     name: 'tells the difference to a whole list, deletions first',
@@ -66,7 +66,7 @@ describe('Cache', () => {
     });
   }
 
-  it('tells a late subscriber of everything that is there', () => {
+  it('reports every existing object to a late subscriber', () => {
     const { cache } = watched();
     cache.put(pod('a', 1));
     const late: string[] = [];
@@ -131,7 +131,7 @@ describe('Cache', () => {
     assert.equal(cache.list().length, 2);
   });
 
-  it('freezes what it keeps when asked, so that a reader who writes fails at once', () => {
+  it('freezes its objects if requested, so that a write to one of them fails at once', () => {
     const { cache } = watched({ freeze: true });
     cache.put(pod('a', 1));
     const found = cache.get('default/a') as unknown as { spec: { node: string } };

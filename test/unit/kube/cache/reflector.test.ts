@@ -163,7 +163,7 @@ describe('Reflector', () => {
     });
   }
 
-  it('stays away for as long as the server asks', async () => {
+  it('waits as long as the server asks', async () => {
     const { kube, clock } = await start();
     await clock.advance(5000);
     kube.fail('watch', refusal(429, 'TooManyRequests', 'slow down', 20_000));
@@ -197,7 +197,7 @@ describe('Reflector', () => {
     assert.ok(kube.calls.watch < 12, `${kube.calls.watch} watches`);
   });
 
-  it('does not list again and again when every resourceVersion is gone', async () => {
+  it('backs off from lists when every resourceVersion has expired', async () => {
     const { kube, clock } = await start();
     kube.fail('watch', gone(), 1000);
     kube.breakWatches();
@@ -232,7 +232,7 @@ describe('Reflector', () => {
     assert.deepEqual([kube.calls.watch, kube.calls.list], [2, 1]);
   });
 
-  it('tells which objects were deleted or created again while it was disconnected', async () => {
+  it('reports which objects were deleted or created again while it was disconnected', async () => {
     const { kube, clock, told } = await start((k) => k.put(things, thing('b')));
     await clock.advance(5000);
     kube.fail('watch', gone());

@@ -54,7 +54,7 @@ describe('plainAccess', () => {
     { name: 'trusts a certificate in a file under another name', user: {},
       cluster: { 'certificate-authority': 'ca.pem', 'tls-server-name': 'inner' },
       want: { headers: {}, tls: { ca: Buffer.from('CA'), servername: 'inner' } } },
-    { name: 'trusts any certificate where the file says so', user: {}, cluster: { 'insecure-skip-tls-verify': true },
+    { name: 'trusts any certificate if the kubeconfig says so', user: {}, cluster: { 'insecure-skip-tls-verify': true },
       want: { headers: {}, tls: { rejectUnauthorized: false } } },
   ];
   for (const { name, cluster = {}, user, want } of rows) {
@@ -84,7 +84,7 @@ users: [{name: u, user: {token: a}}]`;
     await assert.rejects(async () => access?.read(), /the token file .*blank is empty/);
   });
 
-  it('leaves a pipe to client-node unread', async () => {
+  it('leaves a pipe to client-node without reading it', async () => {
     const path = join(folder, 'pipe');
     await promisify(execFile)('mkfifo', [path]);
     const waits = new Promise<'waits'>((resolve) => setTimeout(resolve, 1000, 'waits').unref());

@@ -62,9 +62,9 @@ type Row = {
 
 // prettier-ignore
 const rows: Row[] = [
-  { name: 'forgets a key that went well', first: () => Promise.resolve({}),
+  { name: 'forgets a key after a successful pass', first: () => Promise.resolve({}),
     afterMs: 600_000, want: ['m@0'], result: 'success' },
-  { name: 'looks again when a pass asks for it', first: () => Promise.resolve({ recheckMs: 5000 }),
+  { name: 'runs another pass when a pass asks for it', first: () => Promise.resolve({ recheckMs: 5000 }),
     afterMs: 600_000, want: ['m@0', 'm@5000'], result: 'requeue_after' },
   { name: 'tries a transient failure again after its backoff',
     first: () => Promise.reject(new AppError('KUBE_UNREACHABLE', { server: 'x', why: 'y' })),
@@ -125,7 +125,7 @@ describe('Controller', () => {
     await end(world);
   });
 
-  it('counts an error without a code as a panic, and a refusal not', async () => {
+  it('counts an error without a code as a panic, but not a refusal', async () => {
     const world = start((key) =>
       Promise.reject(key === 'bug' ? new TypeError('oops') : refusal(500, 'InternalError', 'boom')),
     );
@@ -192,7 +192,7 @@ describe('Controller', () => {
     await end(world);
   });
 
-  it('lets a pass finish at the end, and begins no other', async () => {
+  it('lets a pass finish when it is stopped, and does not begin another', async () => {
     let open = (): void => {};
     let aborted = false;
     const world = start(
@@ -216,7 +216,7 @@ describe('Controller', () => {
     assert.deepEqual(world.passes, ['a@0']);
   });
 
-  it('aborts a pass that continues too long after the end', async () => {
+  it('aborts a pass that continues too long after the controller was stopped', async () => {
     const world = start((_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve({}))), {
       drainMs: 4000,
     });

@@ -64,7 +64,7 @@ describe('LeaderElector', () => {
     assert.equal((await held(kube)).spec?.acquireTime, elected);
   });
 
-  it('lets one of two replicas lead, and the other only after a release', async () => {
+  it('lets one of two replicas lead, and the second one only after a release', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const [a, b] = [campaign(kube, clock, 'a'), campaign(kube, clock, 'b')];
@@ -101,7 +101,7 @@ describe('LeaderElector', () => {
     assert.equal((await held(kube)).spec?.leaseTransitions, 5);
   });
 
-  it('does not take over while the other renews, however old its clock says it is', async () => {
+  it('does not take over while the other replica renews, even if its renewTime is decades old', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     const renew = (n: number): unknown =>
@@ -124,7 +124,7 @@ describe('LeaderElector', () => {
     assert.equal(replica.term?.isCurrent(), undefined);
   });
 
-  it('gives one of two who try at the same moment the lease', async () => {
+  it('gives the lease to only one of two replicas that try at the same moment', async () => {
     const kube = new MemoryKube();
     const clock = new HandClock();
     kube.put(leases, {
@@ -253,7 +253,7 @@ describe('LeaderElector', () => {
     assert.deepEqual([leading.term?.isCurrent(), waiting.term], [true, undefined]);
   });
 
-  it('refuses times that cannot work', () => {
+  it('refuses durations that do not fit together', () => {
     const options = {
       client: new MemoryKube(),
       clock: new HandClock(),

@@ -118,7 +118,7 @@ describe('ShardElector', () => {
     assert.equal(world.leads(second), true);
   });
 
-  it('makes shards of a different total wait until all present ones have ended', async () => {
+  it('makes operators with another number of shards wait until all current ones have ended', async () => {
     const world = new World();
     const before = [world.start(0, 2), world.start(1, 2)];
     await world.clock.advance(5000);
@@ -159,7 +159,7 @@ describe('ShardElector', () => {
     assert.deepEqual(world.leading(), ['0/1']);
   });
 
-  it('does not lead when the number was changed after it had read the record', async () => {
+  it('does not lead when the number of shards was changed after it had read the record', async () => {
     const world = new World();
     const lost = world.start(0, 2);
     await settle();
@@ -175,7 +175,7 @@ describe('ShardElector', () => {
     assert.deepEqual(world.leading(), ['0/3']);
   });
 
-  it('leads only after the Leases of the numbers before are free, although the record has its number', async () => {
+  it('leads only after the Leases of earlier numbers of shards are free, even if its number is recorded', async () => {
     const world = new World();
     const old = world.start(0, 1);
     await settle();
@@ -189,7 +189,7 @@ describe('ShardElector', () => {
     assert.equal(await world.holder('onnx-operator-shards'), '2');
   });
 
-  it('remembers numbers before the present one whose Leases may still be held', async () => {
+  it('remembers earlier numbers of shards whose Leases may still be held', async () => {
     const world = new World();
     const old = world.start(0, 1);
     await settle();
@@ -203,7 +203,7 @@ describe('ShardElector', () => {
     assert.deepEqual(world.leading(), ['0/3']);
   });
 
-  it('reads the Leases again after it has changed the number', async () => {
+  it('reads the Leases again after it has changed the recorded number of shards', async () => {
     const world = new World();
     world.kube.put(leases, recordOf('2'));
     // Another process takes the Lease of shard 0 of 2 after the operator has read this Lease and before the operator
@@ -220,7 +220,7 @@ describe('ShardElector', () => {
     assert.deepEqual(world.leading(), ['0/3']);
   });
 
-  it('lets shards of the present total restart while shards of another total wait', async () => {
+  it('lets operators with the current number of shards restart while operators with another number wait', async () => {
     const world = new World();
     const [, second] = [world.start(0, 2), world.start(1, 2)];
     await world.clock.advance(5000);

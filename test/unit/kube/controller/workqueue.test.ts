@@ -31,7 +31,7 @@ async function takeInto({ queue, taken }: World, times = 1): Promise<void> {
 }
 
 describe('WorkQueue', () => {
-  it('hands out ten adds of one key once', async () => {
+  it('hands out a key once that was added ten times', async () => {
     const w = world();
     for (let i = 0; i < 10; i += 1) w.queue.add('a');
     await takeInto(w, 2);
@@ -56,7 +56,7 @@ describe('WorkQueue', () => {
     assert.deepEqual(w.taken, ['a/report', 'a/rollback', 'a/spec', 'a/rest', 'b/rest']);
   });
 
-  it('keeps the most urgent of the works that were added while a worker has the key', async () => {
+  it('keeps the most urgent priority that was added while a worker has the key', async () => {
     const w = world();
     w.queue.add('a/1');
     await takeInto(w, 1);
@@ -183,7 +183,7 @@ describe('WorkQueue', () => {
     assert.deepEqual([w.queue.length, w.clock.pending], [0, 0]);
   });
 
-  it('turns waiting takers away when it closes', async () => {
+  it('ends the wait of takers when it closes', async () => {
     const w = world();
     await takeInto(w, 2);
     await w.queue.close();

@@ -37,7 +37,7 @@ describe('container log', () => {
     log.end();
   });
 
-  it('gives a last line without an end once the run ended', async () => {
+  it('returns a last line without a line break once the container has ended', async () => {
     const log = open();
     log.write('stdout', 'half');
     assert.equal(await textOf(log), '');
@@ -45,14 +45,14 @@ describe('container log', () => {
     assert.equal(await textOf(log), 'half\n');
   });
 
-  it('puts the time before each line when asked', async () => {
+  it('puts the time before each line if requested', async () => {
     const log = open();
     log.write('stdout', 'one\n');
     log.end();
     assert.equal(await textOf(log, { timestamps: true }), '2026-01-01T00:00:00.000000000Z one\n');
   });
 
-  it('puts a long line together again from its parts', async () => {
+  it('joins the parts of a long line', async () => {
     const log = open();
     const long = 'x'.repeat(40_000);
     log.write('stdout', `${long}\n`);
@@ -132,7 +132,7 @@ describe('container log', () => {
     log.end();
   });
 
-  it('gives the last characters as last words', async () => {
+  it('returns the last characters as the termination message', async () => {
     const log = open();
     log.write('stderr', `${'x'.repeat(5000)}\nthe end\n`);
     log.end();

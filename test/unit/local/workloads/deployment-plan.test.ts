@@ -122,7 +122,7 @@ describe('planDeployment', () => {
           const available = sets.reduce((sum, one) => sum + one.available, 0);
           assert.ok(total <= Math.max(atStart, desired + maxSurge), 'over the surge');
           assert.ok(available >= Math.min(atStart, desired - maxUnavailable), 'under the floor');
-          // Pods become available at random times.
+          // `isLazy` is drawn at random. If it is false, all wanted pods become available in this round.
           if (!isLazy) sets = sets.map((one) => ({ ...one, available: one.wanted }));
         }
         assert.equal(sets.find((one) => one.name === 'new')?.wanted, desired);

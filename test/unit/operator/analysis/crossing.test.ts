@@ -30,7 +30,7 @@ describe('the crossing of a bound', () => {
     { name: 'a function that is infinite at the far end', of: (x) => x / (1 - x) },
   ];
   for (const { name, of } of shapes)
-    it(`is that of bisection for ${name}, whatever is guessed`, () =>
+    it(`equals the result of bisection for ${name}, for any first guess`, () =>
       fc.assert(
         fc.property(
           fc.double({ min: 1e-6, max: 0.9, noNaN: true }),
@@ -43,7 +43,7 @@ describe('the crossing of a bound', () => {
         ),
       ));
 
-  it('is that of bisection where the values are too rough to tell', () => {
+  it('equals the result of bisection although values are rounded', () => {
     const asked = { of: (x: number) => Math.round(x * x * 1e6) / 1e6, bound: 0.25, near: 0, far: 1 };
     const found = crossingOf({ ...asked, least: 0, guess: 0.5, halvings: 36, doubt: 1e-6 });
     assert.equal(found, bisected(asked, 36));
@@ -51,7 +51,7 @@ describe('the crossing of a bound', () => {
 });
 
 describe('the bounds of a quantile', () => {
-  it('are those of bisection, with less than half of the evaluations', () => {
+  it('equal the results of bisection, with less than half of the evaluations', () => {
     let [plain, asked] = [0, 0];
     fc.assert(
       fc.property(
@@ -75,7 +75,7 @@ describe('the bounds of a quantile', () => {
 });
 
 describe('the evidence against an increase', () => {
-  it('is over a bound exactly if its whole minimum is, however soon the search stops', () => {
+  it('is above a bound exactly if its complete minimum is, although the search may stop early', () => {
     const sample = fc.record({
       x: fc.integer({ min: 0, max: 400 }),
       n: fc.integer({ min: 400, max: 100_000 }),

@@ -145,7 +145,7 @@ describe('the judge', () => {
     );
   });
 
-  it('gives the same however often it is called, and without its numbers', () => {
+  it('gives the same verdicts at every call, and when it does not compute their numbers', () => {
     const window = windowOf(foldAll(reports), base.blocks);
     for (let i = 0; i < 3; i++) judge(plan, { window, loadIsEqual: true });
     assert.deepEqual(judge(plan, { window, loadIsEqual: true }), truth);

@@ -13,7 +13,7 @@ type Row = {
   readonly want: number;
 };
 
-// Two workers, at the time 1000.
+// All rows: two workers, and the current time is 1000 ms. `want` is the expected wait in ms.
 // prettier-ignore
 const rows: readonly Row[] = [
   { name: 'nothing on an idle server', want: 0 },

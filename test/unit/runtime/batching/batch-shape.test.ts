@@ -1,17 +1,17 @@
-/** How many rows a run has. */
+/** The best number of rows of a run (one call of ONNX Runtime), by the measured times of runs. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { batchShape, type BatchShape } from '../../../../runtime/batching/batch-shape.ts';
 
 type Row = {
   readonly name: string;
-  /** Milliseconds of runs of 1, 2, 4, 8, 16 and 32 rows. */
+  /** The time of a run of 1, 2, 4, 8, 16 and 32 rows, in milliseconds. */
   readonly ms: readonly number[];
   readonly mostRows?: number;
   readonly want: BatchShape;
 };
 
-// Times of real models on one CPU, relative to one row.
+// The times of real models, measured on one CPU.
 // prettier-ignore
 const rows: readonly Row[] = [
   { name: 'an image model does not batch: more rows are slower', ms: [25, 50, 100, 208, 488, 976],

@@ -135,7 +135,7 @@ describe('Batcher', () => {
     );
   });
 
-  it('runs a request without common rows alone', async () => {
+  it('runs a request alone whose inputs have different numbers of rows', async () => {
     const world = new World();
     const odd: NamedTensors = { ...input(1, 2), z: { type: 'float32', dims: [1], data: new Float32Array(1) } };
     const all = [world.submit(input(9)), world.submit(odd), world.submit(odd)];
@@ -144,7 +144,7 @@ describe('Batcher', () => {
     assert.deepEqual(world.ran, [1, 1, 1]);
   });
 
-  it('does not let a poisoned request fail its neighbours', async () => {
+  it('answers the other requests of a run that fails because of one request', async () => {
     const world = new World();
     const all = [world.submit(input(1)), world.submit(input(2)), world.submit(input(-1)), world.submit(input(4))];
     await world.finish();
@@ -152,7 +152,7 @@ describe('Batcher', () => {
     assert.deepEqual(await Promise.all(all.map(codeOf)), ['ok', 'ok', 'ENGINE_FAILED', 'ok']);
   });
 
-  it('refuses at once when the queue is full', async () => {
+  it('refuses a request at once when the queue is full', async () => {
     const world = new World({ limits: { maxDepth: 2 } });
     const all = [1, 2, 3, 4].map((value) => world.submit(input(value)));
     assert.equal(await codeOf(all[3]!), 'QUEUE_FULL');
@@ -200,7 +200,7 @@ describe('Batcher', () => {
     assert.ok(batcher.expectedWaitMs('interactive') > 0);
   });
 
-  it('charges the outputs only of callers that still wait', async () => {
+  it('charges memory for outputs only to callers that still wait', async () => {
     const world = new World();
     const held: string[] = [];
     const left = new AbortController();

@@ -14,7 +14,7 @@ const rowCounts = [1, 2, 4, 8, 16, 32];
 type Given = {
   readonly name: string;
   readonly msOf: (rows: number) => number;
-  /** How many times longer than measured the runs take. */
+  /** The real time of a run divided by its measured time. */
   readonly slowness: number;
   /** Whether requests have deadlines. */
   readonly hasDeadlines: boolean;
@@ -79,7 +79,7 @@ const worlds: readonly Given[] = [
 
 describe('Batcher at 150 % of its capacity', () => {
   for (const given of worlds) {
-    it(`answers in time what it admits, and tells others how long to wait: ${given.name}`, async () => {
+    it(`answers admitted requests in time, and predicts the waits: ${given.name}`, async () => {
       const { fates, spanMs } = await overload(given);
       assert.equal(fates.length, requests);
       const ended = fates.filter(({ endedInMs }) => endedInMs !== undefined);
@@ -88,7 +88,7 @@ describe('Batcher at 150 % of its capacity', () => {
       assert.ok(inTime.length >= 0.99 * admitted.length, `${inTime.length} of ${admitted.length} in time`);
       const capacity = (spanMs * workers) / (bestMsPerRow(given.msOf) * given.slowness);
       assert.ok(inTime.length >= 0.95 * capacity, `${inTime.length} of ${capacity}`);
-      // The first quarter fills the queue.
+      // Leave out the first quarter of the requests: in this time the queue fills.
       const settledDown = ended.slice(ended.length / 4).filter(({ waitedMs = 0 }) => waitedMs > 0);
       const near = settledDown.filter(
         ({ expectedMs, waitedMs = 0 }) => expectedMs <= 2 * waitedMs && waitedMs <= 2 * expectedMs,

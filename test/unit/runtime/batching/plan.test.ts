@@ -39,9 +39,9 @@ const costing = (msOf: (rows: number) => number, most = 32): BatchCosts => {
 const unknown = costing(() => 0, 1024);
 /** A convolution: two rows take twice the time of one. */
 const flat = costing((rows) => 25 * rows);
-/** A short text: rows gain a fifth. */
+/** A model of short texts: in a large batch, a row takes a fifth less time than alone. */
 const nearlyFlat = costing((rows) => 1 + 4 * rows);
-/** An MLP: the weights are read once for all rows. */
+/** An MLP: a run reads the weights once for all rows, so additional rows take little time. */
 const paying = costing((rows) => 10 + rows);
 const singles = (count: number, more: Partial<Waiting> = {}): readonly Waiting[] =>
   Array.from({ length: count }, () => waiting(more));
@@ -52,7 +52,7 @@ type Row = {
   readonly queue: readonly Waiting[];
   readonly limits?: BatchLimits;
   readonly costs?: BatchCosts;
-  /** Default: 1. */
+  /** The number of workers; absent: 1. */
   readonly workers?: number;
   readonly afterMs?: number;
   /** The time when bulk requests last ran, in milliseconds after `t0`. */
@@ -72,7 +72,7 @@ const rows: readonly Row[] = [
     want: { kind: 'run', take: [0, 1], tier: 'interactive', because: 'aged' } },
   { name: 'runs a full batch without waiting', queue: [waiting({ rows: 2 }), waiting({ rows: 2 })],
     want: { kind: 'run', take: [0, 1], tier: 'interactive', because: 'full' } },
-  { name: 'runs a batch that the next request would overfill',
+  { name: 'runs a batch when the next request would exceed its limit',
     queue: [waiting({ rows: 3 }), waiting({ rows: 2 })],
     want: { kind: 'run', take: [0], tier: 'interactive', because: 'full' } },
   { name: 'runs a request above the limit alone',
@@ -92,12 +92,12 @@ const rows: readonly Row[] = [
   { name: 'runs requests alone that cannot be batched',
     queue: [waiting({ group: undefined }), waiting({ group: undefined })],
     want: { kind: 'run', take: [0], tier: 'interactive', because: 'alone' } },
-  { name: 'drops the expired before anything runs',
+  { name: 'drops expired requests before it plans a run',
     queue: [waiting({ deadlineMs: t0 + 5 }), waiting(), waiting({ deadlineMs: t0 + 10 })],
     afterMs: 10, want: { kind: 'drop', drop: [0, 2] } },
   { name: 'runs interactive work before bulk work that came earlier', queue: [waiting({ tier: 'bulk' }), waiting()],
     limits: eager, want: { kind: 'run', take: [1], tier: 'interactive', because: 'aged' } },
-  { name: 'keeps bulk work back while interactive work waits for company',
+  { name: 'keeps bulk work back while interactive work waits for more requests',
     queue: [waiting({ tier: 'bulk', rows: 4, group: 'b' }), waiting()], want: { kind: 'wait', forMs: 50 } },
   { name: 'runs bulk work once no interactive work waits',
     queue: [waiting({ tier: 'bulk', rows: 2 }), waiting({ tier: 'bulk', rows: 2 })],
@@ -129,7 +129,7 @@ const rows: readonly Row[] = [
     limits: eager, afterMs: 960, want: { kind: 'run', take: [0], tier: 'interactive', because: 'alone' } },
   { name: 'runs rows alone that gain nothing from each other', queue: singles(6), limits: roomy, costs: flat,
     want: { kind: 'run', take: [0], tier: 'interactive', because: 'full' } },
-  { name: 'does not wait for company that gains nothing', queue: singles(1), limits: patient, costs: flat,
+  { name: 'does not wait for more rows that gain nothing', queue: singles(1), limits: patient, costs: flat,
     want: { kind: 'run', take: [0], tier: 'interactive', because: 'full' } },
   { name: 'takes only its share of rows that gain little', queue: singles(4), limits: roomy, costs: nearlyFlat,
     workers: 2, want: { kind: 'run', take: [0, 1], tier: 'interactive', because: 'aged' } },
@@ -137,7 +137,7 @@ const rows: readonly Row[] = [
     costs: nearlyFlat, workers: 2, want: { kind: 'run', take: upTo(8), tier: 'interactive', because: 'full' } },
   { name: 'takes all waiting rows that gain much', queue: singles(20), limits: roomy, costs: paying, workers: 2,
     want: { kind: 'run', take: upTo(20), tier: 'interactive', because: 'aged' } },
-  { name: 'keeps the limit of rows of the spec below what gains much', queue: singles(20), limits: eager,
+  { name: "keeps the spec's limit of rows although more rows would gain much", queue: singles(20), limits: eager,
     costs: paying, workers: 2, want: { kind: 'run', take: upTo(4), tier: 'interactive', because: 'full' } },
   { name: 'lets bulk work of the same group fill spare rows that cost little',
     queue: [waiting({ tier: 'bulk' }), waiting({ tier: 'bulk', group: 'b' }), waiting(),
@@ -198,7 +198,7 @@ describe('planBatch', () => {
   const sumOf = (taken: readonly Waiting[], key: 'rows' | 'elements' | 'bytes'): number =>
     taken.reduce((sum, one) => sum + one[key], 0);
 
-  it('never mixes groups, never goes over the limits but for a lone first one', () =>
+  it('never mixes groups, and exceeds a limit only with a single request', () =>
     always((plan, world) => {
       const taken = takenBy(plan, world);
       if (taken.length <= 1) return;
@@ -209,7 +209,7 @@ describe('planBatch', () => {
       assert.ok(sumOf(taken, 'bytes') <= world.limits.maxBytes);
     }));
 
-  it('takes the most urgent of a group first, without a gap', () =>
+  it('takes the most urgent requests of a group, and skips none of them', () =>
     always((plan, world) => {
       if (plan.kind !== 'run') return;
       const { queue }: World = world;
@@ -240,14 +240,14 @@ describe('planBatch', () => {
       );
     }));
 
-  it('conserves work: without a delay something runs or is dropped whenever anything waits', () =>
+  it('runs or drops a request whenever the queue is not empty, if there is no delay', () =>
     always((_, { queue, limits, costs, state }) => {
       const plan = planBatch(queue, { ...limits, maxDelayMs: 0 }, costs, state);
       assert.equal(plan.kind === 'rest', queue.length === 0);
       assert.notEqual(plan.kind, 'wait');
     }));
 
-  it('runs bulk work while interactive work waits only where it hardly makes the run longer', () =>
+  it('runs bulk work while interactive work waits only in a run of interactive work that it hardly makes longer', () =>
     always((plan, world) => {
       const taken = takenBy(plan, world);
       const users = taken.filter(({ tier }) => tier === 'interactive');
@@ -256,13 +256,13 @@ describe('planBatch', () => {
       assert.ok(msOf(sumOf(taken, 'rows'), 1) <= 1.1 * msOf(sumOf(users, 'rows'), 1));
     }));
 
-  it('never runs what is expired', () =>
+  it('never runs an expired request', () =>
     always((plan, world) => {
       assert.ok(takenBy(plan, world).every(({ deadlineMs = Infinity }) => deadlineMs > t0));
       if (plan.kind === 'wait') assert.ok(plan.forMs > 0);
     }));
 
-  it('starves nobody: each request runs within bounded time, whatever more urgent ones arrive', () => {
+  it('runs each request within a bounded time, although more urgent requests keep arriving', () => {
     const arrival = fc.record({
       tier: fc.constantFrom('interactive' as const, 'bulk' as const),
       group: fc.constantFrom('a', 'b', undefined),
@@ -295,7 +295,7 @@ describe('planBatch', () => {
 });
 
 describe('planWhileBusy', () => {
-  it('drops the expired though nothing can run', () =>
+  it('drops expired requests although no worker is free', () =>
     assert.deepEqual(planWhileBusy([waiting({ deadlineMs: t0 })], t0), { kind: 'drop', drop: [0] }));
   it('waits for the next deadline', () =>
     assert.deepEqual(planWhileBusy([waiting(), waiting({ deadlineMs: t0 + 7 })], t0), { kind: 'wait', forMs: 7 }));

@@ -85,8 +85,8 @@ describe('RowSplitter', () => {
     readonly want: readonly number[];
   }[] = [
     { name: 'cuts a request at the rows of one run', given: {}, rows: 10, want: [4, 4, 2] },
-    { name: 'cuts a request at what memory holds', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
-    { name: 'runs single rows where memory holds no more', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
+    { name: 'cuts a request at the rows that fit into memory', given: { totalBytes: 200 }, rows: 5, want: [2, 2, 1] },
+    { name: 'runs single rows when memory is too small for two', given: { totalBytes: 100 }, rows: 3, want: [1, 1, 1] },
     { name: 'leaves a request alone that fits', given: {}, rows: 4, want: [4] },
     { name: 'runs rows one by one that gain nothing from each other', given: { cost: costing((n) => 9 * n) }, rows: 3,
       want: [1, 1, 1] },
@@ -154,7 +154,7 @@ describe('RowSplitter', () => {
     );
   });
 
-  it('charges an answer for all rows when the first of them are there, before it runs the others', async () => {
+  it('charges the memory of the complete answer after the first runs, before the other runs', async () => {
     const charged: number[] = [];
     await world().submit(input(160), {
       hold: (bytes) => {
@@ -174,7 +174,7 @@ describe('RowSplitter', () => {
     assert.ok(rowsRun().length <= 5, `${rowsRun().length} of 40 runs`);
   });
 
-  it('cuts the rows of a run when it is their turn: a request of very many rows has few at a time', async () => {
+  it('has only a few runs of a request with very many rows in progress at a time', async () => {
     let open = 0;
     let most = 0;
     const inferring = new RowSplitter(
@@ -202,7 +202,7 @@ describe('RowSplitter', () => {
     assert.deepEqual([most, inferMs, outputs['y']?.data.length, outputs['y']?.data[9999]], [4, 5000, 10_000, 2 * 9999]);
   });
 
-  it('joins strings, and charges them as they come', async () => {
+  it('joins strings, and charges them after each run', async () => {
     const texts: FakeModel = ({ x }) => ({
       y: makeTensor(
         'string',
@@ -227,7 +227,7 @@ describe('RowSplitter', () => {
     );
   });
 
-  it('ends a request whose outputs find no room', async () => {
+  it('ends a request whose outputs do not fit into the memory', async () => {
     let held = 0;
     const hold = (bytes: number): void => {
       held += bytes;

@@ -1,4 +1,6 @@
-/** The histogram of the hot path beside prom-client's. */
+/**
+ * BucketHistogram, the histogram of the model server's request path, has the same output as prom-client's histogram.
+ */
 import assert from 'node:assert/strict';
 import { Histogram, Registry } from 'prom-client';
 import { BucketHistogram } from '../../../../runtime/call/bucket-histogram.ts';

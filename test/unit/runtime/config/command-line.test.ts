@@ -30,7 +30,7 @@ describe('readCommand', () => {
     ['prepare', '--help'],
     ['sidecar', '--help'],
   ]) {
-    it(`helps with: ${argv.join(' ')}`, () => {
+    it(`prints help for: ${argv.join(' ')}`, () => {
       const command = readCommand(argv, {});
       assert.ok(command.kind === 'help' && command.text.startsWith('Usage: '));
     });
@@ -42,7 +42,7 @@ describe('readCommand', () => {
       ['prepare', 'run', 'sidecar'].map((is) => ({ kind: is, logLevel: 'debug' })),
     ));
 
-  it('makes a path a URI and its file a name', () => {
+  it("turns a path into a URI, and its file name into the model's name", () => {
     const { uri, name, port, metricsPort, addresses } = serve([join(folder, 'My Model.onnx'), '--port', '9000']);
     assert.deepEqual(
       [uri, name, port, metricsPort, addresses],

@@ -1,4 +1,7 @@
-/** With which variables a process starts over, for a measured setting and beside values of the user. */
+/**
+ * The environment variables for native libraries that a process lacks, and with which it then re-executes itself.
+ * Variables that the user has set are kept.
+ */
 import assert from 'node:assert/strict';
 import { nativeEnvironment } from '../../../../api/names.ts';
 import { missingEnvironment, nativeEnvironmentOf, thresholdIn } from '../../../../runtime/config/native-environment.ts';

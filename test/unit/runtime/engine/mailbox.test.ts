@@ -1,4 +1,7 @@
-/** The memory that the pool shares with a worker, with both sides in one thread. */
+/**
+ * The mailbox: memory through which the pool and a worker exchange small batches and their results. In this test, both
+ * sides run in one thread.
+ */
 import assert from 'node:assert/strict';
 import { MailboxReceiver, MailboxSender } from '../../../../runtime/engine/mailbox.ts';
 import type { EngineBatch } from '../../../../runtime/engine/port.ts';
@@ -10,7 +13,7 @@ const i64 = (dims: readonly number[], ...values: bigint[]): Tensor =>
   makeTensor('int64', dims, BigInt64Array.from(values));
 const u8 = (dims: readonly number[], ...values: number[]): Tensor => makeTensor('uint8', dims, Uint8Array.from(values));
 
-/** The same tensors with plain lists instead of arrays. */
+/** The tensors with plain lists of texts instead of typed arrays. */
 function listed(tensors: NamedTensors): unknown {
   return Object.fromEntries(
     Object.entries(tensors).map(([name, { type, dims, data }]) => [name, [type, dims, [...data].map(String)]]),
@@ -35,7 +38,7 @@ function taken({ sender, receiver }: Sides, batch: EngineBatch): unknown {
 }
 
 describe('Mailbox', () => {
-  it('joins the rows of the requests, each input at a place that fits its type', () => {
+  it('joins the rows of the requests, each input at an offset that is aligned for its type', () => {
     const parts = [
       { a: u8([1, 3], 1, 2, 3), b: i64([1], 7n) },
       { a: u8([2, 3], 4, 5, 6, 7, 8, 9), b: i64([2], 8n, 9n) },
@@ -114,7 +117,7 @@ describe('Mailbox', () => {
       { parts: [{ x: f32([], 1) }, { x: f32([], 2) }], outputs: ['y'] }],
   ];
   for (const [name, batch] of refused)
-    it(`does not take ${name}`, () => {
+    it(`does not accept ${name}`, () => {
       const { sender, receiver } = sides();
       assert.equal(sender.send(batch), false);
       assert.equal(receiver.wait(0), 'else');
@@ -125,13 +128,13 @@ describe('Mailbox', () => {
       });
     });
 
-  it('does not take outputs of more bytes than it has, or of strings', () => {
+  it('does not accept outputs that exceed its memory, or outputs of strings', () => {
     const { receiver } = sides();
     assert.equal(receiver.put([tooLarge], 0), false);
     assert.equal(receiver.put([makeTensor('string', [1], ['a'])], 0), false);
   });
 
-  it('does not count a layout as known when the batch could not be copied', () => {
+  it('sends a layout again when the batch with it could not be copied', () => {
     const both = sides();
     const lost = f32([1, 3], 1, 2, 3);
     structuredClone(lost.data, { transfer: [(lost.data as Float32Array<ArrayBuffer>).buffer] });
@@ -144,7 +147,7 @@ describe('Mailbox', () => {
     });
   });
 
-  it('lets a message be heard before a batch that is there too', () => {
+  it('announces a message before a batch that also waits', () => {
     const { sender, receiver } = sides();
     assert.equal(sender.send({ parts: [{ x: f32([1, 1], 1) }], outputs: ['y'] }), true);
     sender.ring();
@@ -156,7 +159,7 @@ describe('Mailbox', () => {
     assert.equal(receiver.wait(0), 'else');
   });
 
-  it('does not take an output whose bytes do not fit its shape, or of an unknown type', () => {
+  it('does not accept an output whose bytes do not match its shape, or an output of an unknown type', () => {
     const { receiver } = sides();
     const data = new Float32Array(2);
     assert.equal(receiver.put([{ type: 'float32', dims: [1, 2], data }], 1), true);
@@ -165,7 +168,7 @@ describe('Mailbox', () => {
     assert.equal(receiver.put([{ type: 'float32', dims: [2 ** 32, 0], data: new Float32Array(0) }], 1), false);
   });
 
-  it('tells when the pool rang for a message, once', () => {
+  it('announces each message of the pool once', () => {
     const { sender, receiver } = sides();
     sender.ring();
     assert.equal(receiver.wait(60_000), 'else');

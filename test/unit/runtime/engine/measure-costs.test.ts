@@ -1,4 +1,4 @@
-/** Measuring the time of runs at growing rows. */
+/** Measuring the time of runs (calls of ONNX Runtime) with growing numbers of rows. */
 import assert from 'node:assert/strict';
 import { measureCosts, type CostDeps } from '../../../../runtime/engine/measure-costs.ts';
 import { makeTensor } from '../../../../runtime/engine/tensor.ts';
@@ -6,8 +6,8 @@ import { FakeEngine } from '../../../support/fake-engine.ts';
 import { HandClock } from '../../../support/hand-clock.ts';
 
 /**
- * An engine whose runs take `msOf(rows, length)`. `delayMs` is how much longer the n-th run takes, because of other
- * work on the machine.
+ * An engine whose runs take `msOf(rows, length)` milliseconds. `delayMs` returns the additional milliseconds of the
+ * n-th run, as if other programs used the CPU.
  */
 function world(
   msOf: (rows: number, length: number) => number,
@@ -49,7 +49,7 @@ const rowsAt = (sizes: readonly string[], length: number): number[] => [
 ];
 
 describe('measureCosts', () => {
-  it('measures up to 32 rows where rows gain, at growing lengths up to the longest', async () => {
+  it('measures up to 32 rows if batching gains, at growing lengths up to the longest', async () => {
     const { deps, sizes } = world((rows, length) => (5 + rows) * (length / 64), { maxFill: 128 });
     const cost = await measureCosts(deps);
     assert.deepEqual(rowsAt(sizes, 8), [1, 2, 4, 8, 16, 32]);
@@ -76,7 +76,7 @@ describe('measureCosts', () => {
     assert.deepEqual(rowsAt(sizes, 8), [1, 2, 4, 8, 16, 32]);
   });
 
-  it('measures the maximum of the spec too', async () => {
+  it('also measures the maximum number of rows of the spec', async () => {
     const { deps, sizes } = world((rows) => 5 + rows, { maxFill: 8, maxRows: 12 });
     await measureCosts(deps);
     assert.deepEqual(rowsAt(sizes, 8), [1, 2, 4, 8, 12]);
@@ -88,7 +88,7 @@ describe('measureCosts', () => {
     { name: 'a row that takes the whole budget', more: { budgetMs: 5 } },
   ];
   for (const { name, more } of none)
-    it(`knows no cost of ${name}`, async () => {
+    it(`measures no cost for ${name}`, async () => {
       const { deps } = world((rows) => 5 + rows, more);
       assert.deepEqual((await measureCosts(deps)).points, []);
     });
@@ -101,7 +101,7 @@ describe('measureCosts', () => {
     }
   });
 
-  it('stays within its patience where runs take hardly any CPU time', async () => {
+  it('ends after its time limit when runs take hardly any CPU time', async () => {
     const { deps } = world((rows) => 5 + rows, { cpuMs: () => 0, patienceMs: 400, onCpu: false });
     const beganMs = deps.clock.monotonic();
     await measureCosts(deps);

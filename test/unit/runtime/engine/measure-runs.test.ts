@@ -120,14 +120,14 @@ describe('measureRuns', () => {
     assert.deepEqual(sizes, quiet.sizes);
   });
 
-  it('stops after its patience where runs take hardly any CPU time', async () => {
+  it('ends after its time limit when runs take hardly any CPU time', async () => {
     const { options } = world(() => mib, { maxFill: 2 ** 17, cpuMs: () => 0 }, 10);
     const beganMs = options.clock.monotonic();
     await measureRuns(options);
     assert.ok(options.clock.monotonic() - beganMs <= options.patienceMs);
   });
 
-  it('has no estimate where memory cannot be read', async () => {
+  it('has no estimate when memory cannot be read', async () => {
     const { options, sizes } = world(() => 0, { readBytes: () => Promise.resolve(undefined) });
     assert.equal((await measureRuns(options)).bytesOf(1000, 1000), 0);
     assert.deepEqual(sizes, []);

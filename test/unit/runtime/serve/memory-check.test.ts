@@ -20,7 +20,7 @@ describe('checkLoad', () => {
     { name: 'accepts one worker that fits', limit: 256, workers: 1, says: undefined },
     { name: 'refuses one worker that does not fit', limit: 160, workers: 1,
       says: /^model\.onnx needs about .* is 160Mi/ },
-    { name: 'refuses more workers than fit, with the limit that would do', limit: 256, workers: 4,
+    { name: 'refuses more workers than fit, and names a sufficient limit', limit: 256, workers: 4,
       says: /^model\.onnx with 4 workers needs about 426Mi of memory, the limit is 256Mi: raise spec\.memory\.limit$/ },
     { name: 'accepts them with that limit', limit: 426, workers: 4, says: undefined },
     { name: 'accepts any number without a limit', limit: undefined, workers: 64, says: undefined },

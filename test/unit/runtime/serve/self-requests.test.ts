@@ -35,7 +35,7 @@ describe('sendSelfRequests', () => {
       stop: never,
       serve: (request, response) => {
         heard.push(`${request.method ?? ''} ${request.url ?? ''} ${String(request.headers['x-mine'])}`);
-        // Each request is a period of its own, and each costs the same.
+        // Each request advances the clock enough for one period of measurement, and costs the same CPU time.
         cpuMs += 1;
         void clock.advance(300).then(() => response.end('ok'));
       },
@@ -78,7 +78,7 @@ describe('sendSelfRequests', () => {
     assert.ok(Math.min(count.plain, count.usual) > 0, JSON.stringify(count));
   });
 
-  it('does not repeat a request that is refused, and says why', async () => {
+  it('does not repeat a request that is refused, and reports the reason', async () => {
     const heard: string[] = [];
     const { done, problem } = await sendSelfRequests({
       requests: [bad],
@@ -126,7 +126,7 @@ describe('sendSelfRequests', () => {
     assert.deepEqual(await sending, { done: 0 });
   });
 
-  it('sends nothing without time, and nothing without requests', async () => {
+  it('sends nothing with a time limit of 0, and nothing without requests', async () => {
     const serve = (): void => assert.fail('a request');
     const usual = { clock: new HandClock(), cpuMs: () => 0, stop: never, serve };
     assert.deepEqual(await sendSelfRequests({ ...usual, requests: [good], limitMs: 0 }), { done: 0 });

@@ -29,14 +29,14 @@ describe('the fuzzer', () => {
     assert.ok(cases.size > 190, `${cases.size} of 200 differ`);
   });
 
-  it('draws evenly', () => {
+  it('draws every number about equally often', () => {
     const chance = new Chance(1, 1);
     const counts = [0, 0, 0, 0];
     for (let draws = 0; draws < 4000; draws += 1) counts[chance.below(4)]! += 1;
     for (const count of counts) assert.ok(count > 850 && count < 1150, counts.join());
   });
 
-  it('makes every kind of every target', () => {
+  it('makes every kind of case for every target', () => {
     const kinds = new Set(Array.from({ length: 4000 }, (_, index) => caseOf(3, index, targets).kind));
     for (const kind of [
       'http/pipeline',

@@ -31,7 +31,7 @@ describe('ThreadedCodec', function () {
   const codec = given();
   after(() => codec.close());
 
-  it('decodes large and small alike', async () => {
+  it('decodes large requests like small ones', async () => {
     for (const count of [4, 50_000]) {
       const body = request(count);
       const decoded = await codec.decode(body, body.length);
@@ -42,7 +42,7 @@ describe('ThreadedCodec', function () {
     }
   });
 
-  it('refuses alike', async () => {
+  it('refuses large requests with the same message as small ones', async () => {
     for (const count of [4, 50_000]) {
       const body = request(count, 'x');
       await assert.rejects(
@@ -53,7 +53,7 @@ describe('ThreadedCodec', function () {
     }
   });
 
-  it('encodes large outputs without taking the memory of others', async () => {
+  it('encodes large outputs without transferring a buffer that other outputs share', async () => {
     const shared = new Float32Array(40_000).fill(0.5);
     const tensor = makeTensor('float32', [20_000], shared.subarray(0, 20_000));
     const { chunks, bytes, jsonBytes } = await codec.encode({
@@ -69,7 +69,7 @@ describe('ThreadedCodec', function () {
     assert.equal(shared[39_999], 0.5);
   });
 
-  it('refuses what has no JSON form on its thread, too', async () => {
+  it('refuses numbers without a JSON form, on its thread too', async () => {
     const tensor = makeTensor('float32', [20_000], new Float32Array(20_000).fill(NaN));
     await assert.rejects(
       async () => codec.encode({ model: 'm', version: '1', outputs: [{ name: 'y', tensor, binary: false }] }),
@@ -77,7 +77,7 @@ describe('ThreadedCodec', function () {
     );
   });
 
-  it('keeps the order of many', async () => {
+  it('returns each of many results to its own caller', async () => {
     const counts = [30_000, 20_000, 40_000, 25_000];
     const decoded = await Promise.all(
       counts.map(async (count) => {
@@ -109,7 +109,7 @@ describe('ThreadedCodec', function () {
     await tight.close();
   });
 
-  it('takes nothing once it is closed', async () => {
+  it('refuses requests after it was closed', async () => {
     const closed = given();
     await closed.close();
     const body = request(50_000);

@@ -1,4 +1,7 @@
-/** Heads of binary requests that are not parsed again. */
+/**
+ * KnownHeads: if the JSON head of a binary request was decoded before, the request is decoded without parsing the head
+ * again.
+ */
 import assert from 'node:assert/strict';
 import { decodeInfer, defaultDecodeLimits, type InferRequest } from '../../../../../runtime/protocol/oip/decode.ts';
 import { KnownHeads } from '../../../../../runtime/protocol/oip/known-heads.ts';
@@ -15,14 +18,17 @@ function decoded({ body, jsonBytes }: Body): InferRequest {
   return decodeInfer(body, jsonBytes, defaultDecodeLimits);
 }
 
-/** What is found for `asked` after `first` was decoded. */
+/** Adds `first` to the known heads. @returns `asked` decoded by a known head; undefined when its head is not known */
 function found(first: Body, asked: Body): InferRequest | undefined {
   const heads = new KnownHeads();
   heads.add(first.body, first.jsonBytes, decoded(first));
   return heads.find(asked.body, asked.jsonBytes);
 }
 
-/** With plain lists, because records without a prototype are not equal to others. */
+/**
+ * The request with plain lists: deepEqual would report a difference between an object without a prototype and an
+ * ordinary one.
+ */
 const shown = ({ inputs, ...rest }: InferRequest): unknown => [
   rest,
   Object.entries(inputs).map(([name, { type, dims, data }]) => [name, type, dims, [...data]]),
@@ -38,13 +44,13 @@ describe('KnownHeads', () => {
   const json = { id: '1', inputs: [x('FP32', [1, 2], 8)], outputs: [{ name: 'y' }], parameters: { timeout: 5000 } };
   const body = bodyOf(json, Float32Array.of(1, 2));
 
-  it('finds the request that decoding gives, with the numbers of the body', () => {
+  it('returns the same request as decoding, with the tensors of the new body', () => {
     const other = bodyOf(json, Float32Array.of(3, 4));
     const request = found(body, other);
     assert.deepEqual(request && shown(request), shown(decoded(other)));
   });
 
-  it('finds an input that is named as an inherited property, except __proto__', () => {
+  it('finds an input with the name of an inherited property, except __proto__', () => {
     for (const name of ['constructor', '__proto__']) {
       const named = bodyOf({ inputs: [{ ...x('UINT8', [1], 1), name }] }, Uint8Array.of(7));
       const request = found(named, named);
@@ -52,7 +58,7 @@ describe('KnownHeads', () => {
     }
   });
 
-  it('does not remember inputs whose names a record puts into another order than the data', () => {
+  it('does not remember input names that a JavaScript object would put into another order', () => {
     const inputs = ['input', '1', '0'].map((name) => ({ ...x('UINT8', [1], 1), name }));
     const named = bodyOf({ inputs }, Uint8Array.of(5, 11, 22));
     assert.equal(found(named, named), undefined);
@@ -80,7 +86,7 @@ describe('KnownHeads', () => {
     assert.throws(() => found(flags(1), flags(2)), /element 0 is the byte 2, but a BOOL is 0 or 1/);
   });
 
-  it('forgets the oldest head', () => {
+  it('forgets the oldest head when it has too many', () => {
     const heads = new KnownHeads();
     const many = Array.from({ length: 9 }, (_, index) => bodyOf({ ...json, id: String(index) }, Float32Array.of(1, 2)));
     for (const one of many) heads.add(one.body, one.jsonBytes, decoded(one));

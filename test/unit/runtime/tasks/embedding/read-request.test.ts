@@ -11,7 +11,7 @@ import { writeTinyEncoder } from '../../../../support/tiny-encoder.ts';
 const rules: ReadingRules = { model: 'tiny', maxTokens: 8, onTooLong: 'Truncate' };
 const body = (request: unknown): Uint8Array => Buffer.from(JSON.stringify(request));
 
-/** A clock that advances by `msALook` each time it is read. */
+/** A clock that advances by `msALook` milliseconds each time it is read. */
 function ticking(msALook: number) {
   let now = 0;
   return { monotonic: () => (now += msALook) };

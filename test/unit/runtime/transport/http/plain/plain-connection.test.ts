@@ -1,4 +1,7 @@
-/** One plain connection: when it begins a request, what it charges, and when it closes or hands over its socket. */
+/**
+ * The connection of plain requests (small POSTs that are answered without node:http): when it starts a request, how
+ * much memory it charges for one, and when it closes its socket or hands it over to node:http.
+ */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -18,7 +21,7 @@ class FakeSocket extends Duplex {
     else this.#go = done;
   }
 
-  /** As of net.Socket. */
+  /** Works as in net.Socket: destroys the socket when all data is written. */
   destroySoon(): void {
     this.end(() => this.destroy());
   }

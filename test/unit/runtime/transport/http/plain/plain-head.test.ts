@@ -1,4 +1,4 @@
-/** Which heads of requests are plain. */
+/** Which request heads are plain, so that the server answers the request without node:http. */
 import assert from 'node:assert/strict';
 import { plainHead } from '../../../../../../runtime/transport/http/plain/plain-head.ts';
 
