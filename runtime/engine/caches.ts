@@ -43,7 +43,7 @@ export type SlotRunResult = { readonly outputs: NamedTensors; readonly inferMs: 
 export type CachePlace = { readonly slot: number; readonly position: number };
 
 /** One cache. It is lost when its engine process ends; then every call rejects. */
-export interface Cache {
+export interface KeyValueCache {
   readonly shape: CacheShape;
   readonly bytes: number;
   /**
@@ -59,13 +59,13 @@ export interface Cache {
   close(): void;
 }
 
-export interface Caches {
+export interface KeyValueCaches {
   /**
    * Allocates a cache, filled with zeros.
    * @throws AppError REQUEST_TOO_LARGE when it is larger than the limit, STATE_FULL when it does not fit beside open
    *   caches and sequences, NOT_READY without a ready process
    */
-  open(shape: CacheShape): Promise<Cache>;
+  open(shape: CacheShape): Promise<KeyValueCache>;
 }
 
 /** Bytes of a whole cache. */

@@ -79,9 +79,9 @@ export function accumulator(): Model {
 
 /**
  * One layer of attention with a cache: `heads` heads of queries that share one head of keys and values. query[batch,
- * new, heads · size], key and value[batch, new, size], past and present of keys and values [batch, 1, context, size],
- * seqlens_k int32[batch] (positions in use of each row after the run, minus 1), total_sequence_length int32 (the longest
- * row's positions after the run) → output[batch, new, heads · size].
+ * new, heads · size], key and value[batch, new, size], past and present of keys and values[batch, 1, context, size],
+ * seqlens_k int32[batch] (positions in use of each row after the run, minus 1), total_sequence_length int32 (positions
+ * of the longest row after the run) → output[batch, new, heads · size].
  */
 export function cachedAttention(heads = 2, size = 8): Model {
   const rows = (width: number): readonly (number | string)[] => ['batch', 'new', width];

@@ -24,12 +24,7 @@ const sigKill = 9;
 const libc = koffi.load('libc.so.6');
 const memfdCreate = libc.func('memfd_create', 'int', ['str', 'uint']) as (name: string, flags: number) => number;
 const mmap = libc.func('mmap', 'uintptr_t', ['void*', 'size_t', 'int', 'int', 'int', 'int64_t']) as (
-  hint: null,
-  bytes: number,
-  protection: number,
-  flags: number,
-  descriptor: number,
-  offset: number,
+  ...values: [hint: null, bytes: number, protection: number, flags: number, descriptor: number, offset: number]
 ) => number | bigint;
 const munmap = libc.func('munmap', 'int', ['void*', 'size_t']) as (at: Address, bytes: number) => number;
 const memmove = libc.func('memmove', 'void*', ['void*', 'void*', 'size_t']) as (

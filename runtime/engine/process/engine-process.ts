@@ -46,11 +46,10 @@ export type EngineProcessNews =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'killed' };
 
-export type Answer = Omit<WireResult, 'whole' | 'parts'> & {
+export type EngineAnswer = Omit<WireResult, 'whole' | 'parts'> & {
   readonly whole?: NamedTensors;
   readonly parts: readonly (
-    | { readonly kind: 'Done'; readonly outputs: NamedTensors }
-    | Exclude<WirePart, { kind: 'Done' }>
+    { readonly kind: 'Done'; readonly outputs: NamedTensors } | Exclude<WirePart, { kind: 'Done' }>
   )[];
 };
 
@@ -136,7 +135,7 @@ export class EngineProcess {
    * Begins a request in a free lane.
    * @throws AppError ENGINE_LOST, RUN_STUCK, ENGINE_FAILED; the reason of the signal; what writing to the lane throws
    */
-  async request(places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<Answer> {
+  async request(places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<EngineAnswer> {
     const lane = this.#freeLanes.pop();
     if (this.#ended || lane === undefined) throw new AppError('NOT_READY', { state: 'no lane is free' });
     const file = this.#lanes[lane] as ServerLane;
@@ -266,7 +265,7 @@ export class EngineProcess {
   }
 }
 
-async function readAnswer(lane: ServerLane, { whole, parts, ...rest }: WireResult): Promise<Answer> {
+async function readAnswer(lane: ServerLane, { whole, parts, ...rest }: WireResult): Promise<EngineAnswer> {
   if (whole !== undefined) return { ...rest, parts: [], whole: (await lane.read([whole]))[0] as NamedTensors };
   const done = await lane.read(parts.map((part) => (part.kind === 'Done' ? part.outputs : [])));
   return {

@@ -8,14 +8,7 @@
  */
 import { closeSync, ftruncateSync, openSync, read, readSync, writev, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
-import {
-  arrayOf,
-  bytesPerElement,
-  elementCount,
-  makeTensor,
-  type NamedTensors,
-  type Tensor,
-} from '../tensor.ts';
+import { arrayOf, bytesPerElement, elementCount, makeTensor, type NamedTensors, type Tensor } from '../tensor.ts';
 import type { WireTensor } from './messages.ts';
 
 const blockingBytes = 2 ** 20;
@@ -115,7 +108,7 @@ export class ServerLane {
     const to = numeric.reduce((most, tensor) => Math.max(most, tensor.at + wireBytes(tensor)), 0);
     const bytes = new Uint8Array(Math.max(0, to - from));
     this.#used = Math.max(this.#used, to);
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const place = { offset: done, length: bytes.length - done, position: from + done };
       const count =
         bytes.length > blockingBytes
@@ -149,5 +142,7 @@ function wireBytes({ type, dims }: WireTensor): number {
 
 function checkLength(name: string, dims: readonly number[], length: number): void {
   if (length !== elementCount(dims))
-    throw new TypeError(`tensor '${name}' has ${length} elements; its shape [${dims.join()}] needs ${elementCount(dims)}`);
+    throw new TypeError(
+      `tensor '${name}' has ${length} elements; its shape [${dims.join()}] needs ${elementCount(dims)}`,
+    );
 }

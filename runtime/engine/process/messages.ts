@@ -70,7 +70,13 @@ export type EngineWork =
 
 export type ToEngine =
   | { readonly kind: 'load'; readonly task: EngineTask }
-  | { readonly kind: 'work'; readonly id: number; readonly lane: number; readonly end: number; readonly work: EngineWork }
+  | {
+      readonly kind: 'work';
+      readonly id: number;
+      readonly lane: number;
+      readonly end: number;
+      readonly work: EngineWork;
+    }
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'news'; readonly news: SequenceNews }
   | { readonly kind: 'closeCache'; readonly cache: number }
@@ -78,8 +84,7 @@ export type ToEngine =
   | { readonly kind: 'release' };
 
 export type WirePart =
-  | { readonly kind: 'Done'; readonly outputs: readonly WireTensor[] }
-  | Exclude<PartResult, { kind: 'Done' }>;
+  { readonly kind: 'Done'; readonly outputs: readonly WireTensor[] } | Exclude<PartResult, { kind: 'Done' }>;
 
 export type WireResult = {
   /** The outputs of a joined run, whose rows the server splits; otherwise `parts` has a result for each request. */

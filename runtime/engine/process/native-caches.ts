@@ -12,7 +12,7 @@ import { allocateBlock, copyBytes, freeBlock } from '../capi/shared-memory.ts';
 import { slotBytes, type CacheShape, type CacheTensor } from '../caches.ts';
 import { failedPart } from '../rows.ts';
 import type { CacheCopy, CacheRun, WirePart, WireResult } from './messages.ts';
-import type { LaneWriter, NativeRuns } from './native-runs.ts';
+import type { NativeRequest } from './native-request.ts';
 
 /** Views of slots are kept for the next run. A long list would only hold views of groups that do not come again. */
 const maxViews = 64;
@@ -20,16 +20,18 @@ const maxViews = 64;
 type Block = { readonly tensor: CacheTensor; readonly address: Address; readonly slotBytes: number };
 /** Values over the same slots of all tensors, in the order of the blocks. */
 type Views = readonly Address[];
-type NativeCache = { readonly shape: CacheShape; readonly blocks: readonly Block[]; readonly views: Map<string, Views> };
+type NativeCache = {
+  readonly shape: CacheShape;
+  readonly blocks: readonly Block[];
+  readonly views: Map<string, Views>;
+};
 
 export class NativeCaches {
   readonly #values: OrtValues;
-  readonly #runs: NativeRuns;
   readonly #caches = new Map<number, NativeCache>();
 
-  constructor(values: OrtValues, runs: NativeRuns) {
+  constructor(values: OrtValues) {
     this.#values = values;
-    this.#runs = runs;
   }
 
   /** @throws Error when there is not enough memory */
@@ -48,7 +50,7 @@ export class NativeCaches {
   }
 
   /** One run in place. The result has one part. */
-  async run(id: number, { cache, from, count, inputs, outputs }: CacheRun, writer: LaneWriter): Promise<WireResult> {
+  async run(request: NativeRequest, { cache, from, count, inputs, outputs }: CacheRun): Promise<WireResult> {
     const began = performance.now();
     const found = this.#of(cache);
     const own = this.#viewsOf(found, from, count);
@@ -56,13 +58,9 @@ export class NativeCaches {
     const past = new Map(tensors.map(([{ input }, value]) => [input, value] as const));
     const present = new Map(tensors.map(([{ output }, value]) => [output, value] as const));
     try {
-      const made = await this.#runs.once(id, writer.feedsOf(inputs), outputs, { past, present });
-      try {
-        const wired = [...made].map(([name, output]) => this.#runs.wire(writer, name, output));
-        return { parts: [{ kind: 'Done', outputs: wired }], inferMs: performance.now() - began, together: true };
-      } finally {
-        for (const output of made.values()) this.#runs.release(output);
-      }
+      const made = await request.once(request.feedsOf(inputs), outputs, { past, present });
+      const wired = request.wireAll(made);
+      return { parts: [{ kind: 'Done', outputs: wired }], inferMs: performance.now() - began, together: true };
     } catch (error) {
       return { parts: [failedPart(error) as WirePart], inferMs: performance.now() - began, together: true };
     } finally {
@@ -93,7 +91,7 @@ export class NativeCaches {
 
   /** Call this before the session is released. */
   closeAll(): void {
-    for (const cache of [...this.#caches.keys()]) this.close(cache);
+    for (const cache of this.#caches.keys()) this.close(cache);
   }
 
   #of(cache: number): NativeCache {

@@ -13,8 +13,14 @@ import { allocateBlock, copyBytes, freeBlock } from '../capi/shared-memory.ts';
 import type { SequenceNews } from '../messages.ts';
 import { failedPart } from '../rows.ts';
 import type { WirePart, WireResult, WireStep, WireTensor } from './messages.ts';
-import { bytesOfShape, feedRows, type Feed, type Feeds, type LaneWriter, type NativeOutput } from './native-runs.ts';
-import type { NativeRuns } from './native-runs.ts';
+import {
+  bytesOfShape,
+  feedRows,
+  type Feed,
+  type Feeds,
+  type NativeOutput,
+  type NativeRequest,
+} from './native-request.ts';
 
 /** Memory of one or more sequences. */
 class Held {
@@ -37,14 +43,13 @@ type State = { readonly maxBytes: number; readonly tensors: Map<string, Kept> };
 type Outputs = ReadonlyMap<string, NativeOutput>;
 /** The part of an output that belongs to one sequence. */
 type Cut = (output: NativeOutput) => Feed;
+type Made = ReadonlyMap<string, { readonly output: NativeOutput; readonly held: Held }>;
+
+/** One call of `step`: the request, and memory that a sequence stopped using during the call. */
+type StepCall = { readonly request: NativeRequest; readonly left: Set<Held> };
 
 export class NativeStates {
-  readonly #runs: NativeRuns;
   readonly #states = new Map<number, State>();
-
-  constructor(runs: NativeRuns) {
-    this.#runs = runs;
-  }
 
   hear(news: SequenceNews): void {
     if (news.kind === 'open') {
@@ -58,16 +63,15 @@ export class NativeStates {
   }
 
   /** Runs the steps, together if they can be joined. Replaces the state of each sequence whose step succeeded. */
-  async step(id: number, steps: readonly WireStep[], writer: LaneWriter): Promise<WireResult> {
+  async step(request: NativeRequest, steps: readonly WireStep[]): Promise<WireResult> {
     const began = performance.now();
-    const feeds = steps.map((step) => this.#feedsOf(step, writer));
-    const left = new Set<Held>();
-    const joined = steps.length > 1 ? await this.#together(id, steps, feeds, writer, left) : undefined;
+    const call: StepCall = { request, left: new Set() };
+    const feeds = steps.map((step) => this.#feedsOf(step, request));
+    const joined = steps.length > 1 ? await this.#together(call, steps, feeds) : undefined;
     const parts: WirePart[] = [...(joined ?? [])];
     if (joined === undefined)
-      for (const [index, step] of steps.entries())
-        parts.push(await this.#alone(id, step, feeds[index] ?? new Map<string, Feed>(), writer, left));
-    separate(left);
+      for (const [index, step] of steps.entries()) parts.push(await this.#alone(call, step, feeds[index] as Feeds));
+    separate(call.left);
     return {
       parts,
       inferMs: performance.now() - began,
@@ -76,17 +80,18 @@ export class NativeStates {
     };
   }
 
-  #feedsOf(step: WireStep, writer: LaneWriter): Feeds {
+  #feedsOf(step: WireStep, request: NativeRequest): Feeds {
     const state = this.#states.get(step.id);
     if (state === undefined) throw new Error(`sequence ${step.id} is not open in this process`);
-    return new Map([...[...state.tensors].map(([name, { feed }]) => [name, feed] as const), ...writer.feedsOf(step.inputs)]);
+    const kept = [...state.tensors].map(([name, { feed }]) => [name, feed] as const);
+    return new Map([...kept, ...request.feedsOf(step.inputs)]);
   }
 
-  async #alone(id: number, step: WireStep, feeds: Feeds, writer: LaneWriter, left: Set<Held>): Promise<WirePart> {
+  async #alone(call: StepCall, step: WireStep, feeds: Feeds): Promise<WirePart> {
+    const { request } = call;
     try {
-      const outputs = await this.#runs.once(id, feeds, namesOf(step));
-      const whole: Cut = (output) => ({ ...output, address: this.#runs.dataOf(output) });
-      return this.#store([step], outputs, [whole], writer, left)[0] as WirePart;
+      const outputs = await request.once(feeds, namesOf(step));
+      return this.#store(call, [step], outputs, [(output) => wholeFeed(request, output)])[0] as WirePart;
     } catch (error) {
       return failedPart(error) as WirePart;
     }
@@ -94,31 +99,24 @@ export class NativeStates {
 
   /** @returns undefined when the steps cannot be joined, or the joint run failed */
   async #together(
-    id: number,
+    call: StepCall,
     steps: readonly WireStep[],
     feeds: readonly Feeds[],
-    writer: LaneWriter,
-    left: Set<Held>,
   ): Promise<readonly WirePart[] | undefined> {
+    const { request } = call;
     const rows = feeds.map(rowsOfFeeds);
     if (new Set(steps.map((step) => namesOf(step).join('\0'))).size > 1) return undefined;
     if (!rows.every((count) => count !== undefined) || new Set(feeds.map(restOfFeeds)).size > 1) return undefined;
     const blocks: [Address, number][] = [];
     try {
-      const joint = new Map([...(feeds[0] as Feeds).keys()].map((name) => [name, joinFeeds(feeds, name, blocks)] as const));
-      const outputs = await this.#runs.once(id, joint, namesOf(steps[0] as WireStep));
+      const names = [...(feeds[0] as Feeds).keys()];
+      const joint = new Map(names.map((name) => [name, joinFeeds(feeds, name, blocks)] as const));
+      const outputs = await request.once(joint, namesOf(steps[0] as WireStep));
       const total = rows.reduce((sum, count) => sum + count, 0);
-      if ([...outputs.values()].some(({ dims, type }) => dims[0] !== total || type === 'string')) {
-        for (const output of outputs.values()) this.#runs.release(output);
-        return undefined;
-      }
-      let from = 0;
-      const cuts = rows.map((count): Cut => {
-        const begin = from;
-        from += count;
-        return (output) => feedRows({ ...output, address: this.#runs.dataOf(output) }, begin, count);
-      });
-      return this.#store(steps, outputs, cuts, writer, left);
+      if ([...outputs.values()].every(({ dims, type }) => dims[0] === total && type !== 'string'))
+        return this.#store(call, steps, outputs, cutsOf(request, rows));
+      for (const output of outputs.values()) request.release(output);
+      return undefined;
     } catch {
       return undefined;
     } finally {
@@ -127,69 +125,76 @@ export class NativeStates {
   }
 
   /** Returns and keeps the outputs of a run, in the order of its steps. Releases what no sequence keeps. */
-  #store(
-    steps: readonly WireStep[],
-    outputs: Outputs,
-    cuts: readonly Cut[],
-    writer: LaneWriter,
-    left: Set<Held>,
-  ): readonly WirePart[] {
-    const held = new Map(
-      [...outputs].map(([name, output]) => [name, new Held(() => this.#runs.release(output))] as const),
+  #store(call: StepCall, steps: readonly WireStep[], outputs: Outputs, cuts: readonly Cut[]): readonly WirePart[] {
+    const { request, left } = call;
+    const made = new Map(
+      [...outputs].map(([name, output]) => [name, { output, held: new Held(() => request.release(output)) }] as const),
     );
     const parts = steps.map((step, index) => {
-      const cut = cuts[index] as Cut;
       try {
-        return this.#storeOne(step, outputs, cut, held, writer, left);
+        return this.#storeOne(call, step, made, cuts[index] as Cut);
       } catch (error) {
         return failedPart(error) as WirePart;
       }
     });
-    for (const [name, memory] of held)
-      if (memory.holders.size === 0) this.#runs.release(outputs.get(name) as NativeOutput);
-      else if (memory.holders.size < steps.length) left.add(memory);
+    for (const { held, output } of made.values())
+      if (held.holders.size === 0) request.release(output);
+      else if (held.holders.size < steps.length) left.add(held);
     return parts;
   }
 
-  #storeOne(
-    step: WireStep,
-    outputs: Outputs,
-    cut: Cut,
-    held: ReadonlyMap<string, Held>,
-    writer: LaneWriter,
-    left: Set<Held>,
-  ): WirePart {
+  #storeOne({ request, left }: StepCall, step: WireStep, made: Made, cut: Cut): WirePart {
     const state = this.#states.get(step.id);
     if (state === undefined) return { kind: 'Failed', why: `sequence ${step.id} was closed during the step` };
     const next = new Map<string, Kept>();
     for (const [name, input] of Object.entries(step.keep)) {
-      const output = outputs.get(name) as NativeOutput;
+      const { output, held } = madeOf(made, name);
       if (output.type === 'string') return { kind: 'Failed', why: `output '${name}' has texts, which cannot be kept` };
-      next.set(input, { feed: cut(output), held: held.get(name) as Held });
+      next.set(input, { feed: cut(output), held });
     }
     const all = new Map([...state.tensors, ...next]);
     const bytes = [...all.values()].reduce((sum, { feed }) => sum + bytesOfShape(feed), 0);
     if (bytes > state.maxBytes)
       return { kind: 'Refused', why: `the state of the sequence has ${bytes} bytes; its limit is ${state.maxBytes}` };
-    const returned = step.outputs.map((name) => this.#returned(name, outputs.get(name) as NativeOutput, cut, writer));
+    const outputs = step.outputs.map((name): WireTensor => {
+      const { output } = madeOf(made, name);
+      if (output.type === 'string') return request.wire(name, output);
+      const rows = cut(output);
+      return request.put(name, rows, rows.address);
+    });
     for (const [input, kept] of next) {
       const before = state.tensors.get(input);
       if (before !== undefined) dropInto(left, before);
       kept.held.holders.add(kept);
       state.tensors.set(input, kept);
     }
-    return { kind: 'Done', outputs: returned };
-  }
-
-  #returned(name: string, output: NativeOutput, cut: Cut, writer: LaneWriter): WireTensor {
-    if (output.type === 'string') return this.#runs.wire(writer, name, output);
-    const rows = cut(output);
-    return writer.put(name, rows, rows.address);
+    return { kind: 'Done', outputs };
   }
 
   #bytesOf(id: number): number {
     return [...(this.#states.get(id)?.tensors.values() ?? [])].reduce((sum, { feed }) => sum + bytesOfShape(feed), 0);
   }
+}
+
+function madeOf(made: Made, name: string): { readonly output: NativeOutput; readonly held: Held } {
+  const found = made.get(name);
+  if (found === undefined) throw new Error(`output '${name}' was not produced`);
+  return found;
+}
+
+function wholeFeed(request: NativeRequest, output: NativeOutput): Feed {
+  const isEmpty = bytesOfShape(output) === 0;
+  return { type: output.type, dims: output.dims, address: isEmpty ? 0n : request.dataOf(output) };
+}
+
+/** For each step of a joint run, its rows of an output. */
+function cutsOf(request: NativeRequest, rows: readonly number[]): readonly Cut[] {
+  let from = 0;
+  return rows.map((count) => {
+    const begin = from;
+    from += count;
+    return (output) => feedRows(wholeFeed(request, output), begin, count);
+  });
 }
 
 /** A sequence does not use this memory any more. Others may. */

@@ -7,14 +7,14 @@
 import { AppError } from '../../../api/errors.ts';
 import {
   cacheBytes,
-  type Cache,
+  type KeyValueCache,
   type CachePlace,
   type CacheShape,
-  type Caches,
+  type KeyValueCaches,
   type SlotRun,
   type SlotRunResult,
 } from '../caches.ts';
-import type { Answer } from './engine-process.ts';
+import type { EngineAnswer } from './engine-process.ts';
 import { LanePlaces } from './lane.ts';
 import type { EngineWork } from './messages.ts';
 
@@ -26,11 +26,16 @@ export type ProcessCachesDeps = {
   readonly usedBytes: () => number;
   readonly openSlots: () => readonly number[];
   /** One such request at a time in a process. */
-  readonly exclusive: (slot: number, places: LanePlaces, work: EngineWork, signal?: AbortSignal) => Promise<Answer>;
+  readonly exclusive: (
+    slot: number,
+    places: LanePlaces,
+    work: EngineWork,
+    signal?: AbortSignal,
+  ) => Promise<EngineAnswer>;
   readonly close: (slot: number, cache: number) => void;
 };
 
-class ProcessCache implements Cache {
+class ProcessCache implements KeyValueCache {
   readonly shape: CacheShape;
   readonly bytes: number;
   readonly id: number;
@@ -88,7 +93,7 @@ class ProcessCache implements Cache {
   }
 }
 
-export class ProcessCaches implements Caches {
+export class ProcessCaches implements KeyValueCaches {
   readonly #deps: ProcessCachesDeps;
   readonly #open = new Set<ProcessCache>();
   #lastId = 0;
@@ -102,7 +107,7 @@ export class ProcessCaches implements Caches {
     return [...this.#open].reduce((sum, { bytes, state }) => sum + (state === 'Open' ? bytes : 0), 0);
   }
 
-  async open(shape: CacheShape): Promise<Cache> {
+  async open(shape: CacheShape): Promise<KeyValueCache> {
     const { limitBytes, usedBytes } = this.#deps;
     checkShape(shape);
     const needBytes = cacheBytes(shape);

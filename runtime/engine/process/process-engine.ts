@@ -11,14 +11,14 @@ import { AppError } from '../../../api/errors.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../lib/log.ts';
 import { backoffMs } from '../../../lib/retry.ts';
-import type { Caches } from '../caches.ts';
+import type { KeyValueCaches } from '../caches.ts';
 import { layoutOf } from '../flat-layout.ts';
 import type { WorkerStep } from '../messages.ts';
 import type { Engine, EngineBatch, EngineResult, PartResult, StepResult } from '../port.ts';
 import { splitRows } from '../rows.ts';
 import { SlotSequences } from '../sequences.ts';
 import type { Tensor } from '../tensor.ts';
-import { EngineProcess, type Answer, type EngineProcessNews } from './engine-process.ts';
+import { EngineProcess, type EngineAnswer, type EngineProcessNews } from './engine-process.ts';
 import { LanePlaces } from './lane.ts';
 import type { EngineTask, EngineWork } from './messages.ts';
 import { ProcessCaches } from './process-caches.ts';
@@ -75,7 +75,7 @@ export class ProcessEngine implements Engine {
   #closing = false;
   #wakeCloser: () => void = () => {};
   readonly sequences: SlotSequences;
-  readonly caches: Caches & ProcessCaches;
+  readonly caches: KeyValueCaches & ProcessCaches;
 
   private constructor(deps: ProcessEngineDeps) {
     this.#deps = deps;
@@ -198,7 +198,7 @@ export class ProcessEngine implements Engine {
   }
 
   /** Work that must be the only one of its kind in the process. */
-  async #exclusive(slot: number, places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<Answer> {
+  async #exclusive(slot: number, places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<EngineAnswer> {
     const seat = this.#seats[slot];
     if (seat === undefined || seat.stepping || freeOf(seat) === 0)
       throw new AppError('NOT_READY', { state: 'the engine process is not free' });
@@ -207,7 +207,7 @@ export class ProcessEngine implements Engine {
   }
 
   /** `run`s of a process may be in progress together; of all other work there is one at a time. */
-  async #request(seat: Seat, places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<Answer> {
+  async #request(seat: Seat, places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<EngineAnswer> {
     try {
       const answer = await (seat.process as EngineProcess).request(places, work, signal);
       seat.failures = 0;
@@ -266,7 +266,7 @@ export class ProcessEngine implements Engine {
       });
       return undefined;
     }
-    // Somebody sent SIGTERM to the process. Replace it once its requests are answered.
+    // The process received SIGTERM. Replace it once its requests are answered.
     if (seat.state === 'Ready') seat.recycle = true;
     return this.#leave(seat);
   }
@@ -329,8 +329,7 @@ function placesOf(batch: EngineBatch): {
   const places = new LanePlaces();
   const { parts } = batch;
   const layout = layoutOf(batch);
-  if (layout === undefined || parts.length === 1)
-    return { places, sets: parts.map((part) => places.placeAll(part)) };
+  if (layout === undefined || parts.length === 1) return { places, sets: parts.map((part) => places.placeAll(part)) };
   const total = layout.rows.reduce((sum, count) => sum + count, 0);
   const joined = layout.inputs.map(({ name, dims }) =>
     places.place(
@@ -342,7 +341,7 @@ function placesOf(batch: EngineBatch): {
   return { places, sets: [joined], rows: layout.rows };
 }
 
-function partsOf({ whole, parts }: Answer, rows: readonly number[]): readonly PartResult[] {
+function partsOf({ whole, parts }: EngineAnswer, rows: readonly number[]): readonly PartResult[] {
   if (whole === undefined) return parts;
   return (splitRows(whole, rows) ?? []).map((outputs) => ({ kind: 'Done', outputs }));
 }

@@ -22,7 +22,8 @@ import {
   type WireResult,
 } from './messages.ts';
 import { NativeCaches } from './native-caches.ts';
-import { LaneWriter, NativeRuns } from './native-runs.ts';
+import { runNativeBatch } from './native-batch.ts';
+import { NativeRequest } from './native-request.ts';
 import { NativeStates } from './native-states.ts';
 
 const serverSocket = 3;
@@ -32,18 +33,18 @@ class EngineProgram {
   readonly #environment: OrtEnvironment;
   readonly #session: NativeSession;
   readonly #lanes: readonly Lane[];
-  readonly #runs: NativeRuns;
-  readonly #states: NativeStates;
+  readonly #states = new NativeStates();
   readonly #caches: NativeCaches;
+  /** The requests in progress, by their ids. */
+  readonly #requests = new Map<number, NativeRequest>();
+  #shrinkNext = false;
 
   private constructor(socket: Socket, environment: OrtEnvironment, session: NativeSession, lanes: readonly Lane[]) {
     this.#socket = socket;
     this.#environment = environment;
     this.#session = session;
     this.#lanes = lanes;
-    this.#runs = new NativeRuns(environment, session);
-    this.#states = new NativeStates(this.#runs);
-    this.#caches = new NativeCaches(environment.values, this.#runs);
+    this.#caches = new NativeCaches(environment.values);
   }
 
   /** @throws what ONNX Runtime throws */
@@ -65,7 +66,7 @@ class EngineProgram {
 
   hear(message: Exclude<ToEngine, { kind: 'load' }>): void {
     if (message.kind === 'work') void this.#answer(message);
-    else if (message.kind === 'cancel') this.#runs.cancel(message.id);
+    else if (message.kind === 'cancel') this.#requests.get(message.id)?.cancel();
     else if (message.kind === 'news') this.#states.hear(message.news);
     else if (message.kind === 'closeCache') this.#caches.close(message.cache);
     else if (message.kind === 'trim') this.#trim();
@@ -73,21 +74,23 @@ class EngineProgram {
   }
 
   async #answer({ id, lane, end, work }: ToEngine & { kind: 'work' }): Promise<void> {
-    this.#runs.begin(id);
+    const model = { environment: this.#environment, session: this.#session };
+    const request = new NativeRequest(model, this.#lanes[lane] as Lane, { end, shrink: this.#shrinkNext });
+    this.#shrinkNext = false;
+    this.#requests.set(id, request);
     try {
-      const writer = new LaneWriter(this.#lanes[lane] as Lane, end);
-      this.#say({ kind: 'ran', id, result: await this.#work(id, work, writer) });
+      this.#say({ kind: 'ran', id, result: await this.#work(request, work) });
     } catch (error) {
       this.#say({ kind: 'broke', id, why: messageOf(error) });
     } finally {
-      this.#runs.end(id);
+      this.#requests.delete(id);
     }
   }
 
-  #work(id: number, work: EngineWork, writer: LaneWriter): WireResult | Promise<WireResult> {
-    if (work.kind === 'run') return this.#runs.batch(id, work, writer);
-    if (work.kind === 'step') return this.#states.step(id, work.steps, writer);
-    if (work.kind === 'runCache') return this.#caches.run(id, work, writer);
+  #work(request: NativeRequest, work: EngineWork): WireResult | Promise<WireResult> {
+    if (work.kind === 'run') return runNativeBatch(request, work);
+    if (work.kind === 'step') return this.#states.step(request, work.steps);
+    if (work.kind === 'runCache') return this.#caches.run(request, work);
     const began = performance.now();
     if (work.kind === 'openCache') this.#caches.open(work.cache, work.shape);
     else this.#caches.copy(work);
@@ -95,7 +98,7 @@ class EngineProgram {
   }
 
   #trim(): void {
-    this.#runs.shrinkNext();
+    this.#shrinkNext = true;
     trimHeaps();
   }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { AppError } from '../../../api/errors.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../lib/log.ts';
-import { cacheBytes, type Cache, type CacheShape } from '../../../runtime/engine/caches.ts';
+import { cacheBytes, type KeyValueCache, type CacheShape } from '../../../runtime/engine/caches.ts';
 import { ProcessEngine } from '../../../runtime/engine/process/process-engine.ts';
 import { sessionOptions } from '../../../runtime/engine/session-options.ts';
 import { makeTensor, type NamedTensors } from '../../../runtime/engine/tensor.ts';
@@ -67,7 +67,11 @@ function inputsOf(rows: readonly (readonly Token[])[], lengths: readonly number[
     query: stacked('query', heads * size),
     key: stacked('key', size),
     value: stacked('value', size),
-    seqlens_k: makeTensor('int32', [rows.length], Int32Array.from(lengths, (length) => length - 1)),
+    seqlens_k: makeTensor(
+      'int32',
+      [rows.length],
+      Int32Array.from(lengths, (length) => length - 1),
+    ),
     total_sequence_length: makeTensor('int32', [], Int32Array.of(Math.max(...lengths))),
   };
 }
@@ -77,7 +81,7 @@ const withCode = (code: string) => (error: unknown) => error instanceof AppError
 describe('Caches: engine processes', () => {
   let folder: string;
   let engine: ProcessEngine;
-  const opened: Cache[] = [];
+  const opened: KeyValueCache[] = [];
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'caches-'));
     const threads = { workers: 1, threadsPerWorker: 2, spin: 'Off' } as const;
@@ -104,13 +108,18 @@ describe('Caches: engine processes', () => {
     await engine.close();
     await rm(folder, { recursive: true, force: true });
   });
-  const open = async (own: Partial<CacheShape> = {}): Promise<Cache> => {
+  const open = async (own: Partial<CacheShape> = {}): Promise<KeyValueCache> => {
     const cache = await engine.caches.open({ ...shape, ...own });
     opened.push(cache);
     return cache;
   };
   /** Runs the last `count` tokens of each history in neighbouring slots, and checks the answers. */
-  const run = async (cache: Cache, from: number, histories: readonly (readonly Token[])[], count = 1): Promise<void> => {
+  const run = async (
+    cache: KeyValueCache,
+    from: number,
+    histories: readonly (readonly Token[])[],
+    count = 1,
+  ): Promise<void> => {
     const lengths = histories.map((history) => history.length);
     const inputs = inputsOf(
       histories.map((history) => history.slice(-count)),
@@ -137,7 +146,11 @@ describe('Caches: engine processes', () => {
       for (const [row, history] of histories.entries()) histories[row] = [...history, token(60 + 10 * row + step)];
       await run(cache, 0, histories);
     }
-    await run(cache, 1, histories.slice(1).map((history, row) => [...history, token(100 + row)]));
+    await run(
+      cache,
+      1,
+      histories.slice(1).map((history, row) => [...history, token(100 + row)]),
+    );
   });
 
   it('takes a prompt in pieces', async () => {
@@ -205,7 +218,7 @@ describe('Caches: engine processes', () => {
     await assert.rejects(open({ slots: 400 }), withCode('REQUEST_TOO_LARGE'));
   });
 
-  it("reports an input that the model refuses, and keeps the slots as they were", async () => {
+  it('reports an input that the model refuses, and keeps the slots as they were', async () => {
     const cache = await open();
     await run(cache, 0, [tokens(0, 3)], 3);
     const { value: _, ...inputs } = inputsOf([tokens(0, 1)], [4]);
