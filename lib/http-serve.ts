@@ -5,7 +5,8 @@
  * Limits: headers 16 KiB, 10 s to send them, 60 s for a whole request, 30 s without progress in sending an answer.
  * Beyond `maxConnections`, the connection that has been idle for the longest time is closed.
  */
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
+import { createServer } from './node-http.ts';
 import type { AddressInfo } from 'node:net';
 import { AppError, messageOf } from '../api/errors.ts';
 import { Connections } from './connections.ts';

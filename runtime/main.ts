@@ -8,7 +8,6 @@
 import '../scripts/node-guard.cjs';
 import { accessSync, constants, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse as parseYaml } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
 import { paths } from '../api/names.ts';
 import type { RuntimeConfig } from '../api/runtime-config.ts';
@@ -57,7 +56,7 @@ function execute(command: Exclude<Command, { kind: 'help' }>, logger: Logger, st
 /** Does the work of `prepare` and then of `run`, in one process. */
 async function serve(settings: ServeSettings, logger: Logger, stop: AbortSignal): Promise<ExitCode> {
   const { uri, name, configFile, cacheDir } = settings;
-  const given = configFile === undefined ? undefined : parseFile(configFile, readBounded(configFile));
+  const given = configFile === undefined ? undefined : await parseFile(configFile, readBounded(configFile));
   const config = completeConfig(given, configFile ?? 'serve', { uri, name });
   makeWritable(cacheDir);
   const { prepare } = await import('./prepare/prepare.ts');
@@ -144,7 +143,7 @@ async function runPod(settings: PodSettings, logger: Logger, stop: AbortSignal):
   const { lastWordsOf } = await import('./serve/last-words.ts');
   const { readPrepared } = await import('./prepare/prepared.ts');
   return lastWordsOf(settings.terminationLog, logger, async () => {
-    const config = readPodConfig(settings.configDir);
+    const config = await readPodConfig(settings.configDir);
     const prepared = await readPrepared(settings.cacheDir, config.revision);
     startOver(prepared.allocation?.thresholdBytes);
     const { serveModel } = await import('./serve/serve-model.ts');
@@ -169,9 +168,9 @@ async function sidecar(logger: Logger, stop: AbortSignal): Promise<ExitCode> {
 }
 
 /** @throws AppError FILE_UNREADABLE, BAD_CONFIG */
-function readPodConfig(configDir: string): RuntimeConfig {
+async function readPodConfig(configDir: string): Promise<RuntimeConfig> {
   const path = join(configDir, paths.configFile);
-  return checkRuntimeConfig(parseFile(path, readBounded(path)), path);
+  return checkRuntimeConfig(await parseFile(path, readBounded(path)), path);
 }
 
 function readBounded(path: string): string {
@@ -189,16 +188,28 @@ function readBounded(path: string): string {
   }
 }
 
-/** Reads YAML. JSON is accepted too, because it is a subset of YAML. */
-function parseFile(path: string, text: string): unknown {
+/** Reads JSON or YAML. The operator writes JSON; the YAML parser is only loaded for other text. */
+async function parseFile(path: string, text: string): Promise<unknown> {
+  const json = parseJson(text);
+  if (json !== undefined) return json;
+  const { parse } = await import('yaml');
   try {
-    return parseYaml(text, { maxAliasCount: 100 });
+    return parse(text, { maxAliasCount: 100 });
   } catch (error) {
     throw new AppError(
       'BAD_CONFIG',
       { where: path, problem: messageOf(error).split('\n')[0] ?? 'the file is not valid YAML' },
       { cause: error },
     );
+  }
+}
+
+/** @returns undefined when the text is not JSON */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Deletes Events after an hour, as kube-apiserver does, so that the server does not fill up with Events.
- * Owns: when an Event expires: an hour after it was last written.
+ * Owns: the time at which an Event expires, which is an hour after its last write.
  */
 import type { ApiDeps } from './core.ts';
 import type { StoredObject } from '../objects.ts';

@@ -13,7 +13,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { StoredObject } from '../objects.ts';
 import { isRecord } from '../../api/record.ts';
-import { listOf, numberAt, recordOf, stringAt } from '../../lib/json.ts';
+import { listOf, numberAt, stringAt } from '../../lib/json.ts';
 import { storeKeyOf, type StoreChange, type Store, type StoreSnapshot } from './store.ts';
 
 export interface Journal {
@@ -27,7 +27,7 @@ const journalFile = 'journal.jsonl';
 const maxJournalBytes = 32 * 1024 * 1024;
 const syncEveryMs = 1_000;
 
-/** @throws AppError FILE_UNREADABLE, or BAD_CONFIG when a file is not a snapshot */
+/** @throws AppError FILE_UNREADABLE, or BAD_CONFIG when the snapshot is not JSON */
 export async function openJournal(folder: string, logger: Logger): Promise<Journal> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -115,10 +115,14 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
   if (text === '') return { revision: 1, tables: new Map() };
   try {
     const found: unknown = JSON.parse(text);
-    const tables = Object.entries(recordOf(isRecord(found) ? found['tables'] : undefined)).map(
+    const revision = numberAt(found, 'revision');
+    // The next start overwrites the snapshot, so a file with other contents must not count as an empty store.
+    if (!isRecord(found) || !isRecord(found['tables']) || revision === undefined)
+      throw new Error('tables or revision is missing');
+    const tables = Object.entries(found['tables']).map(
       ([table, objects]) => [table, listOf(objects) as StoredObject[]] as const,
     );
-    return { revision: numberAt(found, 'revision') ?? 1, tables: new Map(tables) };
+    return { revision, tables: new Map(tables) };
   } catch (error) {
     throw new AppError(
       'BAD_CONFIG',
@@ -129,8 +133,8 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
 }
 
 /**
- * Adds the writes of the journal to the snapshot. If the last line is truncated, its write was never answered, so the
- * line is ignored.
+ * Adds the writes of the journal to the snapshot. A line that cannot be parsed is skipped with a warning. Usually it is
+ * the last line, which was truncated by a crash; its write was never answered.
  */
 function replay(snapshot: StoreSnapshot, text: string, logger: Logger): StoreSnapshot {
   const tables = new Map(

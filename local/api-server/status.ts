@@ -1,5 +1,5 @@
 /**
- * Errors of the Kubernetes API: a `kind: Status` with a reason, a message and causes.
+ * Errors of the Kubernetes API: objects of kind `Status` with a reason, a message and causes.
  * Owns: the text and the HTTP status of every error. The messages are the same as on kube-apiserver, because people
  * search for them and some clients compare them.
  */

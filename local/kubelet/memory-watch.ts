@@ -1,7 +1,7 @@
 /**
  * Enforces memory limits without control groups: measures memory every 100 ms, and kills containers that exceed their
  * limit.
- * Owns: which memory counts: anonymous memory, shared memory and swap of all processes of the container.
+ * Owns: which memory counts, namely anonymous memory, shared memory and swap of all processes of the container.
  * Why: /proc/PID/status can be read fast, but it counts a shared page in every process. When the sum of these numbers
  * exceeds the limit, the exact but slow smaps_rollup is read.
  * Limits: memory that is allocated and freed within 100 ms may not be measured.
@@ -11,7 +11,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { killGroup } from './process-records.ts';
 
 const lookEveryMs = 100;
-/** New child processes are searched in every fifth measurement only, because the search reads all of /proc. */
+/** Only every fifth measurement looks for new child processes, because this reads all of /proc. */
 const listEvery = 5;
 
 type Watched = {

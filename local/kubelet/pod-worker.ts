@@ -1,6 +1,6 @@
 /**
  * One pod on this node, from its address to its removal.
- * Owns: the pod's address, folders, and all writes of its status, and a runner for each container. An event only
+ * Owns: the pod's address and folders, all writes of its status, and a runner for each container. An event only
  * triggers a step; each step checks everything again.
  * Ends: when a pod is deleted, all its containers get SIGTERM, and SIGKILL after the grace period. Then its last status
  * is written, and the pod is removed from the API. `kill` ends the processes without writing to the API.

@@ -18,7 +18,7 @@ const connectTimeoutMs = 2000;
  * @returns the socket to the backend; undefined when no backend could be reached and the client's connection was reset
  */
 export async function carry(client: Socket, order: readonly Backend[]): Promise<Socket | undefined> {
-  // The client may disconnect while a backend is searched. Without a listener, its error would end the process.
+  // The client may disconnect before a backend is connected. Without a listener, its error would end the process.
   client.on('error', () => client.destroy());
   client.setNoDelay(true);
   for (const backend of order) {

@@ -14,7 +14,7 @@ export type DeploymentStatusInputs = {
   readonly nowMs: number;
 };
 
-/** @returns the status, and milliseconds until the progress deadline would change the status */
+/** @returns the status, and milliseconds until the progress deadline; undefined when no deadline is running */
 export function describeDeployment(inputs: DeploymentStatusInputs): {
   readonly status: DeploymentStatus;
   readonly recheckMs: number | undefined;

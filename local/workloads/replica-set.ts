@@ -42,7 +42,7 @@ function rank(pod: StoredPod): number {
 
 /**
  * @param failure why the last pod could not be created
- * @returns the status, and milliseconds until the next pod becomes available
+ * @returns the status, and milliseconds until the next ready pod becomes available; undefined when no pod waits
  */
 export function describeReplicaSet(
   set: ReplicaSet,

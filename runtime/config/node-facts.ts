@@ -1,4 +1,4 @@
-/** CPU features, which the pod reports to the operator, from the text of /proc/cpuinfo. Pure. */
+/** Facts about the CPU from the text of /proc/cpuinfo: its features, which the pod reports, and its name. Pure. */
 
 /** The CPU features by which ONNX Runtime selects its kernels. */
 const decisive = new Set([
@@ -22,4 +22,12 @@ export function cpuFeatures(cpuinfo: string): readonly string[] {
     .split(' ')
     .filter((name) => decisive.has(name))
     .sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** The name of the first CPU; on Arm, which has no names, the numbers of its maker and part. "unknown" without them. */
+export function cpuName(cpuinfo: string): string {
+  const valueOf = (field: string): string | undefined =>
+    new RegExp(`^${field}\\s*:\\s*(.*\\S)`, 'm').exec(cpuinfo)?.[1]?.slice(0, 200);
+  const arm = [valueOf('CPU implementer'), valueOf('CPU part')].filter((value) => value !== undefined);
+  return valueOf('model name') ?? (arm.length === 0 ? 'unknown' : arm.join(' '));
 }

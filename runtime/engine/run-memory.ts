@@ -23,6 +23,8 @@ export type RunMemory = {
   readonly bytesOf: (rows: number, elements: number) => number;
   /** The measured points, smallest first, for display. */
   readonly points: readonly RunPoint[];
+  /** How memory grows with the number of rows, if it grows faster than them; absent otherwise. */
+  readonly growth?: RowGrowth;
 };
 
 /**
@@ -63,7 +65,7 @@ export function runMemory(measured: readonly RunPoint[], growth?: RowGrowth): Ru
     const several = along(points, elements, 'rowBytes') * rows;
     return Math.ceil(Math.max(one, several, grown(growth, rows, elements)) * margin);
   };
-  return { bytesOf, points };
+  return { bytesOf, points, ...(growth === undefined ? {} : { growth }) };
 }
 
 function grown(growth: RowGrowth | undefined, rows: number, elements: number): number {

@@ -216,6 +216,7 @@ function describe(config: RuntimeConfig, acquired: Acquired, { graph, info, buil
     ...(Object.keys(built.sessionConfig).length === 0 ? {} : { sessionConfig: built.sessionConfig }),
     providers: built.providers,
     root: acquired.root,
+    buildFolder: built.folder,
     files: [...acquired.files].sort((a, b) => (a.path < b.path ? -1 : 1)),
     notes: [...droppedOutputs(leftOut), ...built.notes],
   };

@@ -49,6 +49,10 @@ export type Prepared = {
    */
   readonly root: string;
   /**
+   * The folder of the build in the cache. The server keeps its measurements there. Absent in files of older versions.
+   */
+  readonly buildFolder?: string;
+  /**
    * How sessions get memory for intermediate results. Absent in files of older versions; the usual settings
    * are then used (session-options.ts).
    */

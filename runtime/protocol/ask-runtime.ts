@@ -8,7 +8,8 @@
  * Terms:  the port for sidecars is a second port of the runtime, on which requests with the token of the pod's revision
  *         are not counted as traffic. A revision is one immutable configuration of a model.
  */
-import { request, type Agent, type IncomingMessage } from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
+import { request } from '../../lib/node-http.ts';
 import { readBounded } from '../../lib/bounded-body.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';

@@ -40,6 +40,7 @@ export async function warmHandlers(
   model: ExampleSources,
   { config: { name, warmup }, selfRequestsMs, logger, ...deps }: WarmHandlersDeps,
 ): Promise<void> {
+  logger.info('model warmed up', { processCpuMs: Math.round(cpuMs()) });
   const { done, problem } = await sendSelfRequests({
     ...deps,
     requests: warmup.requests === 0 ? [] : exampleRequests(name, model),

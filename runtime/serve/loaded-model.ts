@@ -15,6 +15,7 @@ import { Batcher } from '../batching/batcher.ts';
 import { runRoom } from '../batching/room.ts';
 import { RowSplitter } from '../batching/split.ts';
 import type { Engine } from '../engine/port.ts';
+import { readKernelFile } from '../config/cgroup.ts';
 import { thresholdIn } from '../config/native-environment.ts';
 import { hasRaisedThresholds } from '../config/allocation.ts';
 import { sessionOptions, type SessionOptions } from '../engine/session-options.ts';
@@ -25,7 +26,7 @@ import type { Machine, Threads } from '../engine/threads.ts';
 import { unknownRunMemory, type RunMemory } from '../engine/run-memory.ts';
 import { renewWorker } from '../engine/renew.ts';
 import { boundedEngine, warmUp } from '../engine/warmup.ts';
-import { measureModel, type ModelMeasures } from './measure-model.ts';
+import { KeptMeasures, measuresKey, recallOrMeasure } from './kept-measures.ts';
 import { codecBytes, planLimits, shareMemory, type MemoryShares, type ServerLimits } from '../config/limits.ts';
 import { defaultDecodeLimits } from '../protocol/oip/decode.ts';
 import { ThreadedCodec } from '../protocol/oip/codec.ts';
@@ -48,6 +49,10 @@ export type ServingPlan = {
   readonly memoryBytes: number | undefined;
   /** True if a worker keeps the memory of its largest run, whose size varies. */
   readonly keeps: boolean;
+  /** Digest of the served model. */
+  readonly digest: string;
+  /** Where measurements of the model are kept; undefined: they are not. */
+  readonly buildFolder: string | undefined;
   /** Why requests are neither batched nor split; undefined when both are possible. */
   readonly alone: string | undefined;
   /** Messages about settings that are not applied as configured, with the reason. */
@@ -82,6 +87,8 @@ export function planServing(config: RuntimeConfig, prepared: Prepared, machine: 
     signature,
     alone,
     graphPath: prepared.graphPath,
+    digest: prepared.resolved.served ?? prepared.resolved.digest,
+    buildFolder: prepared.buildFolder,
     threads,
     session,
     limits: planLimits(machine.bodyBytes, machine.memoryBytes),
@@ -233,13 +240,7 @@ export class LoadedModel implements ProtocolModel {
     }
     const splits = result.batches && result.fill !== undefined;
     if (!splits) this.inference.keepWhole();
-    if (result.fill !== undefined) {
-      const { memory, cost } = await this.#measure(result.fill, splits, stop);
-      this.#runMemory = memory;
-      this.batcher.useCosts(cost);
-      const { timeoutMs } = warmup;
-      if (this.#plan.keeps) await renewWorker(this, { fill: result.fill, clock, timeoutMs, stop });
-    }
+    if (result.fill !== undefined) await this.#learnRuns(result.fill, splits, stop);
     await this.#shareMemory();
     for (const note of this.notes) logger.warn('serving with a limitation', { note });
   }
@@ -285,25 +286,31 @@ export class LoadedModel implements ProtocolModel {
     return this.#runMemory;
   }
 
-  async #measure(fill: number, independent: boolean, stop: AbortSignal): Promise<ModelMeasures> {
-    const {
-      config: {
-        warmup: { timeoutMs },
-        batching,
-      },
-      memoryBytes,
-    } = this.#plan;
-    const { clock, readAnonymous } = this.#deps;
-    const { runBytes } = shareMemory(memoryBytes, (await readAnonymous()) ?? 0);
-    return measureModel({
+  /** Learns the memory and the time of runs. */
+  async #learnRuns(fill: number, independent: boolean, stop: AbortSignal): Promise<void> {
+    const { memory, cost, isRecalled } = await this.#measure(fill, independent, stop);
+    this.#runMemory = memory;
+    this.batcher.useCosts(cost);
+    const { keeps, config } = this.#plan;
+    const { timeoutMs } = config.warmup;
+    if (keeps && !isRecalled) await renewWorker(this, { fill, clock: this.#deps.clock, timeoutMs, stop });
+  }
+
+  async #measure(fill: number, independent: boolean, stop: AbortSignal): ReturnType<typeof recallOrMeasure> {
+    const { config, memoryBytes: limitBytes, session, threads, keeps, digest: model, buildFolder } = this.#plan;
+    const { timeoutMs } = config.warmup;
+    const { clock, logger, readAnonymous } = this.#deps;
+    const { runBytes } = shareMemory(limitBytes, (await readAnonymous()) ?? 0);
+    const maxRows = this.#alone === undefined ? (config.batching.maxBatchSize ?? defaultMostRows) : 1;
+    const inputs = { fill, maxFill: this.maxTokens, independent, maxRows };
+    const memory = { limitBytes, keeps, thresholdBytes: thresholdIn(process.env) };
+    const key = measuresKey({ model, session, threads, memory, inputs }, readKernelFile('/proc/cpuinfo') ?? '');
+    return recallOrMeasure(new KeptMeasures(buildFolder, logger), key, {
+      ...inputs,
       engine: boundedEngine({ engine: this.engine, clock, timeoutMs, stop }, clock.monotonic() + timeoutMs),
       signature: this.signature,
-      fill,
-      maxFill: this.maxTokens,
-      independent,
-      maxRows: this.#alone === undefined ? (batching.maxBatchSize ?? defaultMostRows) : 1,
-      keeps: this.#plan.keeps || this.#plan.session.enableCpuMemArena,
-      onCpu: !this.#plan.config.execution.providers.some(({ name }) => name !== 'CPU'),
+      keeps: keeps || session.enableCpuMemArena,
+      onCpu: !config.execution.providers.some(({ name }) => name !== 'CPU'),
       runBytes,
       timeoutMs,
       readBytes: readAnonymous,
@@ -313,7 +320,8 @@ export class LoadedModel implements ProtocolModel {
 
   async #shareMemory(): Promise<void> {
     const { memoryBytes, threads, config, keeps } = this.#plan;
-    this.#shares.now = shareMemory(memoryBytes, (await this.#deps.readAnonymous()) ?? 0);
+    const heldBytes = ((await this.#deps.readAnonymous()) ?? 0) + (this.task.laterBytes ?? 0);
+    this.#shares.now = shareMemory(memoryBytes, heldBytes);
     this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers, keeps));
     this.codec.limitMemory(codecBytes(config, this.shares));
   }

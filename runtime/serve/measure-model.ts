@@ -51,12 +51,18 @@ const patienceMs = 40_000;
 /** A run is measured only if it is predicted to take at most this share of the memory for runs. */
 const measuringRoom = 1 / 2;
 
-export type ModelMeasures = { readonly memory: RunMemory; readonly cost: RunCost };
+export type ModelMeasures = {
+  readonly memory: RunMemory;
+  readonly cost: RunCost;
+  /** False if memory could not be read, or if a busy machine may have ended the measurements early. */
+  readonly complete: boolean;
+};
 
 /** @throws what the engine throws when a worker is lost */
 export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> {
   const { engine, signature, fill, maxFill, maxRows, clock, timeoutMs } = deps;
-  const endMs = clock.monotonic() + Math.min(patienceMs, timeoutMs * measuringShare);
+  const waitMs = Math.min(patienceMs, timeoutMs * measuringShare);
+  const endMs = clock.monotonic() + waitMs;
   const common = {
     engine,
     inputs: signature.inputs,
@@ -84,5 +90,5 @@ export async function measureModel(deps: MeasuringDeps): Promise<ModelMeasures> 
     budgetMs: Math.min(costMs, timeoutMs * measuringShare),
     patienceMs: endMs - clock.monotonic(),
   });
-  return { memory, cost };
+  return { memory, cost, complete: memory.points.length > 0 && clock.monotonic() < endMs - waitMs / 2 };
 }

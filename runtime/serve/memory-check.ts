@@ -23,10 +23,14 @@ export function checkLoad(prepared: Prepared, limitBytes: number | undefined, he
   throw tooLarge(prepared, limitBytes, heldBytes + allBytes, workers);
 }
 
-/** @param reading memory of the process after the model was loaded and warmed up */
-export function checkServing(prepared: Prepared, { limitBytes, anonymousBytes }: MemoryReading): void {
-  if (limitBytes !== null && !servingFits(limitBytes, anonymousBytes))
-    throw tooLarge(prepared, limitBytes, anonymousBytes);
+/**
+ * @param reading memory of the process after the model was loaded and warmed up
+ * @param laterBytes memory that the model's task takes later
+ */
+export function checkServing(prepared: Prepared, reading: MemoryReading, laterBytes = 0): void {
+  const { limitBytes } = reading;
+  const heldBytes = reading.anonymousBytes + laterBytes;
+  if (limitBytes !== null && !servingFits(limitBytes, heldBytes)) throw tooLarge(prepared, limitBytes, heldBytes);
 }
 
 function tooLarge({ graphPath, info }: Prepared, limitBytes: number, modelBytes: number, workers = 1): AppError {

@@ -266,7 +266,7 @@ export class ModelServer {
    */
   async #checkRoom(): Promise<void> {
     await this.#guard.look();
-    checkServing(this.#deps.prepared, this.#guard.reading);
+    checkServing(this.#deps.prepared, this.#guard.reading, this.#model?.task.laterBytes);
   }
 
   get #queue(): { readonly depth: number; readonly oldestMs: number } {

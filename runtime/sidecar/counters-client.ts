@@ -6,7 +6,7 @@
  * Why:    node:http is used instead of fetch, because the client behind fetch would double the sidecar's memory in
  *         every pod.
  */
-import { get } from 'node:http';
+import { get } from '../../lib/node-http.ts';
 import { readBounded } from '../../lib/bounded-body.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { messageOf } from '../../api/errors.ts';

@@ -6,7 +6,7 @@
  *        separate process so that it can report on a runtime that hangs, was killed for its memory, or never started.
  * Ends:  after `stop` it serves reports while the runtime drains, and ends when the runtime has ended.
  */
-import { Agent } from 'node:http';
+import { Agent } from '../../lib/node-http.ts';
 import type { Agreement, GoldenResult, Pairs, Report } from '../../api/report.ts';
 import { present } from '../../api/present.ts';
 import { systemClock } from '../../lib/clock.ts';

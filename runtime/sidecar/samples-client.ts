@@ -6,7 +6,8 @@
  * Limits: the answer has at most `takenLimitBytes` plus its head, and must arrive within `deadlineMs`.
  * Why:    the method is POST, not GET, because each sample is returned only once.
  */
-import { request, type Agent, type IncomingMessage } from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
+import { request } from '../../lib/node-http.ts';
 import { bearer, tokenHeader } from '../../api/access.ts';
 import { readBounded } from '../../lib/bounded-body.ts';
 import { readTaken, takenLimitBytes, type Taken } from '../sampling/sample.ts';

@@ -33,6 +33,8 @@ export interface Task {
   readonly maxTokens?: number;
   /** A request that the model accepts. The server sends it to itself before it is ready; absent: there is none. */
   readonly example?: { readonly path: string; readonly body: unknown };
+  /** Memory that the task takes later, with a first request of some kind; absent: none. */
+  readonly laterBytes?: number;
   /** Frees what the task holds (threads, files). Called once, after the last request was answered. */
   close?(): Promise<void>;
 }

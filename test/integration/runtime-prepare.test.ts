@@ -156,10 +156,17 @@ describe('prepare', () => {
       JSON.stringify(first.notes),
     );
     const made = await stat(first.graphPath);
+    assert.equal(first.buildFolder, join(first.graphPath, '..'));
+    await writeFile(join(first.buildFolder, 'measures.json'), 'what a server measured');
     const second = await run(runtimeConfig(folderUri()));
     assert.deepEqual(second, first);
     assert.equal((await stat(second.graphPath)).mtimeMs, made.mtimeMs);
-    assert.deepEqual((await readdir(join(first.graphPath, '..'))).sort(), ['model.bin', 'model.onnx', 'result.json']);
+    assert.deepEqual((await readdir(join(first.graphPath, '..'))).sort(), [
+      'measures.json',
+      'model.bin',
+      'model.onnx',
+      'result.json',
+    ]);
   });
 
   it('builds the optimised form again when one of its files is damaged', async () => {

@@ -1,8 +1,8 @@
 /**
  * Adds and removes the resources of stored definitions (CustomResourceDefinitions) in the catalogue of served
  * resources, and deletes the objects of a definition that is being deleted.
- * Owns: when a custom resource is served: from the write of its definition until the definition is deleted. A
- * definition is only deleted after all its objects are deleted.
+ * Owns: the time in which a custom resource is served, which is from the write of its definition until the definition
+ * is deleted. A definition is only deleted after all its objects are deleted.
  */
 import type { StoredObject } from '../../objects.ts';
 import type { Catalog } from '../catalog.ts';

@@ -1,6 +1,6 @@
 /**
  * Field ownership after a write other than an apply.
- * Owns: managedFields after a write: one entry for each manager, which is the name of a writer. The writer gets the
+ * Owns: how such a write changes managedFields. A manager is the name of a writer. The manager that writes gets the
  * fields that it added or changed, and other managers lose these fields. All managers lose removed fields.
  */
 import type { StoredObject } from '../../objects.ts';

@@ -69,6 +69,8 @@ export type BuildResult = {
   /** The measured CPU time, page faults and memory of each way in which sessions can get memory. */
   readonly allocation: AllocationMeasurement;
   readonly notes: readonly string[];
+  /** The folder that holds the build. */
+  readonly folder: string;
 };
 
 const profileLimitBytes = 64 * 2 ** 20;
@@ -103,7 +105,7 @@ async function withRoom(job: BuildJob): Promise<Building> {
     : { ...job, roomBytes: Math.max(0, job.limitBytes * 0.95 - (await anonymousBytes(process.pid))) };
 }
 
-type Stored = Omit<BuildResult, 'optimisedPath'> & { readonly optimised: boolean };
+type Stored = Omit<BuildResult, 'optimisedPath' | 'folder'> & { readonly optimised: boolean };
 type Served = Omit<Stored, 'allocation'>;
 type Built = { readonly stored: Served; readonly plan: ProviderPlan; readonly ran: boolean };
 
@@ -385,5 +387,5 @@ async function readShares(scratch: string): Promise<ProviderUse[]> {
 }
 
 function withPath({ optimised, ...result }: Stored, folder: string): BuildResult {
-  return optimised ? { ...result, optimisedPath: join(folder, files.graph) } : result;
+  return { ...result, folder, ...(optimised ? { optimisedPath: join(folder, files.graph) } : {}) };
 }

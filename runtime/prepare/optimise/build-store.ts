@@ -2,13 +2,16 @@
  * Stores the result of a build.
  *
  * Owns:  the folder's files. The result is written last, after the model is on disk: a folder with a result is
- *        complete.
+ *        complete. The server adds a file with its measurements (runtime/serve/kept-measures.ts).
  */
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The optimised graph, the shared weights, and the result. */
 export const files = { graph: 'model.onnx', weights: 'model.bin', result: 'result.json' } as const;
+/** The server's measurements of this build. The result does not depend on them. */
+export const measuresName = 'measures.json';
+const modelFiles: readonly string[] = [files.graph, files.weights];
 
 /** Moves a finished build from `scratch` to `folder`. If the build is not `optimised`, only the result is kept. */
 export async function keepBuild(
@@ -18,8 +21,7 @@ export async function keepBuild(
 ): Promise<void> {
   for (const name of await readdir(scratch)) {
     const path = join(scratch, name);
-    if (!result.optimised || (name !== files.graph && name !== files.weights))
-      await rm(path, { recursive: true, force: true });
+    if (!result.optimised || !modelFiles.includes(name)) await rm(path, { recursive: true, force: true });
     else await sync(path);
   }
   const sizes = await sizesIn(scratch);
@@ -47,7 +49,7 @@ export async function readBuild(folder: string): Promise<unknown> {
 async function sizesIn(folder: string): Promise<Record<string, number>> {
   const sizes: Record<string, number> = {};
   for (const name of (await readdir(folder)).sort())
-    if (name !== files.result) sizes[name] = (await stat(join(folder, name))).size;
+    if (modelFiles.includes(name)) sizes[name] = (await stat(join(folder, name))).size;
   return sizes;
 }
 

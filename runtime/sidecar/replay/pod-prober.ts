@@ -7,7 +7,7 @@
  * Terms:  a golden set is a list of inputs of the model. A probe sends one of them to this pod and to a pod of stable,
  *         the revision that serves.
  */
-import { Agent } from 'node:http';
+import { Agent } from '../../../lib/node-http.ts';
 import { AppError } from '../../../api/errors.ts';
 import { ports } from '../../../api/names.ts';
 import { PairProber, type ProbeInputs, type ProberDeps, type ProbeWork } from './prober.ts';

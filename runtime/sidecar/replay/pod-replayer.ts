@@ -6,7 +6,7 @@
  * Terms: stable is the revision that serves. A sample is a request that one of its pods answered and kept. A replay
  *        sends a sample to this pod too.
  */
-import { Agent } from 'node:http';
+import { Agent } from '../../../lib/node-http.ts';
 import { ports } from '../../../api/names.ts';
 import { present } from '../../../api/present.ts';
 import type { Clock } from '../../../lib/clock.ts';

@@ -84,6 +84,7 @@ export async function createEmbedding(deps: TaskDeps): Promise<Task> {
   return {
     routes: [{ method: 'POST', path: embeddingsPath, handle: (call) => answer(setup, call), errorBody: openAiError }],
     maxTokens,
+    laterBytes: reader.laterBytes,
     example: {
       path: embeddingsPath,
       body: { model: config.name, input: ['A short text.', 'Another text, a bit longer.'] },

@@ -3,7 +3,8 @@
  *
  * Owns:   the tokenizer thread and the choice of thread. Passing a short text to the thread costs more than tokenising
  *         it. Two kinds of tokenizers run only on the thread: tokenizers over 4 MiB, so that they are not loaded twice,
- *         and tokenizers with their own regular expressions, which may never return.
+ *         and tokenizers with their own regular expressions, which may never return. Other tokenizers start the thread
+ *         with the first long request: many servers never get one.
  * Limits: 64 requests and 64 MiB of bodies wait; more are refused with QUEUE_FULL. A thread that does not answer for 30
  *         s is ended, and its requests fail. Every `read` settles: with rows, an AppError or the abort's reason.
  */
@@ -36,6 +37,8 @@ const maxWaitingBytes = 64 << 20;
  */
 const programHeapMb = 64;
 const heapPerFileByte = 16;
+/** Memory of the thread without its tokenizer and requests. */
+const threadBytes = 12 * 2 ** 20;
 
 type Job = {
   readonly bytes: number;
@@ -53,10 +56,13 @@ export type TokenizerThreadDeps = {
 
 export class RequestReader {
   readonly vocabulary: Vocabulary;
+  /** Estimate of the memory that the thread takes when it starts with a later request; 0 when it has started. */
+  readonly laterBytes: number;
   readonly #deps: TokenizerThreadDeps;
   readonly #inline: TextTokenizer | undefined;
   readonly #jobs = new Map<number, Job>();
   #worker: Worker | undefined;
+  #starting: Promise<Worker> | undefined;
   #lastJob = 0;
   #waitingBytes = 0;
   #closed = false;
@@ -65,22 +71,29 @@ export class RequestReader {
 
   private constructor(
     deps: TokenizerThreadDeps,
-    inline: TextTokenizer | undefined,
-    started: { readonly worker: Worker; readonly vocabulary: Vocabulary },
+    used:
+      | { readonly inline: TextTokenizer; readonly fileBytes: number }
+      | { readonly worker: Worker; readonly vocabulary: Vocabulary },
   ) {
     this.#deps = deps;
-    this.#inline = inline;
-    this.vocabulary = started.vocabulary;
-    this.#adopt(started.worker);
+    if ('inline' in used) {
+      this.#inline = used.inline;
+      this.vocabulary = used.inline.vocabulary;
+      this.laterBytes = threadBytes + heapPerFileByte * used.fileBytes;
+    } else {
+      this.vocabulary = used.vocabulary;
+      this.laterBytes = 0;
+      this.#adopt(used.worker);
+    }
   }
 
   /** @throws AppError BAD_CONFIG when the tokenizer's files cannot be used */
   static async start(deps: TokenizerThreadDeps): Promise<RequestReader> {
     const { path, configPath } = deps.task;
-    const started = await startWorker(deps);
-    const small = (await stat(path)).size <= inlineTokenizerBytes;
-    const inline = small && !(await hasPatterns(path));
-    return new RequestReader(deps, inline ? await TextTokenizer.load(path, configPath) : undefined, started);
+    const fileBytes = await sizeOf(path);
+    const isInline = fileBytes > 0 && fileBytes <= inlineTokenizerBytes && !(await hasPatterns(path));
+    if (!isInline) return new RequestReader(deps, await startWorker(deps));
+    return new RequestReader(deps, { inline: await TextTokenizer.load(path, configPath), fileBytes });
   }
 
   /** @param body may be transferred to the thread: the caller must not use it again */
@@ -160,13 +173,21 @@ export class RequestReader {
     });
   }
 
+  /** Starts the thread if it is not running. Requests that arrive during the start wait for the same thread. */
   async #runningWorker(): Promise<Worker> {
     if (this.#worker !== undefined) return this.#worker;
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    });
+    return this.#starting;
+  }
+
+  /** @throws AppError DRAINING when the reader was closed during the start */
+  async #start(): Promise<Worker> {
     const { worker } = await startWorker(this.#deps);
-    // In the meantime, another read may have started the thread, or the reader may have been closed.
-    if (this.#worker !== undefined || this.#closed) {
+    if (this.#closed) {
       await worker.terminate();
-      return this.#worker ?? worker;
+      throw new AppError('DRAINING', undefined);
     }
     this.#adopt(worker);
     return worker;
@@ -204,6 +225,14 @@ export class RequestReader {
   }
 }
 
+/** @returns 0 when the file does not exist; loading it then fails with a message */
+function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
 /** True if a normaliser, pre-tokeniser or decoder in the file has its own regular expression. */
 async function hasPatterns(path: string): Promise<boolean> {
   return /"Regex"\s*:/.test(await readFile(path, 'utf8'));
@@ -225,10 +254,7 @@ async function startWorker({
   task,
   memoryBytes,
 }: TokenizerThreadDeps): Promise<{ readonly worker: Worker; readonly vocabulary: Vocabulary }> {
-  const fileBytes = await stat(task.path).then(
-    ({ size }) => size,
-    () => 0,
-  );
+  const fileBytes = await sizeOf(task.path);
   const maxHeapMb = programHeapMb + Math.ceil((memoryBytes() + heapPerFileByte * fileBytes) / 2 ** 20);
   return new Promise((resolve, reject) => {
     // The worker's program is in the same folder, as TypeScript or compiled.

@@ -6,7 +6,8 @@
  *         answers.
  * Ends:   quiet() serves until no request arrives any more; close() waits for requests in progress.
  */
-import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES } from '../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import { AppError } from '../../../api/errors.ts';
 import { systemClock, type Clock } from '../../../lib/clock.ts';

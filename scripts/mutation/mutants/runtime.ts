@@ -28,6 +28,12 @@ export const runtimeMutants = [
     { name: 'an error is limited from below', of: 'defaultLimitOf',
       from: 'isError(metric) ? { max: limit } : { min: limit }', to: '{ min: limit }' },
   ]),
+  ...group(['test/unit/runtime/serve/kept-measures.test.ts'], [
+    { name: 'measurements of another machine or setting are used', of: 'KeptMeasures',
+      from: 'differing.length === 0', to: 'true' },
+    { name: 'measurements of a busy machine are kept', of: 'KeptMeasures',
+      from: ' || !complete', to: '' },
+  ]),
   ...group(['test/unit/runtime/config/spec-bounds.test.ts'], [
     { name: 'the runtime lets requests wait longer than the schema', of: 'batchingFields',
       from: 'milliseconds()', to: 'k.integer({ min: 0, max: 1e12 })' },

@@ -5,7 +5,7 @@
  * Owns:  the head of an answer, in the form in which node:http writes it, and the memory charge of what a client has
  *        not read yet.
  */
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../../lib/clock.ts';
 import { freeBytes } from '../../../../lib/free-bytes.ts';

@@ -1,5 +1,6 @@
 /** The thread that tokenises long texts: its results, its limits, and a text that blocks it. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,6 +47,18 @@ describe('RequestReader', () => {
       ids: [2, 4, 5, 3, 2, 12, 3],
       ends: [4, 7],
     });
+  });
+
+  it('starts one thread for long requests that arrive together', async () => {
+    const fresh = await start(join(folder, 'tokenizer.json'));
+    const threads = (): number => readdirSync('/proc/self/task').length;
+    const before = threads();
+    const texts = Array.from({ length: 300 }, () => 'hello world');
+    const rows = await Promise.all(Array.from({ length: 16 }, () => fresh.read(body(texts), never)));
+    assert.ok(rows.every(({ ends }) => ends.length === 300));
+    assert.ok(threads() - before < 8, `${threads() - before} more threads`);
+    assert.ok(fresh.laterBytes > 8 * 2 ** 20, `${fresh.laterBytes} bytes`);
+    await fresh.close();
   });
 
   it('reads long requests to the same rows', async () => {
@@ -148,6 +161,8 @@ describe('RequestReader', () => {
 
   it('refuses requests after it was closed', async () => {
     const other = await start(join(folder, 'tokenizer.json'));
+    // The first long request starts the thread.
+    await other.read(body(Array.from({ length: 1500 }, () => 'a')), never);
     const reading = other.read(body(Array.from({ length: 2000 }, () => 'tokenizing '.repeat(40))), never);
     const outcome = assert.rejects(reading, { code: 'ENGINE_LOST' });
     await new Promise((resolve) => setImmediate(resolve));
