@@ -118,7 +118,7 @@ export class PlainConnection {
 
   /** @param chunk the last bytes of the request */
   #begin(head: PlainHead, chunk: Buffer): void {
-    const bytes = this.#held.take(chunk, expectedOf(head)) ?? chunk;
+    const bytes = this.#held.length === 0 ? chunk : (this.#held.take(chunk, expectedOf(head)) ?? chunk);
     this.#last = head;
     const body =
       head.contentBytes === 0

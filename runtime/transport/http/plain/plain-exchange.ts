@@ -8,7 +8,7 @@
 import { STATUS_CODES } from '../../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../../lib/clock.ts';
-import { freeBytes } from '../../../../lib/free-bytes.ts';
+import { freeBytes, leastFreedBytes } from '../../../../lib/free-bytes.ts';
 import type { Tier } from '../../../../api/tiers.ts';
 import { ClientGone, isStream, type Answer, type WholeBody } from '../../../call/answer.ts';
 import type { Call, Handler, IncomingCall } from '../../../call/handler.ts';
@@ -197,8 +197,9 @@ function inOnePiece(head: string, { chunks, bytes, isOwn = false }: WholeBody): 
     if (typeof chunk === 'string') at += whole.write(chunk, at);
     else {
       whole.set(chunk, at);
-      at += chunk.length;
-      if (isOwn) freeBytes(chunk);
+      const { length } = chunk;
+      at += length;
+      if (isOwn && length >= leastFreedBytes) freeBytes(chunk);
     }
   }
   return whole;
