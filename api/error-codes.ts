@@ -140,6 +140,12 @@ export const codes = {
     kind: 'transient',
     say: (p: { model: string }) => `a worker of ${p.model} ended during this request and is being replaced; retry`,
   },
+  ENGINE_GAVE_UP: {
+    kind: 'bug',
+    say: (p: { model: string; failures: number; why: string }) =>
+      `the engine process of ${p.model} ended ${p.failures} times in a row without an answered request, last with ` +
+      `${p.why}: it is not started again. Restart the pod, or roll back the revision`,
+  },
   SEQUENCE_UNKNOWN: {
     kind: 'bug',
     say: (p: { sequence: number }) => `sequence ${p.sequence} is not open: it was closed, or another engine opened it`,
