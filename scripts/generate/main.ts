@@ -7,6 +7,14 @@ import '../node-guard.cjs';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { reportReference, runtimeConfigReference } from './contract-reference.ts';
+import {
+  chartDefinition,
+  chartRules,
+  chartValuesReference,
+  chartValuesSchema,
+  chartValuesYaml,
+  permissionReference,
+} from './chart-files.ts';
 import { crdYaml } from './crd.ts';
 import { errorReference } from './error-reference.ts';
 import { fieldReference } from './field-reference.ts';
@@ -21,6 +29,13 @@ const files: readonly { readonly path: string; readonly make: () => string }[] =
   { path: 'docs/reference/report.md', make: reportReference },
   { path: 'docs/reference/errors.md', make: errorReference },
   { path: 'docs/reference/reasons.md', make: reasonReference },
+  { path: 'docs/reference/permissions.md', make: permissionReference },
+  { path: 'docs/reference/chart-values.md', make: chartValuesReference },
+  { path: 'charts/onnx-operator/values.yaml', make: chartValuesYaml },
+  { path: 'charts/onnx-operator/values.schema.json', make: chartValuesSchema },
+  { path: 'charts/onnx-operator/files/rules-models.yaml', make: () => chartRules('models') },
+  { path: 'charts/onnx-operator/files/rules-lease.yaml', make: () => chartRules('lease') },
+  { path: 'charts/onnx-operator/templates/definition.yaml', make: chartDefinition },
 ];
 
 const check = process.argv.includes('--check');
