@@ -12,7 +12,15 @@ const given = (name: string): string[] => ['--values', join(valuesFolder, `${nam
 const kubeVersion = ['--kube-version', '1.35.0'];
 
 function rendered(args: readonly string[]): string {
-  const answer = helm(['template', 'onnx-operator', chartFolder, '--namespace', 'onnx-system', ...kubeVersion, ...args]);
+  const answer = helm([
+    'template',
+    'onnx-operator',
+    chartFolder,
+    '--namespace',
+    'onnx-system',
+    ...kubeVersion,
+    ...args,
+  ]);
   assert.equal(answer.code, 0, answer.err);
   return answer.out;
 }
@@ -46,7 +54,10 @@ const wrong: readonly { readonly title: string; readonly set: readonly string[];
       });
       assert.equal(new Set(names).size, names.length, `an object is rendered twice: ${names.join(', ')}`);
       // The definition has a golden of its own: crds/.
-      assertGolden(`golden/chart/${name}.golden`, text.replace(/^---\n# Source: \S+definition\.yaml\n.*?(?=^---)/ms, ''));
+      assertGolden(
+        `golden/chart/${name}.golden`,
+        text.replace(/^---\n# Source: \S+definition\.yaml\n.*?(?=^---)/ms, ''),
+      );
     });
   }
 
