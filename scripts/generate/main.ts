@@ -18,6 +18,8 @@ import {
 import { crdYaml } from './crd.ts';
 import { errorReference } from './error-reference.ts';
 import { fieldReference } from './field-reference.ts';
+import { kubeToolsRunHere } from '../kubectl.ts';
+import { kustomization, kustomizeObjects } from './kustomize.ts';
 import { reasonReference } from './reason-reference.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -36,6 +38,10 @@ const files: readonly { readonly path: string; readonly make: () => string }[] =
   { path: 'charts/onnx-operator/files/rules-models.yaml', make: () => chartRules('models') },
   { path: 'charts/onnx-operator/files/rules-lease.yaml', make: () => chartRules('lease') },
   { path: 'charts/onnx-operator/templates/definition.yaml', make: chartDefinition },
+  { path: 'deploy/definition.yaml', make: crdYaml },
+  { path: 'deploy/kustomization.yaml', make: kustomization },
+  // Made from the chart's files above, so these come first.
+  ...(kubeToolsRunHere ? [{ path: 'deploy/operator.yaml', make: kustomizeObjects }] : []),
 ];
 
 const check = process.argv.includes('--check');

@@ -152,8 +152,12 @@ const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
       instance: 'test',
     });
     const about = await world.model('ranker');
-    for (let i = 0; i < 2; i += 1)
-      events.say({ about, type: 'Normal', reason: 'Tested', action: 'Test', note: 'the same again' });
+    const happening = { about, type: 'Normal', reason: 'Tested', action: 'Test', note: 'the same again' } as const;
+    const written = (): number => asked(account).filter((line) => line.objectRef?.resource === 'events').length;
+    const before = written();
+    events.say(happening);
+    await eventually('the first Event', () => written() > before);
+    events.say(happening);
     await events.close(5000);
     await client.close();
   }
