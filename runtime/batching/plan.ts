@@ -99,6 +99,9 @@ export function planBatch(
   if (drop.length > 0) return { kind: 'drop', drop };
 
   const tier = tierNow(queue, state);
+  const urgent = mostUrgent(queue, tier);
+  // It runs alone, and no group is before it: with a long queue, groups cost more than such a run.
+  if (queue[urgent]?.group === undefined) return { kind: 'run', take: [urgent], tier, because: 'alone' };
   let soonestMs = Infinity;
   for (const group of groupsOf(queue, tier)) {
     const { take, isFull } = fill(queue, group, { limits, costs, state });
@@ -108,8 +111,7 @@ export function planBatch(
       tier,
       because,
     });
-    const first = queue[group[0] ?? 0];
-    if (first?.group === undefined) return run('alone');
+    if (queue[group[0] ?? 0]?.group === undefined) return run('alone');
     if (isFull) return run('full');
     const leftMs = oldestOf(queue, group) + limits.maxDelayMs - nowMs;
     if (leftMs <= 0) return run('aged');
@@ -164,6 +166,16 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
     else members.push(position);
   }
   return [...groups.values()];
+}
+
+/** Position of the most urgent request of a tier, the first of several equal ones. */
+function mostUrgent(queue: readonly Waiting[], turn: Tier): number {
+  let [best, bestMs] = [0, Infinity];
+  for (const [position, waiting] of queue.entries()) {
+    if (waiting.tier !== turn || urgencyOf(waiting) >= bestMs) continue;
+    [best, bestMs] = [position, urgencyOf(waiting)];
+  }
+  return best;
 }
 
 function byUrgency(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): readonly number[] {
@@ -239,5 +251,7 @@ function rowsOf(queue: readonly Waiting[], take: readonly number[]): number {
 }
 
 function positions(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): number[] {
-  return queue.flatMap((waiting, position) => (test(waiting) ? [position] : []));
+  const found: number[] = [];
+  for (const [position, waiting] of queue.entries()) if (test(waiting)) found.push(position);
+  return found;
 }
