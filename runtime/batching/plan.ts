@@ -101,9 +101,6 @@ export function planBatch(
   if (drop.length > 0) return { kind: 'drop', drop };
 
   const tier = tierNow(queue, state);
-  const urgent = mostUrgent(queue, tier);
-  // It runs alone, and no group is before it: with a long queue, groups cost more than such a run.
-  if (queue[urgent]?.group === undefined) return { kind: 'run', take: [urgent], tier, because: 'alone' };
   let soonestMs = Infinity;
   for (const group of groupsOf(queue, tier)) {
     const { take, isFull } = fill(queue, group, { limits, costs, state });
@@ -113,7 +110,8 @@ export function planBatch(
       tier,
       because,
     });
-    if (queue[group[0] ?? 0]?.group === undefined) return run('alone');
+    const first = queue[group[0] ?? 0];
+    if (first?.group === undefined) return run('alone');
     if (isFull) return run('full');
     const leftMs = oldestOf(queue, group) + limits.maxDelayMs - nowMs;
     if (leftMs <= 0) return run('aged');
@@ -157,9 +155,12 @@ function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanState): 
 
 /**
  * The queue positions of a tier's requests, one list for each group, the most urgent request first. The group with the
- * most urgent request comes first. A request that runs alone is a group of its own.
+ * most urgent request comes first. A request that runs alone is a group of its own; if it is the most urgent request of
+ * the tier, it is the only group, because it runs next, and the others of a long queue cost more than a short run.
  */
 function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly number[])[] {
+  const urgent = mostUrgent(queue, turn);
+  if (queue[urgent]?.group === undefined) return [[urgent]];
   const groups = new Map<string | number, number[]>();
   for (const position of byUrgency(queue, ({ tier }) => tier === turn)) {
     const key = queue[position]?.group ?? position;
