@@ -44,7 +44,7 @@ export class GreedyClient {
         while (!this.#over.signal.aborted) {
           const { status } = (await this.#connections[at]?.send(bytes)) ?? { status: 0 };
           counts[status] = (counts[status] ?? 0) + 1;
-          // The largest request that is accepted takes a worker 15 s. Without a pause, the run would measure little else.
+          // The largest request that is accepted takes a worker 15 s: without a pause, little else would be measured.
           await pause(pauseMs, undefined, { signal: this.#over.signal }).catch(() => {});
         }
       }),
