@@ -132,17 +132,23 @@ async function bench(given: string, rounds: number): Promise<void> {
   try {
     await writeModel(models, residual(), 'tiny.onnx');
     for (const caseName of Object.keys(cases) as CaseName[]) {
-      const seen = new Map<EngineName, Measured[]>();
-      for (let round = 0; round < rounds; round += 1)
-        for (const name of Object.keys(engines) as EngineName[]) {
-          const folder = caseName === 'tiny MLP' ? models : given;
-          seen.set(name, [...(seen.get(name) ?? []), await measureApart(name, caseName, folder)]);
-        }
-      print(caseName, seen);
+      print(caseName, await measureRounds(caseName, rounds, caseName === 'tiny MLP' ? models : given));
     }
   } finally {
     await rm(models, { recursive: true, force: true });
   }
+}
+
+async function measureRounds(
+  caseName: CaseName,
+  rounds: number,
+  folder: string,
+): Promise<ReadonlyMap<EngineName, readonly Measured[]>> {
+  const seen = new Map<EngineName, Measured[]>();
+  for (let round = 0; round < rounds; round += 1)
+    for (const name of Object.keys(engines) as EngineName[])
+      seen.set(name, [...(seen.get(name) ?? []), await measureApart(name, caseName, folder)]);
+  return seen;
 }
 
 async function measureApart(...values: [EngineName, CaseName, string]): Promise<Measured> {

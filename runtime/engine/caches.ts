@@ -3,8 +3,8 @@
  *
  * Owns:   the port. A model can use such a cache when each present output may be the same memory as its past input, as
  *         with the operator GroupQueryAttention. For other models there are sequences (port.ts).
- * Layout: for each layer and for keys and values one tensor [slots, heads, maxContext, headSize]. A slot is a row. A
- *         request owns one slot; a run reads and writes neighbouring slots.
+ * Layout: for each layer and for keys and values one tensor [slots, heads, maxContext, headSize]. A row of
+ *         it is a cache slot. A request owns one slot; a run reads and writes neighbouring slots.
  * Limits: the caller says how many positions of a slot are valid, by the model's inputs. The engine does not know it;
  *         GroupQueryAttention refuses more positions than the slot has.
  */

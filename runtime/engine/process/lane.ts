@@ -12,7 +12,7 @@ import { AppError } from '../../../api/errors.ts';
 import { arrayOf, bytesPerElement, elementCount, makeTensor, type NamedTensors, type Tensor } from '../tensor.ts';
 import type { WireTensor } from './messages.ts';
 
-/** Most bytes of a lane: the size of its address range in the engine process. Only bytes that were written take memory. */
+/** Size of a lane's address range in the engine process. Only bytes that were written take memory. */
 export const maxLaneBytes = 4 * 2 ** 30;
 const blockingBytes = 2 ** 20;
 const keptBytes = 16 * 2 ** 20;
