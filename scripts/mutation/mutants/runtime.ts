@@ -72,12 +72,12 @@ export const runtimeMutants = [
       from: ' && !leaving.has(data.buffer)', to: '' },
   ]),
   ...group(['test/integration/engine-process.test.ts'], [
-    { name: 'an engine process that always ends is started for ever', of: 'ProcessEngine', within: '#replace',
+    { name: 'an engine process that always ends is started for ever', of: 'ProcessEngine',
       from: 'seat.failures >= mostFailures', to: 'false' },
-    { name: 'a run over its limit goes on', of: 'EngineProcess', within: '#watch',
+    { name: 'a run over its limit goes on', of: 'EngineProcess',
       from: 'Number.isFinite(limitMs)', to: 'false' },
-    { name: 'a run that does not end is not killed', of: 'EngineProcess', within: '#watch',
-      from: 'this.kill();', to: '' },
+    { name: 'a run that does not end is not killed', of: 'EngineProcess',
+      from: "this.#hear({ kind: 'killed' });", to: "return this.#hear({ kind: 'killed' });" },
     { name: 'the memory of a large request is kept', of: 'ServerLane', from: 'this.#used > keptBytes', to: 'false' },
   ]),
   ...group(['test/conformance/engine/caches.test.ts'], [
