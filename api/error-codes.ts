@@ -208,7 +208,8 @@ export const codes = {
   },
   QUEUE_FULL: {
     kind: 'overloaded',
-    say: (p: { limit: number }) => `the queue is full (limit: ${p.limit} requests); retry later`,
+    say: (p: { what: 'requests' | 'rows' | 'bytes'; limit: number }) =>
+      `the queue is full (limit: ${p.what === 'bytes' ? formatBytes(p.limit) : `${p.limit} ${p.what}`}); retry later`,
   },
   WAIT_TOO_LONG: {
     kind: 'overloaded',

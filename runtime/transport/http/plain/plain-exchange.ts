@@ -119,6 +119,10 @@ class PlainCall implements IncomingCall {
     this.#socket = socket;
   }
 
+  get address(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
   timeoutMs(): number | undefined {
     return timeoutIn(this.headers[timeoutHeader]);
   }
