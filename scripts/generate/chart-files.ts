@@ -3,7 +3,7 @@
  * the CustomResourceDefinition, and the reference pages of values and permissions.
  */
 import { stringify } from 'yaml';
-import { permissions, type Permission } from '../../operator/permissions.ts';
+import { permissions, type Permission } from '../../kube/permissions.ts';
 import { chartValues, type ChartNode, type JsonSchema } from './chart-values.ts';
 import { crdYaml } from './crd.ts';
 
@@ -69,7 +69,7 @@ export function chartRules(place: Permission['place']): string {
   const rules = permissions
     .filter((row) => row.place === place)
     .map(({ group, resource, verbs }) => ({ apiGroups: [group], resources: [resource], verbs: [...verbs] }));
-  return `# ${notice} The source is operator/permissions.ts.\n${stringify(rules, { collectionStyle: 'block' })}`;
+  return `# ${notice} The source is kube/permissions.ts.\n${stringify(rules, { collectionStyle: 'block' })}`;
 }
 
 export function permissionReference(): string {
@@ -78,7 +78,7 @@ export function permissionReference(): string {
       `| ${group === '' ? 'core' : `\`${group}\``} | \`${resource}\` | ${verbs.join(', ')} | ${place} | ${why} |\n`,
   );
   return (
-    `# What the operator asks of the API server\n\n${notice} The source is operator/permissions.ts.\n\n` +
+    `# What the operator asks of the API server\n\n${notice} The source is kube/permissions.ts.\n\n` +
     'Place: `models` is every namespace with models, `lease` the namespace of the Lease.\n\n' +
     `| group | resource | verbs | place | why |\n|---|---|---|---|---|\n${rows.join('')}`
   );

@@ -29,7 +29,7 @@ function rendered(args: readonly string[]): string {
 const wrong: readonly { readonly title: string; readonly set: readonly string[]; readonly says: RegExp }[] = [
   { title: 'no repository of the operator', set: ['image.repository='], says: /\/image\/repository.*minLength/ },
   { title: 'no repository of the runtime', set: ['runtimeImage.repository='], says: /\/runtimeImage\/repository/ },
-  { title: 'a digest that is none', set: ['image.digest=latest'], says: /\/image\/digest.*pattern/ },
+  { title: 'a digest without a hash', set: ['image.digest=latest'], says: /\/image\/digest.*pattern/ },
   { title: 'a misspelt value', set: ['replica=2'], says: /additional propert.*'replica'/ },
   { title: 'a misspelt value in a group', set: ['metrics.serviceMonitors=true'], says: /'serviceMonitors'/ },
   { title: 'a negative count', set: ['replicas=-1'], says: /\/replicas.*minimum/ },

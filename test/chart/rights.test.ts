@@ -1,11 +1,11 @@
 /**
- * The roles of the chart against the requests that the operator sends: a real API server with RBAC and an audit log, the
- * chart installed by the real Helm, and the operator with the token of the chart's service account.
+ * The roles of the chart against the requests that the operator sends: a real API server with RBAC and an audit log,
+ * the chart installed by the real Helm, and the operator with the token of the chart's service account.
  *
  * Limits: pods and their reports are the test's own, because there are no nodes. Skipped without KUBEBUILDER_ASSETS.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,8 +15,8 @@ import { createRegistry } from '../../lib/metrics.ts';
 import { loadAccess } from '../../kube/client/access.ts';
 import { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { EventRecorder } from '../../kube/events/events.ts';
-import { permissions } from '../../operator/permissions.ts';
-import { kubeToolsRunHere } from '../../scripts/kubectl.ts';
+import { permissions } from '../../kube/permissions.ts';
+import { kubeTool, kubeToolsRunHere } from '../../scripts/kubectl.ts';
 import { installGatewayApi } from '../conformance/kube/gateway-api.ts';
 import { GatewayPart } from '../conformance/drift/gateway.ts';
 import { DriftWorld } from '../conformance/drift/world.ts';
@@ -48,13 +48,14 @@ const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
     server.kubeconfigFor(`https://127.0.0.1:${server.port}`, tokens.get(account));
 
   /** Installs the chart without pods, and gets a token of its service account. */
-  async function install(name: string, namespaces: readonly string[]): Promise<string> {
+  async function install(name: string, namespaces: readonly string[], more: readonly string[] = []): Promise<string> {
     const values = [
       'image.repository=o',
       'runtimeImage.repository=r',
       'replicas=0',
       'crds.install=false',
       `fullnameOverride=${name}`,
+      ...more,
     ];
     if (namespaces.length > 0) values.push(`watchNamespaces={${namespaces.join(',')}}`, 'rbac.aggregate=false');
     const sets = values.flatMap((value) => ['--set', value]);
@@ -194,18 +195,40 @@ const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
       [],
     );
     const used = new Set(
-      lines.flatMap(({ verb, objectRef }) =>
-        objectRef === undefined
-          ? []
-          : [
-              `${objectRef.apiGroup ?? ''} ${[objectRef.resource, objectRef.subresource].filter(Boolean).join('/')} ${verb}`,
-            ],
-      ),
+      lines.flatMap(({ verb, objectRef }) => {
+        if (objectRef === undefined) return [];
+        const { apiGroup = '', resource, subresource } = objectRef;
+        return [`${apiGroup} ${subresource === undefined ? resource : `${resource}/${subresource}`} ${verb}`];
+      }),
     );
     const permitted = permissions
       .filter(({ isOnlyChecked }) => isOnlyChecked !== true)
       .flatMap(({ group, resource, verbs }) => verbs.map((verb) => `${group} ${resource} ${verb}`));
     assert.deepEqual([...used].sort(), permitted.sort());
+  });
+
+  it('refuse an intent of a user without the right to it, under the policy', async () => {
+    await install('strict', [], ['intentsPolicy.enabled=true']);
+    // No controller aggregates roles here, so the user gets the chart's own part of edit.
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'editor' } };
+    await world.api.post(world.path('rbac.authorization.k8s.io/v1', 'rolebindings'), {
+      ...role,
+      kind: 'RoleBinding',
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'strict-edit' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'editor' }],
+    });
+    const patchAs = (patch: string): string => {
+      const flags = ['--kubeconfig', server.kubeconfig, '--as', 'editor', '--namespace', world.namespace];
+      const args = [...flags, 'patch', 'onnxmodel', 'shared', '--type', 'merge', '-p', patch];
+      return spawnSync(kubeTool('kubectl'), args, { encoding: 'utf8' }).stderr;
+    };
+    // Until the policy is in force the patch succeeds; each try changes the token.
+    let tries = 0;
+    await eventually('the policy to be in force', () =>
+      /retryToken changed, and you may not/.test(patchAs(`{"spec":{"rollout":{"retryToken":"${(tries += 1)}"}}}`)),
+    );
+    assert.match(patchAs('{"spec":{"rollout":{"pinRevision":"0123456789"}}}'), /pinRevision changed/);
+    assert.equal(patchAs('{"spec":{"replicas":2}}'), '');
   });
 
   it('let the operator of all namespaces lead', async () => {

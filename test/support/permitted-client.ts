@@ -1,8 +1,8 @@
 /**
- * A client that refuses requests without a row in operator/permissions.ts, as an API server with the chart's roles
+ * A client that refuses requests without a row in kube/permissions.ts, as an API server with the chart's roles
  * does. An apply is a PATCH and may create the object; a replaceStatus is an update of the subresource.
  */
-import { isPermitted, type KubeVerb } from '../../operator/permissions.ts';
+import { isPermitted, type KubeVerb } from '../../kube/permissions.ts';
 import { statusError } from '../../kube/client/kube-error.ts';
 import type { KubeClient } from '../../kube/client/kube-client.ts';
 import type { ResourceType } from '../../kube/client/resource-type.ts';
@@ -10,7 +10,7 @@ import type { ResourceType } from '../../kube/client/resource-type.ts';
 export function permittedClient(client: KubeClient): KubeClient {
   const check = ({ group, plural }: ResourceType, verb: KubeVerb, subresource = ''): void => {
     if (isPermitted(group, plural + subresource, verb)) return;
-    const message = `operator/permissions.ts has no row for ${verb} ${plural}${subresource} of group '${group}'`;
+    const message = `kube/permissions.ts has no row for ${verb} ${plural}${subresource} of group '${group}'`;
     throw statusError({ status: 403, reason: 'Forbidden', message });
   };
   return {

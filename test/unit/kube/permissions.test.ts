@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { childTypes, gateways, onnxModels, pods } from '../../../kube/kinds.ts';
-import { isPermitted, permissions, type KubeVerb } from '../../../operator/permissions.ts';
+import { isPermitted, permissions, type KubeVerb } from '../../../kube/permissions.ts';
 import { MemoryKube } from '../../support/memory-kube.ts';
 import { permittedClient } from '../../support/permitted-client.ts';
 
