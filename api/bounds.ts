@@ -31,6 +31,7 @@ export const bounds = {
   maxBatchSize: { min: 1, max: 1024 },
   /** The number of requests that may wait for a run. */
   maxQueueDepth: { min: 1, max: 65_536 },
+  clientHeader: { min: 1, max: 64 },
   warmupRequests: { min: 0, max: 10_000 },
   /** The maximum is one day: a longer wait is likely a mistake in the unit. */
   waitMs: { min: 0, max: 24 * hourMs },

@@ -140,6 +140,12 @@ export const codes = {
     kind: 'transient',
     say: (p: { model: string }) => `a worker of ${p.model} ended during this request and is being replaced; retry`,
   },
+  ENGINE_GAVE_UP: {
+    kind: 'bug',
+    say: (p: { model: string; failures: number; why: string }) =>
+      `the engine process of ${p.model} ended ${p.failures} times in a row without an answered request, last with ` +
+      `${p.why}: it is not started again. Restart the pod, or roll back the revision`,
+  },
   SEQUENCE_UNKNOWN: {
     kind: 'bug',
     say: (p: { sequence: number }) => `sequence ${p.sequence} is not open: it was closed, or another engine opened it`,
@@ -202,7 +208,8 @@ export const codes = {
   },
   QUEUE_FULL: {
     kind: 'overloaded',
-    say: (p: { limit: number }) => `the queue is full (limit: ${p.limit} requests); retry later`,
+    say: (p: { what: 'requests' | 'rows' | 'bytes'; limit: number }) =>
+      `the queue is full (limit: ${p.what === 'bytes' ? formatBytes(p.limit) : `${p.limit} ${p.what}`}); retry later`,
   },
   WAIT_TOO_LONG: {
     kind: 'overloaded',

@@ -70,7 +70,7 @@ export const executionFields = {
 
 const { maxQueueDelay: _delay, ...sharedBatching } = spec.batchingSpec;
 export const batchingFields = {
-  ...c.filled(sharedBatching, ['maxBatchSize']),
+  ...c.filled(sharedBatching, ['maxBatchSize', 'clientHeader']),
   maxQueueDelayMs: milliseconds().doc(
     'How long a request may wait in the queue to be batched with others, in milliseconds. 0: only requests that ' +
       'already wait are combined.',

@@ -151,7 +151,9 @@ function addReported(
 ): void {
   const model = watches.model(key);
   const priority = reportPriority(report, model, news.afterSeq);
-  queue.addAfter(key, reportDelayMs(model, news.isOfStatus || priority === 'urgent'), priority);
+  const isUrgent = news.isOfStatus || priority === 'urgent';
+  const { firstPullMs } = news;
+  queue.addAfter(key, reportDelayMs(model, { firstPullMs, nowMs: clock.monotonic(), isUrgent }), priority);
 }
 
 /** @returns undefined when the process is stopped before it becomes the leader */

@@ -15,17 +15,7 @@ import type { BlockCount, Report } from '../api/report.ts';
 import type { Change } from '../kube/cache/cache.ts';
 import type { Priority } from '../kube/controller/fair-queue.ts';
 import { isReady, type Pod } from '../kube/kinds.ts';
-
-/**
- * How long a pass waits for the reports of more pods, after a report with failures or with facts that the status shows.
- * It is less than half of the interval of reports during a rollout (5 s).
- */
-const gatherMs = 2_000;
-/**
- * How long a pass waits after a report with new counts, but without failures and without facts that the status shows. A
- * verdict must follow the report with its evidence within two intervals (10 s), so 3 s are left for the pass.
- */
-const gatherCountsMs = 7_000;
+import { gatheringMs } from './reports/pace.ts';
 
 type Rollout = NonNullable<NonNullable<OnnxModel['status']>['rollout']>;
 
@@ -72,13 +62,16 @@ function isBad({ traffic }: BlockCount): boolean {
 }
 
 /**
- * Milliseconds from a report to its pass. While a rollout shares traffic, one pass judges all reports of a model that
- * arrive within this time, because evidence is counted in blocks of 20 s.
- * @param isUrgent the report has failures of the candidate, or facts that the status shows
+ * Milliseconds from a report to its pass. While a rollout shares traffic, one pass judges the reports of all pods
+ * (`gatheringMs`), because evidence is counted in blocks of 20 s.
+ * @param at.firstPullMs when the first pod of the model was first pulled; monotonic milliseconds, as `nowMs`
+ * @param at.isUrgent the report has failures of the candidate, or facts that the status shows
  */
-export function reportDelayMs(model: OnnxModel | undefined, isUrgent: boolean): number {
-  if (!isSharing(model)) return 0;
-  return isUrgent ? gatherMs : gatherCountsMs;
+export function reportDelayMs(
+  model: OnnxModel | undefined,
+  at: { readonly firstPullMs: number; readonly nowMs: number; readonly isUrgent: boolean },
+): number {
+  return isSharing(model) ? gatheringMs(at.firstPullMs, at.nowMs, at.isUrgent) : 0;
 }
 
 function isAtRest({ spec, status }: OnnxModel): boolean {

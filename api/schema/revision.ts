@@ -269,6 +269,15 @@ export const batchingSpec = {
         'answered with HTTP status 429.',
     )
     .defaultsTo('256'),
+  clientHeader: k
+    .string({ ...bounds.clientHeader, pattern: '^[A-Za-z][A-Za-z0-9-]*$' })
+    .doc(
+      'Name of the header that says which client sent a request, such as x-client-id. When requests of several ' +
+        'clients wait, they take turns, and a client with many requests does not fill the queue for the others. ' +
+        'Set it only where a gateway writes this header. Absent, or for requests without the header: the address of ' +
+        'the client.',
+    )
+    .optional(),
   padDimensions: k.set(k.string({ max: 64 }), { max: 8 }).planned(),
   tiers: k
     .object({

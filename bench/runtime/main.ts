@@ -124,7 +124,7 @@ function startNeighbour(inGroup: ModelDeps['inGroup']): ChildProcess {
 }
 
 async function measureMemory(order: Order, tools: Tools & { readonly cpus: number }, results: Results): Promise<void> {
-  const model: ModelName = 'minilm';
+  const model: ModelName = 'minilm-text';
   const { scratch, stop, generator, cpus } = tools;
   const what = 'memory';
   const folder = await modelFolder(model, { dir: order.modelsDir, own: scratch, stop });
@@ -169,9 +169,20 @@ function print(order: Order, { cells, missing, batches, memory }: Results): void
   process.stdout.write(`${parts.filter((part) => part !== '').join('\n')}`);
 }
 
-function memorySentence({ growthMiB, failed }: MemoryResult): string {
-  const growth = `Anonymous memory grew by ${growthMiB.toFixed(1)} MiB from the first tenth of the requests to the end`;
-  return `${growth}; ${failed} requests failed.`;
+function memorySentence({ growthMiB, peakMiB, others, giants, isAlive }: MemoryResult): string {
+  const lines = Object.entries(giants).map(([name, counts]) => `- ${name}: ${countsIn(counts)}`);
+  return [
+    `Anonymous memory grew by ${growthMiB.toFixed(1)} MiB from the first tenth of the requests to the end; its ` +
+      `peak was ${peakMiB.toFixed(1)} MiB. The server ${isAlive ? 'still ran at the end' : 'ENDED during the run'}.`,
+    `Other answers than 200 to the usual requests: ${countsIn(others)}.`,
+    'Answers to the greedy client, which sends each of these in a loop beside them:',
+    ...lines,
+  ].join('\n');
+}
+
+function countsIn(counts: Readonly<Record<number, number>>): string {
+  const parts = Object.entries(counts).map(([status, count]) => `${count} times ${status === '0' ? 'closed' : status}`);
+  return parts.length === 0 ? 'none' : parts.join(', ');
 }
 
 await run(createLogger('bench-runtime', 'warn'), (stop) => bench(process.argv.slice(2), stop));

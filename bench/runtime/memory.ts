@@ -1,11 +1,12 @@
 /**
- * The memory of our server over many requests of mixed sizes.
- * Owns: the rows, the points at which memory is read, and the growth.
+ * The memory of our server over many requests of mixed sizes, beside a client that asks for as much as it can.
+ * Owns: the rows, the points at which memory is read, the highest reading, and the growth.
  */
 import { anonymousMiBOf, usageOf } from '../support/usage.ts';
 import { Random } from '../canary/random.ts';
 import { benchModels, rowOfIds, type Row } from './cases.ts';
 import { encodeMessage, tensorMessage } from './encode.ts';
+import { GreedyClient, type GiantAnswers } from './giants.ts';
 import type { GeneratorProcess } from './load/generator-process.ts';
 import type { MeasuredServer } from './servers/measured-server.ts';
 
@@ -20,12 +21,20 @@ export type MemoryResult = {
   readonly points: readonly MemoryPoint[];
   /** The growth of memory from the first tenth of the requests to the end. */
   readonly growthMiB: number;
-  readonly failed: number;
+  /** The highest of all readings, one in 20 ms. */
+  readonly peakMiB: number;
+  /** Other answers than 200 to the usual requests, by status; 0 is a broken connection. */
+  readonly others: Readonly<Record<number, number>>;
+  /** Answers to the requests of the greedy client. */
+  readonly giants: GiantAnswers;
+  /** Whether the server's process still ran at the end. */
+  readonly isAlive: boolean;
 };
 
 const sliceMs = 2000;
 const clients = 16;
 const pointCount = 10;
+const lookMs = 20;
 
 /** Rows of 4 to 256 tokens. Short rows are more frequent: the logarithm of the length has a uniform distribution. */
 export function mixedRows(count: number): readonly Row[] {
@@ -50,24 +59,48 @@ export async function memoryOver(
 ): Promise<MemoryResult> {
   const encoded = mixedRows(512).map((row) => encodeMessage(tensorMessage('oip', row, benchModels.minilm.outputs)));
   const points: MemoryPoint[] = [pointAt(0, server.pids)];
-  let [done, failed] = [0, 0];
-  while (done < requests) {
-    stop.throwIfAborted();
-    const report = await generator.run({
-      kind: 'closed',
-      port: server.port,
-      requests: encoded,
-      pids: [],
-      warmMs: 0,
-      ms: sliceMs,
-      clients,
-    });
-    done += report.inTime;
-    failed += Object.values(report.others).reduce((sum, count) => sum + count, 0);
-    if (report.inTime === 0) throw new Error(`the server answered none of the requests of ${sliceMs / 1000} s`);
-    if (done >= (points.length * requests) / pointCount) points.push(pointAt(done, server.pids));
+  const others: Record<number, number> = {};
+  const greedy = new GreedyClient(server.port);
+  const peak = new Peak(server.pids);
+  let done = 0;
+  try {
+    while (done < requests && server.isRunning) {
+      stop.throwIfAborted();
+      const report = await generator.run({
+        kind: 'closed',
+        port: server.port,
+        requests: encoded,
+        pids: [],
+        warmMs: 0,
+        ms: sliceMs,
+        clients,
+      });
+      done += report.inTime;
+      for (const [status, count] of Object.entries(report.others))
+        others[Number(status)] = (others[Number(status)] ?? 0) + count;
+      if (done >= (points.length * requests) / pointCount) points.push(pointAt(done, server.pids));
+    }
+  } finally {
+    peak.end();
   }
-  return { points, growthMiB: growthOf(points), failed };
+  const giants = await greedy.end();
+  return { points, growthMiB: growthOf(points), peakMiB: peak.mebibytes, others, giants, isAlive: server.isRunning };
+}
+
+/** Reads memory again and again, because a peak may be short. */
+class Peak {
+  mebibytes = 0;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(pids: readonly number[]) {
+    this.#timer = setInterval(() => {
+      this.mebibytes = Math.max(this.mebibytes, anonymousMiBOf(pids));
+    }, lookMs);
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+  }
 }
 
 function pointAt(requests: number, pids: readonly number[]): MemoryPoint {

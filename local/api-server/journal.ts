@@ -13,7 +13,7 @@ import { AppError, messageOf } from '../../api/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { StoredObject } from '../objects.ts';
 import { isRecord } from '../../api/record.ts';
-import { listOf, numberAt, recordOf, stringAt } from '../../lib/json.ts';
+import { listOf, numberAt, stringAt } from '../../lib/json.ts';
 import { storeKeyOf, type StoreChange, type Store, type StoreSnapshot } from './store.ts';
 
 export interface Journal {
@@ -115,10 +115,14 @@ async function readSnapshot(path: string): Promise<StoreSnapshot> {
   if (text === '') return { revision: 1, tables: new Map() };
   try {
     const found: unknown = JSON.parse(text);
-    const tables = Object.entries(recordOf(isRecord(found) ? found['tables'] : undefined)).map(
+    const revision = numberAt(found, 'revision');
+    // The next start overwrites the snapshot, so a file with other contents must not count as an empty store.
+    if (!isRecord(found) || !isRecord(found['tables']) || revision === undefined)
+      throw new Error('tables or revision is missing');
+    const tables = Object.entries(found['tables']).map(
       ([table, objects]) => [table, listOf(objects) as StoredObject[]] as const,
     );
-    return { revision: numberAt(found, 'revision') ?? 1, tables: new Map(tables) };
+    return { revision, tables: new Map(tables) };
   } catch (error) {
     throw new AppError(
       'BAD_CONFIG',

@@ -149,11 +149,12 @@ export class EachClass {
     this.#classes = classes;
   }
 
+  /** `early` is Blind if the mix could not have failed the gate yet, and Shown if the mix and every class show it. */
   decide(): Decided {
-    const { decided } = this.#speaker();
-    const { early: _, ...said } = decided;
+    const { early: _, ...said } = this.#speaker().decided;
+    const isBlind = this.#mix.decide().early === 'Blind';
     const isShown = this.#all().every(({ judgement }) => judgement.decide().early === 'Shown');
-    return { ...said, ...(isShown ? { early: 'Shown' } : {}) };
+    return { ...said, ...(isBlind ? { early: 'Blind' } : isShown ? { early: 'Shown' } : {}) };
   }
 
   /** The numbers of the judgement that determines the gate's verdict. */

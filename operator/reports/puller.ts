@@ -16,7 +16,7 @@ import { blockSeconds, type Blocks, type Report } from '../../api/report.ts';
 import type { FetchReport, Pulled, ReportAsk } from './report-client.ts';
 import { measurePulls, pullOutcomeOf, type PullOutcome } from './pull-metrics.ts';
 import { shownOf, withoutCounts } from './kept-report.ts';
-import { pauseMs, type PullPace } from './pace.ts';
+import { nextPullMs, type PullPace } from './pace.ts';
 import { PullSchedule, type PullLimits, type PullTurn } from './schedule.ts';
 
 export type WatchedPod = {
@@ -46,6 +46,8 @@ export type ReportNews = {
    * there is none, or after `hearAnew`.
    */
   readonly afterSeq: number;
+  /** When the first pod of the model was first pulled, in monotonic milliseconds. */
+  readonly firstPullMs: number;
 };
 export type ChangeListener = (modelKey: string, report: Report, news: ReportNews) => void;
 
@@ -119,8 +121,11 @@ export class ReportPuller {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #entries = new Map<string, Entry>();
-  /** Model key → uids of its pods, so that the cost of `watch` depends only on the model's own pods. */
-  readonly #pods = new Map<string, ReadonlySet<string>>();
+  /**
+   * Model key → uids of its pods, so that the cost of `watch` depends only on the model's own pods, and the monotonic
+   * time at which the first of them was first pulled.
+   */
+  readonly #models = new Map<string, { readonly uids: ReadonlySet<string>; readonly firstPullMs: number }>();
   readonly #listeners = new Set<ChangeListener>();
   readonly #reportListeners = new Set<ReportListener>();
   readonly #ended = new AbortController();
@@ -149,9 +154,10 @@ export class ReportPuller {
   watch(modelKey: string, pods: readonly WatchedPod[], pace: PullPace): void {
     if (this.#ended.signal.aborted) return;
     const wanted = new Set(pods.map((pod) => pod.uid));
-    for (const uid of this.#pods.get(modelKey) ?? []) if (!wanted.has(uid)) this.#forget(uid);
-    if (wanted.size === 0) this.#pods.delete(modelKey);
-    else this.#pods.set(modelKey, wanted);
+    const before = this.#models.get(modelKey);
+    for (const uid of before?.uids ?? []) if (!wanted.has(uid)) this.#forget(uid);
+    if (wanted.size === 0) this.#models.delete(modelKey);
+    else this.#models.set(modelKey, { uids: wanted, firstPullMs: before?.firstPullMs ?? this.#clock.monotonic() });
     for (const pod of pods) this.#note(modelKey, pod, pace);
     this.#pump();
   }
@@ -183,7 +189,7 @@ export class ReportPuller {
    * pods keep their back-off.
    */
   hearAnew(modelKey: string): void {
-    for (const uid of this.#pods.get(modelKey) ?? []) {
+    for (const uid of this.#models.get(modelKey)?.uids ?? []) {
       const entry = this.#entries.get(uid);
       if (entry === undefined) continue;
       delete entry.heard;
@@ -213,7 +219,7 @@ export class ReportPuller {
     for (const pull of this.#pulls) pull.abort(this.#ended.signal.reason);
     this.#stopTimer();
     for (const uid of this.#entries.keys()) this.#forget(uid);
-    this.#pods.clear();
+    this.#models.clear();
     this.#listeners.clear();
     this.#reportListeners.clear();
   }
@@ -247,7 +253,7 @@ export class ReportPuller {
     const isAnew = facts.restarts !== entry.restarts || facts.ip !== entry.ip || (facts.isReady && !entry.isReady);
     Object.assign(entry, facts);
     if (isAnew) this.#beginAnew(entry, nowMs);
-    else if (isSooner) this.#schedule.hasten(entry.uid, nowMs + this.#pauseMs(entry, nowMs));
+    else if (isSooner) this.#schedule.hasten(entry.uid, this.#nextMs(entry, nowMs));
   }
 
   /**
@@ -293,7 +299,7 @@ export class ReportPuller {
     if (stale) delete entry.heard;
     if (isPast) entry.misses = 0;
     const isSoon = isPast || (stale && pulled.kind === 'report');
-    const dueMs = nowMs + (isSoon ? 0 : this.#pauseMs(entry, nowMs));
+    const dueMs = isSoon ? nowMs : this.#nextMs(entry, nowMs);
     this.#schedule.done(turn, {
       nowMs,
       spentMs: nowMs - begunMs,
@@ -303,8 +309,14 @@ export class ReportPuller {
     this.#pump();
   }
 
-  #pauseMs({ pace, isReady, misses, bornMs, latest }: Entry, nowMs: number): number {
-    return pauseMs({ pace, isReady, misses, ageMs: nowMs - bornMs, report: latest?.report });
+  #nextMs({ modelKey, pace, isReady, misses, bornMs, latest }: Entry, nowMs: number): number {
+    const pod = { pace, isReady, misses, ageMs: nowMs - bornMs, report: latest?.report };
+    return nextPullMs(this.#firstPullMs(modelKey), pod, nowMs);
+  }
+
+  /** 0 for a model without watched pods, whose moments do not matter. */
+  #firstPullMs(modelKey: string): number {
+    return this.#models.get(modelKey)?.firstPullMs ?? 0;
   }
 
   async #ask({ ip, ask, heard }: Entry): Promise<Pulled> {
@@ -334,11 +346,12 @@ export class ReportPuller {
     entry.misses = 0;
     delete entry.silence;
     entry.latest = { report: withoutCounts(report), receivedAtMs: this.#clock.now() };
-    const news = this.#hearBlocks(entry, report);
+    const isNew = this.#hearBlocks(entry, report);
     const same = before !== undefined && shownOf(before) === shownOf(report);
-    if (same && !(news && entry.pace === 'rollout')) return;
+    if (same && !(isNew && entry.pace === 'rollout')) return;
     const afterSeq = heard?.bootId === report.bootId ? heard.seq : 0;
-    for (const listener of this.#listeners) listener(entry.modelKey, report, { isOfStatus: !same, afterSeq });
+    const news = { isOfStatus: !same, afterSeq, firstPullMs: this.#firstPullMs(entry.modelKey) };
+    for (const listener of this.#listeners) listener(entry.modelKey, report, news);
   }
 
   #keepSilence(entry: Entry, reason: string): void {

@@ -2,7 +2,8 @@
  * Holds requests until a slot of the engine is free, then runs as many of them together as the plan says.
  *
  * Owns:   the queue, its limit and the one timer. plan.ts decides what runs; this file carries out the plan.
- * Limits: at most `maxDepth` requests of a tier wait; the next request of that tier is refused at once with QUEUE_FULL.
+ * Limits: waiting requests of a tier are limited in number, rows and bytes (waiting-queue.ts). With a full queue, the
+ *         new request is refused with QUEUE_FULL, or the newest one of a client that has more requests waiting.
  *         A request that would have to wait, and would probably not be answered by its deadline, is refused at once
  *         with WAIT_TOO_LONG. A run begins when its memory and the memory of the current runs together are within the
  *         limit (room.ts). A request that can never fit is refused with REQUEST_TOO_LARGE.
@@ -15,14 +16,15 @@ import { reasonOf } from '../../lib/abort.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Engine, EngineResult, PartResult } from '../engine/port.ts';
 import { rowsOf } from '../engine/rows.ts';
-import { elementCount, tensorBytes, type NamedTensors } from '../engine/tensor.ts';
 import { unknownRunCost, type RunCost } from '../engine/run-cost.ts';
-import { Backlog, comesTooLate, type CurrentRun, type QueuedWork } from './backlog.ts';
+import { comesTooLate, expectedWait, type CurrentRun } from './backlog.ts';
 import { CostModel } from './cost-model.ts';
 import { groupOf } from './group.ts';
 import { planBatch, planWhileBusy, type BatchLimits, type Waiting } from './plan.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 import { unlimitedRoom, type RunRoom } from './room.ts';
+import { elementsOf, runSize, tensorsBytes } from './request-size.ts';
+import { WaitingQueue, type Queued } from './waiting-queue.ts';
 
 export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {
   /**
@@ -56,7 +58,7 @@ export type BatcherDeps = {
 };
 
 type Ticket = Waiting &
-  QueuedWork & {
+  Queued & {
     readonly request: InferenceRequest;
     readonly resolve: (result: InferenceResult) => void;
     readonly reject: (error: unknown) => void;
@@ -66,10 +68,13 @@ type Ticket = Waiting &
 
 type TicketRun = CurrentRun & { readonly tickets: readonly Ticket[] };
 
+/** Waiting rows for each request that may wait. */
+const rowsPerRequest = 32;
+
 export class Batcher implements Inference {
   readonly #deps: BatcherDeps;
-  #queue: Ticket[] = [];
-  readonly #backlog = new Backlog();
+  readonly #waiting = new WaitingQueue<Ticket>();
+  #waitingBytes = Infinity;
   readonly #costs: CostModel;
   readonly #runs = new Set<TicketRun>();
   #pumpsSoon = false;
@@ -87,19 +92,26 @@ export class Batcher implements Inference {
     deps.engine.onFree(() => this.#pump());
   }
 
-  /** Number of queued requests, and how long the oldest has waited. */
-  get queue(): { readonly depth: number; readonly oldestMs: number } {
+  /** Number, rows and bytes of the queued requests, and how long the oldest has waited. */
+  get queue(): { readonly depth: number; readonly rows: number; readonly bytes: number; readonly oldestMs: number } {
     const [oldest] = this.#queue;
+    const { requests: depth, rows, bytes } = this.#waiting.size;
     return {
-      depth: this.#queue.length,
+      depth,
+      rows,
+      bytes,
       oldestMs: oldest === undefined ? 0 : this.#deps.clock.monotonic() - oldest.enqueuedAtMs,
     };
   }
 
-  /** Milliseconds that a new request is expected to wait for its run. */
-  expectedWaitMs(tier: Tier): number {
+  get #queue(): readonly Ticket[] {
+    return this.#waiting.list;
+  }
+
+  /** Milliseconds that a new request is expected to wait for its run. @param client that sends it */
+  expectedWaitMs(tier: Tier, client?: string): number {
     const { engine, clock } = this.#deps;
-    return this.#backlog.waitMs(tier, {
+    return expectedWait(this.#waiting.workBefore(tier, client), {
       runs: [...this.#runs],
       workers: engine.workers.ready,
       nowMs: clock.monotonic(),
@@ -140,9 +152,10 @@ export class Batcher implements Inference {
     return this.#room;
   }
 
-  /** Sets the memory that runs may take. */
-  limitMemory(room: RunRoom): void {
+  /** Sets the memory that runs may take. @param waitingBytes memory for the inputs of waiting requests of a tier */
+  limitMemory(room: RunRoom, waitingBytes = Infinity): void {
     this.#room = room;
+    this.#waitingBytes = waitingBytes;
   }
 
   submit(request: InferenceRequest): Promise<InferenceResult> {
@@ -150,18 +163,24 @@ export class Batcher implements Inference {
     const { tier = 'interactive' } = request;
     const elements = elementsOf(request.inputs);
     const rows = rowsOf(request.inputs);
-    const refusal = this.#refusalOf(request, rows, elements);
+    const queued = {
+      tier,
+      client: request.client,
+      rows: rows ?? 1,
+      inputBytes: tensorsBytes(request.inputs),
+      workMs: this.#workMs(rows ?? 1, elements),
+    };
+    const refusal = this.#refusalOf(request, rows, elements) ?? this.#makePlace(queued);
     if (refusal !== undefined) return Promise.reject(refusal);
     const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {
       request,
       resolve,
       reject,
-      tier,
+      ...queued,
+      turn: this.#waiting.turnOf(queued),
       elements,
       bytes: this.#room.bytesOf(rows, elements),
-      rows: rows ?? 1,
-      workMs: this.#workMs(rows ?? 1, elements),
       group: rows === undefined || rows === 0 ? undefined : groupOf(request),
       enqueuedAtMs: this.#deps.clock.monotonic(),
       deadlineMs: request.deadlineMs,
@@ -169,30 +188,44 @@ export class Batcher implements Inference {
     };
     const leave = (): void => this.#forget(ticket);
     request.signal.addEventListener('abort', leave, { once: true });
-    this.#queue.push(ticket);
-    this.#backlog.add(ticket);
+    this.#waiting.add(ticket);
     this.#pumpSoon();
     return promise.finally(() => request.signal.removeEventListener('abort', leave));
   }
 
   /** Why a request may not enter the queue; undefined when it may. */
   #refusalOf(request: InferenceRequest, rows: number | undefined, elements: number): AppError | undefined {
-    const { maxRequestElements, maxDepth } = this.#deps.limits;
+    const { maxRequestElements } = this.#deps.limits;
     if (elements > maxRequestElements)
       return new AppError('REQUEST_TOO_LARGE', {
         what: `the inputs have ${elements} elements`,
         limit: maxRequestElements,
       });
-    if (this.#backlog.depthOf(request.tier ?? 'interactive') >= maxDepth)
-      return new AppError('QUEUE_FULL', { limit: maxDepth });
     if (this.#room.bytesOf(rows, elements) > this.#room.largestBytes) return this.#room.refusal(rows, elements);
     return this.#comesTooLate(request, rows ?? 1, elements);
+  }
+
+  /**
+   * Makes place in a full queue: the newest request of the client with the most requests is refused instead.
+   * @returns the error for the new request when there is no place
+   */
+  #makePlace(queued: Queued): AppError | undefined {
+    const { maxDepth } = this.#deps.limits;
+    const limits = { requests: maxDepth, rows: maxDepth * rowsPerRequest, bytes: this.#waitingBytes };
+    for (;;) {
+      const exceeded = this.#waiting.exceeded(queued, limits);
+      if (exceeded === undefined) return undefined;
+      const error = new AppError('QUEUE_FULL', exceeded);
+      const position = this.#waiting.toYield(queued);
+      if (position === undefined) return error;
+      for (const ticket of this.#waiting.take([position])) ticket.reject(error);
+    }
   }
 
   /** The error for a request that would have to wait and would probably not be answered by its deadline. */
   #comesTooLate(request: InferenceRequest, rows: number, elements: number): AppError | undefined {
     if (request.deadlineMs === undefined) return undefined;
-    const waitMs = this.expectedWaitMs(request.tier ?? 'interactive');
+    const waitMs = this.expectedWaitMs(request.tier ?? 'interactive', request.client);
     const runMs = this.#costs.msOf(rows, elements / Math.max(1, rows));
     const leftMs = request.deadlineMs - this.#deps.clock.monotonic();
     return comesTooLate({ waitMs, runMs, leftMs })
@@ -221,7 +254,7 @@ export class Batcher implements Inference {
       }
     }
     if (!queued) return;
-    for (const ticket of this.#take([...this.#queue.keys()])) ticket.reject(error);
+    for (const ticket of this.#waiting.take([...this.#queue.keys()])) ticket.reject(error);
   }
 
   /** Resolves when the queue is empty and no run is in progress. */
@@ -260,13 +293,13 @@ export class Batcher implements Inference {
             );
       if (plan.kind === 'rest') return this.#wakeIfIdle();
       if (plan.kind === 'drop') {
-        for (const ticket of this.#take(plan.drop))
+        for (const ticket of this.#waiting.take(plan.drop))
           ticket.reject(new AppError('REQUEST_EXPIRED', { waitedMs: now - ticket.enqueuedAtMs }));
       } else if (plan.kind === 'wait') return this.#wakeIn(plan.forMs);
       else if (!this.#fits(plan.take)) return this.#waitForRoom(now);
       else {
         if (plan.tier === 'bulk') this.#bulkRanAtMs = now;
-        void this.#run(this.#take(plan.take));
+        void this.#run(this.#waiting.serve(plan.take));
       }
     }
   }
@@ -289,19 +322,11 @@ export class Batcher implements Inference {
     if (Number.isFinite(ms)) this.#callOffTimer = this.#deps.clock.after(Math.max(ms, 0), () => this.#pump());
   }
 
-  #take(positions: readonly number[]): Ticket[] {
-    const chosen = new Set(positions);
-    const taken = this.#queue.filter((_, position) => chosen.has(position));
-    this.#queue = this.#queue.filter((_, position) => !chosen.has(position));
-    for (const ticket of taken) this.#backlog.remove(ticket);
-    return taken;
-  }
-
   async #run(tickets: readonly Ticket[]): Promise<void> {
     const { engine, clock } = this.#deps;
     const beganMs = clock.monotonic();
     const bytes = tickets.reduce((sum, ticket) => sum + ticket.bytes, 0);
-    const size = sizeOf(tickets);
+    const size = runSize(tickets);
     const run = { beganMs, tickets, expectedMs: this.#costs.msOf(size.rows, size.elements) };
     this.#runs.add(run);
     this.#runningBytes += bytes;
@@ -322,7 +347,7 @@ export class Batcher implements Inference {
   }
 
   #answer(tickets: readonly Ticket[], result: EngineResult, beganMs: number): void {
-    const batchRows = result.together ? sizeOf(tickets).rows : undefined;
+    const batchRows = result.together ? runSize(tickets).rows : undefined;
     tickets.forEach((ticket, position) => {
       const part = result.parts[position];
       // The caller has already received an error. Do not charge memory for outputs that are not sent.
@@ -330,7 +355,7 @@ export class Batcher implements Inference {
       if (ticket.request.signal.aborted) return ticket.reject(reasonOf(ticket.request.signal));
       if (part?.kind !== 'Done') return ticket.reject(this.#errorOf(part));
       try {
-        ticket.request.hold?.(bytesOf(part.outputs));
+        ticket.request.hold?.(tensorsBytes(part.outputs));
       } catch (error) {
         return ticket.reject(error);
       }
@@ -346,7 +371,7 @@ export class Batcher implements Inference {
 
   #learn(tickets: readonly Ticket[], result: EngineResult, ms: number): void {
     const { news } = this.#deps;
-    const { rows, elements } = sizeOf(tickets);
+    const { rows, elements } = runSize(tickets);
     news.batch({ rows, requests: tickets.length, inferMs: result.inferMs });
     if (result.together || tickets.length === 1) this.#costs.learn(rows, elements, ms);
     else news.fellApart(tickets.length);
@@ -363,7 +388,7 @@ export class Batcher implements Inference {
   #forget(ticket: Ticket): void {
     const position = this.#queue.indexOf(ticket);
     if (position < 0) return;
-    this.#take([position]);
+    this.#waiting.take([position]);
     ticket.reject(reasonOf(ticket.request.signal));
     this.#pump();
   }
@@ -372,21 +397,4 @@ export class Batcher implements Inference {
     if (this.#runs.size > 0) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }
-}
-
-function elementsOf(inputs: NamedTensors): number {
-  return Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
-}
-
-function bytesOf(outputs: NamedTensors): number {
-  return Object.values(outputs).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
-}
-
-/** The rows of a run, and the input elements of one of them. */
-function sizeOf(tickets: readonly Ticket[]): { readonly rows: number; readonly elements: number } {
-  const [rows, elements] = tickets.reduce(
-    ([sumRows, sumElements], ticket) => [sumRows + ticket.rows, sumElements + ticket.elements],
-    [0, 0],
-  );
-  return { rows, elements: elements / Math.max(1, rows) };
 }

@@ -7,14 +7,16 @@
  *        `maxDelayMs` 0, this is always the group of the most urgent request. If there is no such group, the queue
  *        waits. Bulk requests run while no interactive request waits, or when they are due (bulkPatienceMs). They also
  *        join a run of interactive requests of their group when they hardly make it longer.
+ * Turns: requests of several clients take turns (turns.ts).
  * Pure:  the caller passes the time as `nowMs`, and the cost of runs as functions.
  */
 
 import type { Tier } from '../../api/tiers.ts';
 import type { BatchShape } from './batch-shape.ts';
+import { inTurns, type Turning } from './turns.ts';
 
 /** One request in the queue. A queue lists its requests from the oldest to the newest. */
-export type Waiting = {
+export type Waiting = Turning & {
   readonly tier: Tier;
   /** The group of the request: requests of one group may share a run. Undefined when the request must run alone. */
   readonly group: string | undefined;
@@ -168,7 +170,10 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
 
 function byUrgency(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): readonly number[] {
   const urgency = (position: number): number => urgencyOf(queue[position] as Waiting);
-  return positions(queue, test).toSorted((a, b) => urgency(a) - urgency(b) || a - b);
+  return inTurns(
+    queue,
+    positions(queue, test).toSorted((a, b) => urgency(a) - urgency(b) || a - b),
+  );
 }
 
 /**

@@ -21,6 +21,8 @@ export type InferenceRequest = {
   readonly deadlineMs?: number | undefined;
   /** Default: interactive. */
   readonly tier?: Tier;
+  /** Who sent the request. When requests of several clients wait, they take turns; absent: one client. */
+  readonly client?: string | undefined;
   /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */
   readonly hold?: (bytes: number) => void;
   /**

@@ -20,6 +20,8 @@ export type TaskCall = {
   readonly deadlineMs?: number;
   readonly signal: AbortSignal;
   readonly tier: Tier;
+  /** The handler passes it on to submit, like `tier`; absent: not known. */
+  readonly client?: string | undefined;
   readonly trace: Trace;
 };
 

@@ -29,6 +29,8 @@ export type Call = {
   /** Aborted when the client disconnects or its deadline has passed. */
   readonly signal: AbortSignal;
   readonly tier: Tier;
+  /** Who sent the request, for turns in the queue: the value of a header, or an address. */
+  readonly client: string | undefined;
   /** The deadline from the transport, on the clock's monotonic scale; undefined when the request has no deadline. */
   readonly deadlineMs: number | undefined;
   /** Adds a deadline found in the body. @returns the earliest deadline of the call, on the clock's monotonic scale */
@@ -44,6 +46,8 @@ export type IncomingCall = {
   readonly path: string;
   readonly headers: Call['headers'];
   readonly tier: Tier;
+  /** The client's network address; absent: not known. */
+  readonly address?: string | undefined;
   /** Milliseconds that the client waits for the answer; undefined without a limit. @throws AppError REQUEST_INVALID */
   readonly timeoutMs: () => number | undefined;
   /** Rejects with ClientGone when the client disconnects before its body is complete. */

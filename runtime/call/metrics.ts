@@ -7,6 +7,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { OutcomeKind } from '../../api/outcomes.ts';
 import { collectProcess } from '../../lib/metrics.ts';
+import type { Batcher } from '../batching/batcher.ts';
 import { protocolErrorBody } from './answer.ts';
 import { BucketHistogram, type HistogramSeries } from './bucket-histogram.ts';
 import { isInference, type Handler } from './handler.ts';
@@ -15,8 +16,7 @@ import { stages, type Stage } from './trace.ts';
 
 /** Sources of the gauges, read at each scrape. */
 export type Readings = {
-  readonly queueDepth: () => number;
-  readonly queueOldestMs: () => number;
+  readonly queue: () => Batcher['queue'];
   readonly memory: () => { readonly limitBytes: number | null; readonly anonymousBytes: number };
   /** Whether sessions use ONNX Runtime's arena, and the thresholds of malloc; null when they are glibc's own. */
   readonly allocation: () => { readonly arena: boolean; readonly thresholdBytes: number | null };
@@ -181,8 +181,10 @@ export class RuntimeMetrics implements Observer {
       });
     };
     gauge('ready', '1 while the server is ready for requests.', (now) => Number(now.ready()));
-    gauge('queue_depth', 'Requests that wait in the queue.', (now) => now.queueDepth());
-    gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queueOldestMs() / 1000);
+    gauge('queue_depth', 'Requests that wait in the queue.', (now) => now.queue().depth);
+    gauge('queue_rows', 'Rows of the requests that wait in the queue.', (now) => now.queue().rows);
+    gauge('queue_bytes', 'Bytes of the inputs of the requests that wait in the queue.', (now) => now.queue().bytes);
+    gauge('queue_oldest_seconds', 'Age of the oldest request in the queue.', (now) => now.queue().oldestMs / 1000);
     gauge('run_oldest_seconds', 'Age of the oldest active run; 0 without one.', (now) => now.oldestRunMs() / 1000);
     gauge('run_limit_seconds', 'Run time above which a run is treated as stuck.', (now) => now.runLimitMs() / 1000);
     gauge(

@@ -24,8 +24,10 @@ export type CallDeps = {
   readonly admit: () => void;
   /** Whether the queue is empty and two workers are free (one, if only one worker is ready). */
   readonly isIdle: () => boolean;
-  /** Milliseconds that a request of this tier, if it arrived now, is expected to wait in the queue. */
-  readonly expectedWaitMs: (tier: Tier) => number;
+  /** Milliseconds that a request, if it arrived now, is expected to wait in the queue. */
+  readonly expectedWaitMs: (tier: Tier, client: string | undefined) => number;
+  /** Header that names the client, in lower case; absent, or for requests without it: the client's address. */
+  readonly clientHeader?: string | undefined;
   /**
    * The server's limit for a run, in milliseconds. If a client sets a shorter deadline, an expired request counts
    * as the client's failure.
@@ -79,6 +81,9 @@ export function performThen(
   }
 }
 
+/** Characters of a client's name that are compared. */
+const maxClientLength = 128;
+
 /** A call that is not answered yet, and the part of it that its handler sees. */
 class Live implements Call {
   readonly deps: CallDeps;
@@ -112,6 +117,12 @@ class Live implements Call {
 
   get tier(): Tier {
     return this.incoming.tier;
+  }
+
+  get client(): string | undefined {
+    const { clientHeader } = this.deps;
+    const named = clientHeader === undefined ? undefined : this.incoming.headers[clientHeader];
+    return named === undefined ? this.incoming.address : `${clientHeader}: ${named.slice(0, maxClientLength)}`;
   }
 
   get hold(): Call['hold'] {
@@ -261,7 +272,11 @@ function fail(live: Live, error: unknown): Answer | undefined {
   const shown = recordFailure(live, error);
   if (shown === undefined) return undefined;
   const { code, status } = shown;
-  const answer = jsonAnswer(handler.errorBody(shown), status, errorHeaders(shown, deps.expectedWaitMs(incoming.tier)));
+  const answer = jsonAnswer(
+    handler.errorBody(shown),
+    status,
+    errorHeaders(shown, deps.expectedWaitMs(incoming.tier, live.client)),
+  );
   // After BODY_TOO_SLOW, close the connection: the server does not wait for the rest of that body.
   return withHeaders(live, { ...answer, closes: code === 'BODY_TOO_SLOW' });
 }

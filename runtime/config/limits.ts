@@ -25,6 +25,8 @@ export type MemoryShares = {
   readonly runBytes: number;
   /** For parsing and printing JSON, and for tokenising. */
   readonly parseBytes: number;
+  /** For the inputs of waiting requests: decoded, they may be larger than their bodies. */
+  readonly waitingBytes: number;
   /** For bodies and answers of all current requests. */
   readonly bodiesBytes: number;
 };
@@ -79,7 +81,8 @@ export function shareMemory(memoryBytes: number | undefined, heldBytes: number):
   );
   return {
     runBytes: Math.floor(free / 2),
-    parseBytes: Math.floor(Math.min(free / 4, 512 * mib)),
+    parseBytes: Math.floor(Math.min((free * 3) / 16, 384 * mib)),
+    waitingBytes: Math.floor(Math.min(free / 16, 128 * mib)),
     bodiesBytes: Math.floor(Math.min(free / 4, 512 * mib)),
   };
 }

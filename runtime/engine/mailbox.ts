@@ -129,7 +129,8 @@ export class MailboxSender {
       return makeTensor(type, dims, new view(copy.buffer, from - outputByte, length / view.BYTES_PER_ELEMENT));
     });
     const parts = partsOf(outputs, wholes, this.#rows);
-    if (copy.length >= leastFreedBytes) shareOutputs(parts);
+    // The outputs of many small requests are not worth counting.
+    if (copy.length >= leastFreedBytes * this.#rows.length) shareOutputs(parts);
     return { parts, inferMs: time[0] as number, together: true };
   }
 

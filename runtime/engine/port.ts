@@ -1,8 +1,8 @@
 /**
  * The port through which the batcher uses the engine: slots that run batches, and that hold the state of sequences.
  *
- * Owns:  the port. pool.ts implements it with worker threads and ONNX Runtime. Tests also use a fake implementation
- *        without threads; test/conformance/engine runs the same tests against pool.ts and the fake.
+ * Owns:  the port. pool.ts implements it with worker threads, process/process-engine.ts with processes. Tests also use
+ *        a fake without threads; test/conformance/engine runs the same tests against all of them.
  * Ends:  every run settles. If a part fails, the other parts of its batch still get their results.
  */
 import type { NamedTensors } from './tensor.ts';
@@ -15,6 +15,11 @@ export type EngineBatch = {
   /** The inputs of each request. Their buffers are transferred to the worker. */
   readonly parts: readonly NamedTensors[];
   readonly outputs: readonly string[];
+  /**
+   * Ends the run when it is aborted: `run` then rejects with the signal's reason. An engine that cannot end a run
+   * ignores the signal.
+   */
+  readonly signal?: AbortSignal;
 };
 
 /** `Refused`: the model does not accept this input. `Failed`: any other error in the run. */

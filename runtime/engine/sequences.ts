@@ -15,6 +15,8 @@ export type SlotSequencesDeps = {
   /** The model's name, for error messages. */
   readonly model: string;
   readonly limitBytes: number;
+  /** Bytes of the limit that other state has taken; absent: none. */
+  readonly takenBytes?: () => number;
   /** Slots that a new sequence may be opened in. */
   readonly openSlots: () => readonly number[];
   readonly isFree: (slot: number) => boolean;
@@ -63,7 +65,7 @@ export class SlotSequences implements Sequences {
   }
 
   open({ maxBytes }: { readonly maxBytes: number }): Sequence {
-    const { limitBytes, openSlots } = this.#deps;
+    const { limitBytes, openSlots, takenBytes = () => 0 } = this.#deps;
     // NaN would pass every comparison below, and make the sum of the reserved bytes NaN for all later sequences.
     if (!(maxBytes >= 0)) throw new TypeError(`maxBytes must be a number of at least 0, not ${maxBytes}`);
     if (maxBytes > limitBytes)
@@ -71,7 +73,7 @@ export class SlotSequences implements Sequences {
         what: `the state of the sequence needs ${maxBytes} bytes`,
         limit: limitBytes,
       });
-    const { reservedBytes } = this.usage;
+    const reservedBytes = this.usage.reservedBytes + takenBytes();
     if (reservedBytes + maxBytes > limitBytes)
       throw new AppError('STATE_FULL', { needBytes: maxBytes, reservedBytes, limitBytes });
     const [slot] = openSlots()

@@ -124,6 +124,7 @@ async function infer(served: ProtocolDeps['served'], model: ProtocolModel, call:
     outputs: names,
     signal,
     tier: call.tier,
+    client: call.client,
     hold: call.hold,
     deadlineMs,
   });

@@ -322,7 +322,8 @@ export class LoadedModel implements ProtocolModel {
     const { memoryBytes, threads, config, keeps } = this.#plan;
     const heldBytes = ((await this.#deps.readAnonymous()) ?? 0) + (this.task.laterBytes ?? 0);
     this.#shares.now = shareMemory(memoryBytes, heldBytes);
-    this.batcher.limitMemory(runRoom(this.#runMemory, this.shares.runBytes, threads.workers, keeps));
+    const { runBytes, waitingBytes } = this.shares;
+    this.batcher.limitMemory(runRoom(this.#runMemory, runBytes, threads.workers, keeps), waitingBytes);
     this.codec.limitMemory(codecBytes(config, this.shares));
   }
 

@@ -13,6 +13,7 @@ import { Sampler, samplerLimitBytes } from '../sampling/sampler.ts';
 import type { TaskRoute } from '../tasks/task.ts';
 import type { Prepared } from '../prepare/prepared.ts';
 import { closedDoor, type Door } from '../config/access-file.ts';
+import type { Batcher } from '../batching/batcher.ts';
 import { Counters } from '../call/counters.ts';
 import { RunWatch } from '../engine/run-watch.ts';
 import type { Machine } from '../engine/threads.ts';
@@ -154,8 +155,7 @@ export class ModelServer {
       async (request, response) => debug(request, response),
     );
     this.#metrics.readFrom({
-      queueDepth: () => this.#queue.depth,
-      queueOldestMs: () => this.#queue.oldestMs,
+      queue: () => this.#queue,
       memory: () => this.#guard.reading,
       allocation: () => allocationOf(this.#plan.session),
       workers: () => this.#workers,
@@ -269,8 +269,8 @@ export class ModelServer {
     checkServing(this.#deps.prepared, this.#guard.reading, this.#model?.task.laterBytes);
   }
 
-  get #queue(): { readonly depth: number; readonly oldestMs: number } {
-    return this.#model?.batcher.queue ?? { depth: 0, oldestMs: 0 };
+  get #queue(): Batcher['queue'] {
+    return this.#model?.batcher.queue ?? { depth: 0, rows: 0, bytes: 0, oldestMs: 0 };
   }
 
   get #workers(): { readonly ready: number; readonly wanted: number } {
@@ -332,7 +332,7 @@ export class ModelServer {
   }
 
   #userCalls(): CallDeps {
-    const { clock, logger } = this.#deps;
+    const { clock, logger, config } = this.#deps;
     const isIdle = (): boolean => this.#isIdle;
     return {
       admit: () => {
@@ -340,7 +340,8 @@ export class ModelServer {
         this.#guard.admit();
       },
       isIdle,
-      expectedWaitMs: (tier) => this.#model?.batcher.expectedWaitMs(tier) ?? 0,
+      expectedWaitMs: (tier, client) => this.#model?.batcher.expectedWaitMs(tier, client) ?? 0,
+      clientHeader: config.batching.clientHeader?.toLowerCase(),
       ownDeadlineMs: () => this.#runs.limitMs,
       open: this.#open,
       observer: observers([

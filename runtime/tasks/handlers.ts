@@ -14,11 +14,12 @@ export function taskHandler(route: TaskRoute): Handler {
 }
 
 async function answer(route: TaskRoute, call: Call): Promise<Answer> {
-  const { headers, signal, tier, trace, deadlineMs } = call;
+  const { headers, signal, tier, client, trace, deadlineMs } = call;
   const asked: TaskCall = {
     headers,
     signal,
     tier,
+    client,
     trace,
     body: route.method === 'GET' ? new Uint8Array(0) : await call.readBody(0),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),

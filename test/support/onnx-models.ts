@@ -77,6 +77,47 @@ export function accumulator(): Model {
   };
 }
 
+/**
+ * One layer of attention with a cache: `heads` heads of queries that share one head of keys and values. query[batch,
+ * new, heads · size], key and value[batch, new, size], past and present of keys and values[batch, 1, context, size],
+ * seqlens_k int32[batch] (positions in use of each row after the run, minus 1), total_sequence_length int32 (positions
+ * of the longest row after the run) → output[batch, new, heads · size].
+ */
+export function cachedAttention(heads = 2, size = 8): Model {
+  const rows = (width: number): readonly (number | string)[] => ['batch', 'new', width];
+  const cache = ['batch', 1, 'context', size];
+  return {
+    opset: 17,
+    domains: { 'com.microsoft': 1 },
+    graph: {
+      name: 'cached-attention',
+      nodes: [
+        {
+          op: 'GroupQueryAttention',
+          domain: 'com.microsoft',
+          inputs: ['query', 'key', 'value', 'past_key', 'past_value', 'seqlens_k', 'total_sequence_length'],
+          outputs: ['output', 'present_key', 'present_value'],
+          attributes: { num_heads: { int: heads }, kv_num_heads: { int: 1 } },
+        },
+      ],
+      inputs: [
+        { name: 'query', type: 'float32', shape: rows(heads * size) },
+        { name: 'key', type: 'float32', shape: rows(size) },
+        { name: 'value', type: 'float32', shape: rows(size) },
+        { name: 'past_key', type: 'float32', shape: cache },
+        { name: 'past_value', type: 'float32', shape: cache },
+        { name: 'seqlens_k', type: 'int32', shape: ['batch'] },
+        { name: 'total_sequence_length', type: 'int32', shape: [] },
+      ],
+      outputs: [
+        { name: 'output', type: 'float32', shape: rows(heads * size) },
+        { name: 'present_key', type: 'float32', shape: cache },
+        { name: 'present_value', type: 'float32', shape: cache },
+      ],
+    },
+  };
+}
+
 /** x[batch, 4] · W[4, 2] → y[batch, 2] with W = [[1,0],[0,1],[1,1],[2,-1]]: y = [x0+x2+2x3, x1+x2-x3]. */
 export function matmul(scale = 1): Model {
   const values = Float32Array.from([1, 0, 0, 1, 1, 1, 2, -1], (value) => value * scale);

@@ -48,33 +48,37 @@ export async function analysis(world: World): Promise<readonly Row[]> {
 }
 
 /**
- * Measures the time from the deciding report until the status says that the candidate is given up. The first report
- * that contains the latest complete block counts as the deciding report. The number of complete failing blocks shows
- * how many blocks the judge needed.
+ * Measures how long the status takes to give the candidate up, from the two newest reports of the candidate. Every
+ * report has new failures, so a pass of the operator judges each of them: the evidence that decided arrived after the
+ * report before the newest one. The delay is therefore between the two times. The number of blocks shows how much
+ * evidence the judge needed.
  */
 async function verdicts(world: World, models: number): Promise<Row> {
   const since = world.moment();
-  const blocks = new FailingBlocks(candidatePods(world), blockAt(Date.now()) + 1);
-  const found = new Map<string, LastBlock>();
-  world.sidecars.trafficOf = (pod) => ({ perMinute: 400, failing: blocks.candidates.has(pod.uid) ? failing : 0 });
-  world.sidecars.onReport = (pod, until) => blocks.note(pod, until);
+  const reports = new FailingReports(candidatePods(world), blockAt(Date.now()) + 1);
+  const found = new Map<string, Evidence>();
+  world.sidecars.trafficOf = (pod) => ({ perMinute: 400, failing: reports.candidates.has(pod.uid) ? failing : 0 });
+  world.sidecars.onReport = (pod, until) => reports.note(pod, until);
   const unsubscribe = world.models.cache.subscribe((event) => {
     if (event.kind !== 'updated' || !givenUp.has(phaseOf(event.now))) return;
     const { name } = event.now.metadata;
-    if (!found.has(name)) found.set(name, blocks.lastOf(name));
+    if (!found.has(name)) found.set(name, reports.of(name));
   });
   await world.until('every failing candidate to be given up', () => found.size >= models, verdictLimitMs);
   unsubscribe();
   await world.untilCalm();
-  const intervals = [...found.values()].map(({ agoMs }) => agoMs / paceMs.rollout);
-  const needed = [...found.values()].map(({ failed }) => failed);
+  const intervals = [...found.values()].map(({ newestMs }) => newestMs / paceMs.rollout);
+  const longest = [...found.values()].map(({ beforeMs }) => beforeMs / paceMs.rollout);
+  const needed = [...found.values()].map(({ blocks }) => blocks);
   return world.row(since, {
     name: 'analysis, verdicts',
     per: 'models',
     times: models,
     figures: {
-      'evidence to verdict, p50, report intervals': quantile(intervals, 0.5),
-      'evidence to verdict, p99, report intervals': quantile(intervals, 0.99),
+      'newest report to verdict, p50, report intervals': quantile(intervals, 0.5),
+      'newest report to verdict, p99, report intervals': quantile(intervals, 0.99),
+      'report before it to verdict, p50, report intervals': quantile(longest, 0.5),
+      'report before it to verdict, p99, report intervals': quantile(longest, 0.99),
       'failing blocks before the verdict, p50': quantile(needed, 0.5),
       'failing blocks before the verdict, p99': quantile(needed, 0.99),
     },
@@ -82,17 +86,17 @@ async function verdicts(world: World, models: number): Promise<Row> {
 }
 
 /**
- * The latest complete block in which a candidate's requests failed. `agoMs` is the time since a report first contained
- * this block. `failed` is the number of such blocks so far, including this block.
+ * Milliseconds since the newest report of a candidate and since the report before it, and the number of complete blocks
+ * with failures that were reported.
  */
-type LastBlock = { readonly agoMs: number; readonly failed: number };
+type Evidence = { readonly newestMs: number; readonly beforeMs: number; readonly blocks: number };
 
-/** For each model, when its candidate first reported its latest complete block of failures. */
-class FailingBlocks {
+/** The times of the two newest reports of each model's candidate. */
+class FailingReports {
   /** The uids of the candidates' pods. */
   readonly candidates: ReadonlySet<string>;
   readonly #first: number;
-  readonly #latest = new Map<string, { readonly until: number; readonly atMs: number }>();
+  readonly #latest = new Map<string, { readonly until: number; readonly atMs: number; readonly beforeMs: number }>();
 
   constructor(candidates: ReadonlySet<string>, first: number) {
     this.candidates = candidates;
@@ -101,15 +105,20 @@ class FailingBlocks {
 
   /** @param until the last block of the report; this block is not complete yet */
   note({ uid, model }: ServedPod, until: number): void {
-    if (!this.candidates.has(uid) || until <= (this.#latest.get(model)?.until ?? this.#first)) return;
-    this.#latest.set(model, { until, atMs: performance.now() });
+    if (!this.candidates.has(uid) || until < this.#first) return;
+    const atMs = performance.now();
+    this.#latest.set(model, { until, atMs, beforeMs: this.#latest.get(model)?.atMs ?? atMs });
   }
 
-  lastOf(model: string): LastBlock {
+  of(model: string): Evidence {
     const latest = this.#latest.get(model);
-    return latest === undefined
-      ? { agoMs: 0, failed: 0 }
-      : { agoMs: performance.now() - latest.atMs, failed: latest.until - this.#first };
+    if (latest === undefined) return { newestMs: 0, beforeMs: 0, blocks: 0 };
+    const nowMs = performance.now();
+    return {
+      newestMs: nowMs - latest.atMs,
+      beforeMs: nowMs - latest.beforeMs,
+      blocks: latest.until - this.#first,
+    };
   }
 }
 

@@ -197,6 +197,7 @@ async function embed(setup: Setup, request: TokenRequest, call: TaskCall): Promi
         lengths,
         signal,
         tier: call.tier,
+        client: call.client,
         deadlineMs: call.deadlineMs,
       });
       queueMs = Math.max(queueMs, ran.queueMs);
@@ -219,13 +220,14 @@ type PieceRun = {
   readonly lengths: readonly number[];
   readonly signal: AbortSignal;
   readonly tier: Tier;
+  readonly client: string | undefined;
   readonly deadlineMs: number | undefined;
 };
 
 async function runPiece(
   setup: Setup,
   request: TokenRequest,
-  { piece, lengths, signal, tier, deadlineMs }: PieceRun,
+  { piece, lengths, signal, tier, client, deadlineMs }: PieceRun,
 ): Promise<{ readonly vectors: readonly Float32Array[]; readonly queueMs: number; readonly isShared: boolean }> {
   const {
     deps: { inference },
@@ -244,6 +246,7 @@ async function runPiece(
     outputs: [name],
     signal,
     tier,
+    client,
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
   });
   const tensor = outputs[name];

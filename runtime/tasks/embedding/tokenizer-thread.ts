@@ -105,7 +105,7 @@ export class RequestReader {
     signal.throwIfAborted();
     if (this.#closed) throw new AppError('DRAINING', undefined);
     if (this.#jobs.size >= maxWaiting || this.#waitingBytes + body.length > maxWaitingBytes)
-      throw new AppError('QUEUE_FULL', { limit: maxWaiting });
+      throw new AppError('QUEUE_FULL', { what: 'requests', limit: maxWaiting });
     return this.#hand(body, signal);
   }
 

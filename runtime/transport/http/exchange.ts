@@ -85,6 +85,7 @@ function incomingCall(deps: HttpDeps, tier: Tier, { request, response, path }: E
     path,
     headers: headersOf(request),
     tier,
+    address: request.socket.remoteAddress,
     timeoutMs: () => timeoutIn(request.headers[timeoutHeader]),
     readBody: (headBytes) => bodyOf(request, { limitBytes: deps.bodyLimitBytes(), headBytes, lease }),
     hold: holdOf(deps, lease),

@@ -56,9 +56,12 @@ export async function sendPieces(
     for (let at = 0; at < bytes.length; at += pieceBytes) {
       if (response.destroyed) return;
       const piece = bytes.subarray(at, at + pieceBytes);
-      const isLast = at + piece.length === bytes.length;
-      if (!response.write(piece, isLast ? sent : undefined)) await drained(response);
-      moved(piece.length);
+      // Once it is sent, the chunk may be freed, and has no length any more.
+      const { length } = piece;
+      const isLast = at + length === bytes.length;
+      // When the kernel took all of it, there is nothing to wait for.
+      if (!response.write(piece, isLast ? sent : undefined) && response.writableLength > 0) await drained(response);
+      moved(length);
     }
   }
 }

@@ -11,6 +11,7 @@ import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { WorkerPool } from '../../../runtime/engine/pool.ts';
 import type { Engine } from '../../../runtime/engine/port.ts';
+import { ProcessEngine } from '../../../runtime/engine/process/process-engine.ts';
 import { sessionOptions } from '../../../runtime/engine/session-options.ts';
 import { makeTensor, type NamedTensors } from '../../../runtime/engine/tensor.ts';
 import { FakeEngine } from '../../support/fake-engine.ts';
@@ -61,7 +62,27 @@ const candidates: readonly Candidate[] = [
       });
     },
   },
+  { name: 'engine processes of one run each', start: (slots) => startProcesses(slots, 1) },
+  { name: 'one engine process of several runs', start: (slots) => startProcesses(1, slots) },
 ];
+
+async function startProcesses(processes: number, runsPerProcess: number): Promise<Engine> {
+  const { execution, memory } = givenConfig();
+  const threads = { workers: runsPerProcess, threadsPerWorker: 1, spin: 'Off' } as const;
+  const signature = { inputs: [], outputs: [] };
+  return ProcessEngine.start({
+    model: 'm',
+    processes,
+    runsPerProcess,
+    task: {
+      graphPath: await writeModel(folder, matmul()),
+      options: sessionOptions({ execution, memory, threads, signature, optimized: false }),
+      nice: 0,
+    },
+    clock: systemClock,
+    logger: silentLogger,
+  });
+}
 
 for (const { name, start } of candidates) {
   describe(`Engine: ${name}`, () => {

@@ -12,6 +12,7 @@ import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { WorkerPool } from '../../../runtime/engine/pool.ts';
 import type { Engine, Sequence, SequenceStep, StepResult } from '../../../runtime/engine/port.ts';
+import { ProcessEngine } from '../../../runtime/engine/process/process-engine.ts';
 import { sessionOptions } from '../../../runtime/engine/session-options.ts';
 import { makeTensor, type NamedTensors, type Tensor } from '../../../runtime/engine/tensor.ts';
 import { FakeEngine } from '../../support/fake-engine.ts';
@@ -69,6 +70,29 @@ const candidates: readonly Candidate[] = [
         program: new URL('../../support/mortal-worker.ts', import.meta.url),
       });
     },
+  },
+  {
+    name: 'ONNX Runtime in engine processes',
+    start: async (slots) =>
+      ProcessEngine.start({
+        model: 'm',
+        processes: slots,
+        runsPerProcess: 1,
+        task: {
+          graphPath: await writeModel(folder, accumulator()),
+          options: sessionOptions({
+            ...givenConfig(),
+            threads: { workers: slots, threadsPerWorker: 1, spin: 'Off' },
+            signature: { inputs: [], outputs: [] },
+            optimized: false,
+          }),
+          nice: 0,
+        },
+        clock: systemClock,
+        logger: silentLogger,
+        stateBytes,
+        program: new URL('../../support/mortal-engine-process.ts', import.meta.url),
+      }),
   },
 ];
 

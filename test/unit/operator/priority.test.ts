@@ -8,7 +8,7 @@ import type { Report } from '../../../api/report.ts';
 import type { Priority } from '../../../kube/controller/fair-queue.ts';
 import type { Pod } from '../../../kube/kinds.ts';
 import { modelPriority, podPriority, reportDelayMs, reportPriority } from '../../../operator/priority.ts';
-import { paceMs } from '../../../operator/reports/pace.ts';
+import { gatheringMs } from '../../../operator/reports/pace.ts';
 import { given } from '../../support/given.ts';
 import { fullReport } from '../../support/reports.ts';
 
@@ -132,14 +132,14 @@ describe('the priority of a report', () => {
 });
 
 describe('the delay of the pass for a report', () => {
-  for (const { name, phase, isUrgent = false, delayMs } of [
-    { name: 'gathers the counts of a rollout that shares traffic', phase: 'Analyzing', delayMs: 7000 },
-    { name: 'is shorter with failures', phase: 'Analyzing', isUrgent: true, delayMs: 2000 },
-    { name: 'is absent before traffic, where a golden run is awaited', phase: 'Preparing', delayMs: 0 },
-    { name: 'is absent at rest', phase: 'Stable', delayMs: 0 },
+  for (const { name, phase, isUrgent = false, isGathered } of [
+    { name: 'gathers the counts of a rollout that shares traffic', phase: 'Analyzing', isGathered: true },
+    { name: 'gathers failures during such a rollout', phase: 'Analyzing', isUrgent: true, isGathered: true },
+    { name: 'is absent before traffic, where a golden run is awaited', phase: 'Preparing', isGathered: false },
+    { name: 'is absent at rest', phase: 'Stable', isGathered: false },
   ] as const)
-    it(name, () => assert.equal(reportDelayMs(modelIn(phase), isUrgent), delayMs));
-
-  it('leaves time for the pass within two report intervals', () =>
-    assert.ok(reportDelayMs(modelIn('Analyzing'), false) <= 1.5 * paceMs.rollout));
+    it(name, () => {
+      const delayMs = reportDelayMs(modelIn(phase), { firstPullMs: 77, nowMs: 1_234, isUrgent });
+      assert.equal(delayMs, isGathered ? gatheringMs(77, 1_234, isUrgent) : 0);
+    });
 });

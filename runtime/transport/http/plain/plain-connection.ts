@@ -1,16 +1,15 @@
 /**
  * One connection while all its requests are plain: it reads a request, passes it on, and waits for the answer.
  *
- * Owns:  the bytes of a request that is not complete, bytes that arrive before the answer, and the memory charge of
- *        both.
+ * Owns:  when bytes are held: those of a request that is not complete, and those that arrive before the answer.
  * Ends:  when the connection closes, or when it is handed over to node:http, which reads everything that is not plain:
- *        another method, path or form of a head, a large body, pipelined requests, a request that arrives slowly or in
- *        many pieces, a request of a client that has not read the answer before it. All bytes of a request are handed
- *        over, so node:http sees what it would have seen from the start.
+ *        another method, path or form of a head, a large body, pipelined requests, a request that arrives slowly, a
+ *        request of a client that has not read the answer before it. All bytes of a request are handed over, so
+ *        node:http sees what it would have seen from the start.
  */
 import type { Socket } from 'node:net';
-import { freeBytes } from '../../../../lib/free-bytes.ts';
 import type { BodyLease } from '../transfers.ts';
+import { HeldBytes, type ExpectedBytes } from './held-bytes.ts';
 import { plainHead, type PlainHead } from './plain-head.ts';
 
 export type PlainOwner = {
@@ -35,11 +34,6 @@ export type PlainOwner = {
  * written.
  */
 const earlyBytes = 64 * 1024;
-/**
- * A request in more pieces is handed over: each piece costs memory that is not charged. The largest plain body usually
- * arrives in at most about 50 packets.
- */
-const mostPieces = 64;
 /** A request that is not complete after this time is handed over. */
 const patienceMs = 1000;
 const nothing = new Uint8Array(0);
@@ -49,9 +43,7 @@ export class PlainConnection {
   readonly #owner: PlainOwner;
   /** Head of the request whose body arrives, or else of the latest request. */
   #last: PlainHead | undefined;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
-  #lease: BodyLease | undefined;
+  readonly #held: HeldBytes;
   #abort: (() => void) | undefined;
   #hasServed = false;
   #isOver = false;
@@ -61,6 +53,7 @@ export class PlainConnection {
   constructor(socket: Socket, owner: PlainOwner) {
     this.socket = socket;
     this.#owner = owner;
+    this.#held = new HeldBytes(owner.lease);
     this.#sinceMs = owner.nowMs();
     socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose).on('error', this.#onError);
   }
@@ -106,7 +99,7 @@ export class PlainConnection {
   readonly #onData = (chunk: Buffer): void => {
     if (this.#isOver) return;
     if (this.isIdle) this.#read(chunk);
-    else if (!this.#hold(chunk) || this.#heldBytes > earlyBytes) this.socket.pause();
+    else if (!this.#hold(chunk) || this.#held.length > earlyBytes) this.socket.pause();
   };
 
   #read(chunk: Buffer): void {
@@ -115,17 +108,17 @@ export class PlainConnection {
     // If the client has not read its last answer, hand over: node:http then stops reading the client's requests.
     if (head === undefined || this.socket.writableLength > 0 || !this.#owner.takes(head))
       return this.#handOver(false, chunk);
-    const missingBytes = head.bytes.length + head.contentBytes - this.#heldBytes - chunk.length;
+    const missingBytes = head.bytes.length + head.contentBytes - this.#held.length - chunk.length;
     if (missingBytes === 0) return this.#begin(head, chunk);
     if (missingBytes < 0) return this.#handOver(false, chunk);
     this.#last = head;
     // If the memory budget is full, node:http reads the request and refuses it.
-    if (!this.#hold(chunk)) this.#handOver(false);
+    if (!this.#hold(chunk, head)) this.#handOver(false);
   }
 
   /** @param chunk the last bytes of the request */
   #begin(head: PlainHead, chunk: Buffer): void {
-    const bytes = this.#taken(chunk) ?? chunk;
+    const bytes = this.#held.length === 0 ? chunk : (this.#held.take(chunk, expectedOf(head)) ?? chunk);
     this.#last = head;
     const body =
       head.contentBytes === 0
@@ -147,35 +140,18 @@ export class PlainConnection {
     return plainHead(bytes);
   }
 
-  /** Keeps and charges bytes. @returns false when the budget is full or there are too many pieces */
-  #hold(chunk: Buffer): boolean {
+  /**
+   * Keeps and charges bytes.
+   * @param head the head of the request that they belong to; undefined when it is not known
+   * @returns false when there is no room for more
+   */
+  #hold(chunk: Buffer, head?: PlainHead): boolean {
     if (this.#held.length === 0) this.#sinceMs = this.#owner.nowMs();
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.length;
-    this.#lease ??= this.#owner.lease();
-    try {
-      this.#lease.grow(chunk.length);
-    } catch {
-      // Charge the bytes in spite of the full budget, because they are in memory already.
-      this.#lease.take(chunk.length);
-      return false;
-    }
-    return this.#held.length < mostPieces;
-  }
-
-  /** Removes and returns the kept bytes followed by `chunk`, and ends their charge. @returns undefined without bytes */
-  #taken(chunk?: Buffer): Buffer | undefined {
-    if (this.#held.length === 0) return chunk;
-    const pieces = chunk === undefined ? this.#held : [...this.#held, chunk];
-    this.#held = [];
-    this.#heldBytes = 0;
-    this.#lease?.end();
-    this.#lease = undefined;
-    return pieces.length > 1 ? joined(pieces) : pieces[0];
+    return this.#held.add(chunk, head === undefined ? undefined : expectedOf(head));
   }
 
   #handOver(hasEnded: boolean, chunk?: Buffer): void {
-    const bytes = this.#taken(chunk);
+    const bytes = this.#held.take(chunk);
     this.#leave();
     this.#owner.handOver(this.socket, bytes, hasEnded);
   }
@@ -200,7 +176,7 @@ export class PlainConnection {
   };
 
   readonly #onClose = (): void => {
-    this.#taken();
+    this.#held.take();
     this.#isOver = true;
     this.#owner.closed(this);
     this.#abort?.();
@@ -212,13 +188,9 @@ export class PlainConnection {
 
 const unset = (): void => {};
 
-/** Copies the pieces into a buffer that holds nothing else, because the handler may transfer it to another thread. */
-function joined(pieces: readonly Buffer[]): Buffer {
-  const whole = Buffer.allocUnsafeSlow(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    at += piece.copy(whole, at);
-    freeBytes(piece);
-  }
-  return whole;
+/** The bytes of the whole request. The pad aligns its binary data, so that tensors are views of it. */
+function expectedOf({ bytes, headers, contentBytes }: PlainHead): ExpectedBytes {
+  const jsonBytes = Number(headers['inference-header-content-length'] ?? 0);
+  const before = bytes.length + (Number.isSafeInteger(jsonBytes) ? Math.max(0, jsonBytes) : 0);
+  return { bytes: bytes.length + contentBytes, pad: (8 - (before % 8)) % 8 };
 }

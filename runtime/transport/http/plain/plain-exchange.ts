@@ -8,7 +8,7 @@
 import { STATUS_CODES } from '../../../../lib/node-http.ts';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../../lib/clock.ts';
-import { freeBytes } from '../../../../lib/free-bytes.ts';
+import { freeBytes, leastFreedBytes } from '../../../../lib/free-bytes.ts';
 import type { Tier } from '../../../../api/tiers.ts';
 import { ClientGone, isStream, type Answer, type WholeBody } from '../../../call/answer.ts';
 import type { Call, Handler, IncomingCall } from '../../../call/handler.ts';
@@ -119,6 +119,10 @@ class PlainCall implements IncomingCall {
     this.#socket = socket;
   }
 
+  get address(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
   timeoutMs(): number | undefined {
     return timeoutIn(this.headers[timeoutHeader]);
   }
@@ -177,8 +181,12 @@ function sendAnswer(deps: HttpDeps, connection: PlainConnection, { head, body, c
   const lease = deps.transfers.lease();
   lease.take(body.bytes);
   const watch = lease.watch(() => socket.destroy());
+  // The head and the first piece are one write.
+  socket.cork();
   socket.write(head, 'latin1');
-  void sendPieces(socket, body, watch.moved).then(() => {
+  const sent = sendPieces(socket, body, watch.moved);
+  socket.uncork();
+  void sent.then(() => {
     watch.done();
     lease.end();
     if (socket.writableLength > 0) chargeUnsent(deps, socket);
@@ -193,8 +201,9 @@ function inOnePiece(head: string, { chunks, bytes, isOwn = false }: WholeBody): 
     if (typeof chunk === 'string') at += whole.write(chunk, at);
     else {
       whole.set(chunk, at);
-      at += chunk.length;
-      if (isOwn) freeBytes(chunk);
+      const { length } = chunk;
+      at += length;
+      if (isOwn && length >= leastFreedBytes) freeBytes(chunk);
     }
   }
   return whole;

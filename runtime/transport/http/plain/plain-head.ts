@@ -18,8 +18,8 @@ export type PlainHead = {
 const longestHead = 8 * 1024;
 /** Maximum number of headers; node:http itself refuses a head with more than 1000. */
 const mostHeaders = 100;
-/** A larger body is read by node:http, in pieces. */
-export const largestPlainBody = 64 * 1024;
+/** A larger body is read by node:http. */
+export const largestPlainBody = 4 * 2 ** 20;
 
 const requestLine = /^POST (\/[A-Za-z0-9/._~-]{1,1000}) HTTP\/1\.1$/;
 /** At most one space before the value, and none after it. The value is printable ASCII. */
@@ -67,7 +67,7 @@ function headersOf(lines: readonly string[]): Record<string, string> | undefined
 }
 
 function lengthOf(value: string | undefined): number | undefined {
-  if (value === undefined || !/^(?:0|[1-9]\d{0,5})$/.test(value)) return undefined;
+  if (value === undefined || !/^(?:0|[1-9]\d{0,6})$/.test(value)) return undefined;
   const length = Number(value);
   return length <= largestPlainBody ? length : undefined;
 }

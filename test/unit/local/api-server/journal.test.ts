@@ -130,16 +130,16 @@ describe('openJournal', () => {
       assert.equal(statSync(join(folder, file)).mode & 0o077, 0, file);
   });
 
-  it('refuses an invalid snapshot, with its path', async () => {
-    writeFileSync(join(folder, 'objects.json'), '{"revision":');
-    await assert.rejects(
-      open(folder),
-      (error: unknown) =>
-        error instanceof AppError &&
-        error.code === 'BAD_CONFIG' &&
-        error.message.includes(join(folder, 'objects.json')),
-    );
-  });
+  for (const text of ['{"revision":', '[]', '{"revision":7}', '{"tables":{}}'])
+    it(`refuses the invalid snapshot ${text}, with its path, and keeps the file`, async () => {
+      const path = join(folder, 'objects.json');
+      writeFileSync(path, text);
+      await assert.rejects(
+        open(folder),
+        (error: unknown) => error instanceof AppError && error.code === 'BAD_CONFIG' && error.message.includes(path),
+      );
+      assert.equal(readFileSync(path, 'utf8'), text);
+    });
 
   it('refuses a folder that cannot be created', async () => {
     const file = join(folder, 'file');

@@ -136,6 +136,15 @@ describe('a gate that judges each class', () => {
     );
   });
 
+  it('delays a NoFail step while a slow candidate may still be warming up, also with one class', () => {
+    const slow = windowOf([{ ...small, factor: 3 }]);
+    const soon = 5;
+    const first = (cells: readonly Cell[]) => cells.filter(({ block }) => block < soon);
+    const window = { ...slow, candidate: first(slow.candidate), stable: first(slow.stable), lastBlock: soon - 1 };
+    const early = (eachClass: boolean) => judge(gates(eachClass), evidenceOf(window))[0]?.early;
+    assert.deepEqual([early(false), early(true)], ['Blind', 'Blind']);
+  });
+
   it('is passed by pairs up to p95: pairs cannot show a tail', () => {
     const of = (quantile: number, more: object = {}) => canPassByPairs({ quantile, ...more });
     assert.deepEqual(

@@ -254,10 +254,22 @@ describe('ReportPuller, during a golden run', () => {
     await clock.advance(1_500);
     assert.equal(changes.length, 2);
     answer({ kind: 'report', report: { ...fullReport, golden: { ...golden, state: 'Broken' } } });
-    await clock.advance(paceMs.rollout - 1);
+    // The next moment of the model: 5 s after its first pull.
+    await clock.advance(paceMs.rollout - 1_500 - 1);
     assert.equal(changes.length, 2);
     await clock.advance(1);
     assert.equal(changes.length, 3);
+  });
+
+  it('pulls the pods of a model at the same moments, also a pod that started later', async () => {
+    const { puller, clock, asked } = pullerWorld();
+    puller.watch(model, [pod], 'rollout');
+    await clock.advance(1_800);
+    puller.watch(model, [pod, { uid: 'uid-2', ip: '10.0.0.2', name: 'ranker-2' }], 'rollout');
+    await clock.advance(3_199);
+    assert.deepEqual(asked, ['10.0.0.1', '10.0.0.2']);
+    await clock.advance(1);
+    assert.deepEqual(asked.slice(2), ['10.0.0.1', '10.0.0.2']);
   });
 
   it('triggers a pass for a second run, which compared with stable', async () => {

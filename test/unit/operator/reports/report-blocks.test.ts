@@ -66,15 +66,16 @@ describe('ReportPuller with blocks', () => {
     const { puller, clock, answer } = pullerWorld();
     const told: ReportNews[] = [];
     puller.onChange((_key, _report, news) => told.push(news));
+    const firstPullMs = clock.monotonic();
     for (const report of [withBlocks(1), withBlocks(3), withBlocks(2, { bootId: 'boot-2' })]) {
       answer({ kind: 'report', report });
       puller.watch(model, [pod], 'rollout');
       await clock.advance(paceMs.rollout);
     }
     assert.deepEqual(told, [
-      { isOfStatus: true, afterSeq: 0 },
-      { isOfStatus: false, afterSeq: 1 },
-      { isOfStatus: false, afterSeq: 0 },
+      { isOfStatus: true, afterSeq: 0, firstPullMs },
+      { isOfStatus: false, afterSeq: 1, firstPullMs },
+      { isOfStatus: false, afterSeq: 0, firstPullMs },
     ]);
   });
 

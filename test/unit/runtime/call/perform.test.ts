@@ -94,8 +94,8 @@ describe('perform', () => {
     { name: 'admits a bulk call that needs no room while the server is not idle',
       given: { tier: 'bulk', isIdle: false, needsRoom: false }, status: 200, kind: 'Answered' },
     { name: 'answers an AppError with its own status and code',
-      given: { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }, status: 429, code: 'QUEUE_FULL',
-      kind: 'Failed' },
+      given: { handle: refuse(new AppError('QUEUE_FULL', { what: 'rows', limit: 4 })) }, status: 429,
+      code: 'QUEUE_FULL', kind: 'Failed' },
     { name: 'answers any other error with INTERNAL, without its text',
       given: { handle: refuse(new TypeError('secret')) }, status: 500, code: 'INTERNAL', kind: 'Failed' },
     { name: 'returns no answer when the client disconnected during its body',
@@ -131,14 +131,17 @@ describe('perform', () => {
     { tier: 'bulk', want: ['7', '7000'] },
   ] as const) {
     it(`adds Retry-After, also in milliseconds, to a temporary error, by the queue of the ${tier} tier`, async () => {
-      const { deps, incoming, handler } = made({ tier, handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) });
+      const { deps, incoming, handler } = made({
+        tier,
+        handle: refuse(new AppError('QUEUE_FULL', { what: 'requests', limit: 4 })),
+      });
       const { headers } = (await perform(deps, incoming, handler)) as Answer;
       assert.deepEqual([headers?.['retry-after'], headers?.['retry-after-ms']], want);
     });
   }
 
   it('records a call once, and answers it, when the observer throws', async () => {
-    for (const given of [{}, { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }]) {
+    for (const given of [{}, { handle: refuse(new AppError('QUEUE_FULL', { what: 'requests', limit: 4 })) }]) {
       const { deps, incoming, handler } = made(given);
       let records = 0;
       const observer = {
@@ -153,7 +156,7 @@ describe('perform', () => {
   });
 
   it('tells and records a call once when the transport throws', () => {
-    for (const given of [{}, { handle: refuse(new AppError('QUEUE_FULL', { limit: 4 })) }]) {
+    for (const given of [{}, { handle: refuse(new AppError('QUEUE_FULL', { what: 'requests', limit: 4 })) }]) {
       const { deps, incoming, handler, seen } = made(given);
       const errors: string[] = [];
       const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };

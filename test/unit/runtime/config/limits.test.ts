@@ -17,10 +17,11 @@ describe('shareMemory', () => {
     );
   });
 
-  it('gives half to runs, a quarter to bodies and a quarter to JSON', () => {
+  it('gives half to runs, a quarter to bodies, and a quarter to JSON and waiting inputs', () => {
     assert.deepEqual(shareMemory(1000 * mib, 122 * mib), {
       runBytes: 400 * mib,
-      parseBytes: 200 * mib,
+      parseBytes: 150 * mib,
+      waitingBytes: 50 * mib,
       bodiesBytes: 200 * mib,
     });
   });

@@ -37,6 +37,7 @@ const written: readonly { readonly field: RegExp; readonly values: readonly stri
   { field: /maxQueueDelay$/, values: ['0ms', '1s', '24h', '24h1ms', '2400h'] },
   { field: /timeout$/, values: ['5m', '1ms', '24h', '24h1ms', '2400h'] },
   { field: /limit$/, values: ['64Mi', '67108863', '63Mi', '1.5Gi', '512m'] },
+  { field: /clientHeader$/, values: ['x-client-id', 'X', 'a'.repeat(64), 'a'.repeat(65), '', 'a b', '-x'] },
   { field: /(path|tokenizer)$/, values: ['a', 'a'.repeat(512), 'a'.repeat(513), ''] },
 ];
 

@@ -68,6 +68,20 @@ describe('warmUp', () => {
       assert.equal((await warmUp(given(map(run)).options)).batches, false));
   }
 
+  for (const [dependent, batches] of [
+    [true, false],
+    [false, true],
+  ] as const)
+    it(`${dependent ? 'detects' : 'does not suspect'} dependent rows in float16 outputs`, async () => {
+      const halves: FakeModel = ({ x }) => {
+        const values = Float16Array.from(x?.data as Float32Array);
+        const largest = dependent ? Math.max(...values.map(Math.abs)) : 1;
+        const scaled = values.map((value) => value / (largest + 1));
+        return { y: makeTensor('float16', x?.dims ?? [], new Uint16Array(scaled.buffer)) };
+      };
+      assert.equal((await warmUp(given(halves).options)).batches, batches);
+    });
+
   it('skips sizes that the model refuses on their own', async () => {
     const picky: FakeModel = (inputs, outputs) => {
       if (Math.max(...(inputs['x']?.data as Float32Array)) > 100) throw new Error('out of range');

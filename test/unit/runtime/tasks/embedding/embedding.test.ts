@@ -183,7 +183,7 @@ describe('createEmbedding', () => {
     const signals: AbortSignal[] = [];
     const submit: Submit = (request) => {
       signals.push(request.signal);
-      if (signals.length === 2) return Promise.reject(new AppError('QUEUE_FULL', { limit: 1 }));
+      if (signals.length === 2) return Promise.reject(new AppError('QUEUE_FULL', { what: 'requests', limit: 1 }));
       return new Promise((_, reject) =>
         request.signal.addEventListener('abort', () => reject(request.signal.reason as Error)),
       );

@@ -39,6 +39,7 @@ function world(limitBytes = 2 ** 20, serverCloses = false) {
   const transfers = new Transfers({ limitBytes: () => limitBytes, clock });
   const socket = new FakeSocket();
   const begun: Begun[] = [];
+  const bodies: Uint8Array[] = [];
   const handed: (string | undefined)[] = [];
   let headsRead = 0;
   let closedCount = 0;
@@ -49,6 +50,7 @@ function world(limitBytes = 2 ** 20, serverCloses = false) {
     },
     begin: (_head, body) => {
       let aborts = 0;
+      bodies.push(body);
       begun.push({ body: Buffer.from(body).toString(), abortCount: () => aborts });
       return () => void (aborts += 1);
     },
@@ -64,7 +66,7 @@ function world(limitBytes = 2 ** 20, serverCloses = false) {
   };
   const look = (laterMs: number): void =>
     connection.look(clock.monotonic() + laterMs, { keepAliveMs: 75_000, stalledMs: 60_000 });
-  return { clock, transfers, socket, begun, handed, connection, send, look, closed: () => closedCount };
+  return { clock, transfers, socket, begun, bodies, handed, connection, send, look, closed: () => closedCount };
 }
 
 const request = (body: string): string =>
@@ -80,11 +82,32 @@ describe('PlainConnection', () => {
     assert.deepEqual([begun.map(({ body }) => body), handed, transfers.heldBytes], [['abcdef'], [], 0]);
   });
 
-  it('hands over a request of very many pieces, with all its bytes', async () => {
-    const { transfers, begun, handed, send } = world();
-    const whole = request('a'.repeat(200));
-    await send(whole.slice(0, -200), ...Array.from({ length: 100 }, () => 'a'));
-    assert.deepEqual([begun.length, handed, transfers.heldBytes], [0, [whole.slice(0, -137)], 0]);
+  it('begins a large request that arrives in very many pieces', async () => {
+    const { transfers, begun, handed, send } = world(2 ** 21);
+    const body = Array.from({ length: 600 }, (_, index) => String(index).padEnd(1000, '.')).join('');
+    const whole = request(body);
+    const pieces = Array.from({ length: Math.ceil(whole.length / 1448) }, (_, at) =>
+      whole.slice(at * 1448, (at + 1) * 1448),
+    );
+    await send(...pieces);
+    assert.deepEqual([begun.length, begun[0]?.body === body, handed, transfers.heldBytes], [1, true, [], 0]);
+  });
+
+  it('hands over a part of a large request, with all its bytes', async () => {
+    const { transfers, begun, handed, send, look } = world();
+    const whole = request('abc'.repeat(200_000)).slice(0, -5);
+    await send(whole.slice(0, 1000), whole.slice(1000, 300_000), whole.slice(300_000));
+    look(1000);
+    assert.deepEqual([begun.length, handed[0] === whole, transfers.heldBytes], [0, true, 0]);
+  });
+
+  it('aligns the binary data of a request in pieces', async () => {
+    for (const more of ['', 'x', 'xy', 'xyzuvwt']) {
+      const { bodies, send } = world();
+      const head = `POST /a HTTP/1.1\r\nhost: ${more}\r\ninference-header-content-length: 3\r\n`;
+      await send(`${head.replace('host: \r', 'host: a\r')}content-length: 5\r\n\r\n{`, ' }', 'ab');
+      assert.equal(((bodies[0]?.byteOffset ?? 1) + 3) % 8, 0);
+    }
   });
 
   it('hands over a request for which there is no memory', async () => {

@@ -73,7 +73,7 @@ describe('plainHead', () => {
     ['a length with a sign', headOf([line, 'host: a', 'content-length: +1'])],
     ['a length with a zero first', headOf([line, 'host: a', 'content-length: 01'])],
     ['two lengths in one header', headOf([line, 'host: a', 'content-length: 1, 1'])],
-    ['a large body', headOf([line, 'host: a', 'content-length: 65537'])],
+    ['a large body', headOf([line, 'host: a', 'content-length: 4194305'])],
     ['a head without its end', Buffer.from(`${line}\r\nhost: a\r\ncontent-length: 0\r\n`)],
     ['a head with bare line feeds', Buffer.from(`${line}\nhost: a\ncontent-length: 0\n\n`)],
     ['a large head', headOf([line, 'host: a', 'content-length: 0', `x: ${'a'.repeat(9000)}`])],

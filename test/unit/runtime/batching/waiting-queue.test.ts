@@ -1,0 +1,63 @@
+/** The bounds and sums of the waiting requests. */
+import assert from 'node:assert/strict';
+import { WaitingQueue, type Queued } from '../../../../runtime/batching/waiting-queue.ts';
+
+const item = (more: Partial<Queued> = {}): Queued => ({
+  tier: 'interactive',
+  client: 'a',
+  rows: 1,
+  inputBytes: 10,
+  workMs: 5,
+  ...more,
+});
+function queueOf(...items: readonly Queued[]): WaitingQueue<Queued> {
+  const queue = new WaitingQueue<Queued>();
+  for (const one of items) queue.add(one);
+  return queue;
+}
+const limits = { requests: 3, rows: 10, bytes: 100 };
+
+describe('WaitingQueue', () => {
+  for (const { name, queue, asked, want } of [
+    { name: 'accepts what fits', queue: queueOf(item(), item()), asked: item(), want: undefined },
+    { name: 'is bounded by requests', queue: queueOf(item(), item(), item()), asked: item(), want: 'requests' },
+    { name: 'is bounded by rows', queue: queueOf(item({ rows: 8 })), asked: item({ rows: 3 }), want: 'rows' },
+    { name: 'is bounded by bytes', queue: queueOf(item({ inputBytes: 95 })), asked: item(), want: 'bytes' },
+    {
+      name: 'accepts any size while it is empty',
+      queue: queueOf(),
+      asked: item({ rows: 99, inputBytes: 1e9 }),
+      want: undefined,
+    },
+    {
+      name: 'counts each tier by itself',
+      queue: queueOf(item({ tier: 'bulk' }), item({ tier: 'bulk' }), item({ tier: 'bulk' })),
+      asked: item(),
+      want: undefined,
+    },
+  ])
+    // prettier-ignore
+    it(name, () => assert.equal(queue.exceeded(asked, limits)?.what, want));
+
+  it('forgets what left, without rounding errors', () => {
+    const queue = queueOf(...[0.1, 0.2, 0.3].map((workMs) => item({ workMs })), item({ tier: 'bulk', client: 'z' }));
+    assert.deepEqual(queue.size, { requests: 4, rows: 4, bytes: 40 });
+    assert.equal(queue.take([0, 1, 2]).length, 3);
+    assert.deepEqual(queue.size, { requests: 1, rows: 1, bytes: 10 });
+    assert.equal(queue.workBefore('interactive', 'a'), 0);
+    assert.equal(queue.exceeded(item({ rows: 99 }), limits), undefined);
+  });
+
+  it('names the newest request of the client with most requests as the one that yields', () => {
+    const queue = queueOf(item(), item({ client: 'b' }), item(), item({ client: 'a', tier: 'bulk' }));
+    assert.equal(queue.toYield(item({ client: 'z' })), 2);
+    assert.equal(queue.toYield(item({ client: 'a' })), undefined);
+  });
+
+  it('predicts the work before a request by the turns of clients', () => {
+    const queue = queueOf(item({ workMs: 90 }), item({ workMs: 10 }), item({ tier: 'bulk', workMs: 7 }));
+    assert.equal(queue.workBefore('interactive', 'a'), 100);
+    assert.equal(queue.workBefore('interactive', 'z'), 0);
+    assert.equal(queue.workBefore('bulk', 'a'), 107);
+  });
+});
