@@ -57,8 +57,8 @@ async function importClientNode(where: string): Promise<typeof import('@kubernet
       {
         where,
         problem:
-          'there is no service account, no kubeconfig, or a kubeconfig that is faulty or needs a plugin; the image of ' +
-          "the operator accepts a pod's service account and kubeconfigs with a token or a client certificate",
+          'there is no service account, no kubeconfig, or a kubeconfig that is faulty or needs a plugin; the image ' +
+          "of the operator accepts a pod's service account and kubeconfigs with a token or a client certificate",
       },
       { cause: error },
     );

@@ -1,8 +1,8 @@
 /**
  * Fills Node's compile cache of an image, so that the program starts without compiling.
  * Owns: the run that fills it. The root file system of a container is read-only, so Node could not fill it later.
- * Guarantees: equal programs give equal files. This needs three things: the image's root is the root of the run, because
- * compiled code contains the paths of its files; a fixed random seed, because it contains hashes of strings; no
+ * Guarantees: equal programs give equal files. This needs three things: the image's root is the root of the run,
+ * because compiled code contains the paths of its files; a fixed random seed, because it contains hashes of strings; no
  * concurrent work of V8. V8 accepts the compiled code without the flags of the last two.
  */
 import { existsSync, readdirSync } from 'node:fs';

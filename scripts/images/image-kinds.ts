@@ -1,7 +1,7 @@
 /**
  * The images that this repository builds: what each one runs, and how it is described.
- * Owns: the entry point, the environment and the labels of each image. The files images/NAME/Dockerfile repeat them, and
- * test/unit/scripts/images/dockerfiles.test.ts compares.
+ * Owns: the entry point, the environment and the labels of each image. The files images/NAME/Dockerfile repeat them,
+ * and test/unit/scripts/images/dockerfiles.test.ts compares.
  * Pure.
  */
 import { nativeEnvironment } from '../../api/names.ts';

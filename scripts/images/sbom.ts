@@ -1,7 +1,7 @@
 /**
  * The software bill of materials of an image, as CycloneDX 1.5 JSON.
- * Owns: which facts are listed: names, versions, package URLs, licenses and checksums of the Debian packages, of Node and
- * of the npm packages. It contains neither a time nor a random number, so equal images have equal bills.
+ * Owns: which facts are listed: names, versions, package URLs, licenses and checksums of the Debian packages, of Node
+ * and of the npm packages. It contains neither a time nor a random number, so equal images have equal bills.
  * Pure.
  */
 import type { DebianPackage } from './base-files.ts';
