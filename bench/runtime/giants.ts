@@ -10,7 +10,7 @@ import { Connection } from './load/connection.ts';
 
 const path = '/v2/models/m/infer';
 const mib = 2 ** 20;
-const pauseMs = 5000;
+const pauseMs = 60_000;
 
 /** The messages by name. The server may answer or refuse each of them; it must not end. */
 export function giantMessages(): ReadonlyMap<string, HttpMessage> {
@@ -33,7 +33,7 @@ export class GreedyClient {
   readonly #connections: readonly Connection[];
   readonly #counts: Record<string, Record<number, number>> = {};
   readonly #loops: Promise<unknown>;
-  #isOver = false;
+  readonly #over = new AbortController();
 
   constructor(port: number) {
     const messages = [...giantMessages()].map(([name, message]) => [name, encodeMessage(message)] as const);
@@ -41,18 +41,18 @@ export class GreedyClient {
     this.#loops = Promise.all(
       messages.map(async ([name, bytes], at) => {
         const counts = (this.#counts[name] = {} as Record<number, number>);
-        while (!this.#isOver) {
+        while (!this.#over.signal.aborted) {
           const { status } = (await this.#connections[at]?.send(bytes)) ?? { status: 0 };
           counts[status] = (counts[status] ?? 0) + 1;
-          // A refusal comes at once. Without a pause, the run would measure little but this client's requests.
-          await pause(pauseMs);
+          // The largest request that is accepted takes a worker 15 s: without a pause, little else would be measured.
+          await pause(pauseMs, undefined, { signal: this.#over.signal }).catch(() => {});
         }
       }),
     );
   }
 
   async end(): Promise<GiantAnswers> {
-    this.#isOver = true;
+    this.#over.abort();
     for (const connection of this.#connections) connection.close();
     await this.#loops;
     return this.#counts;
