@@ -32,25 +32,28 @@ function problemsOf({ name, text }: Instruction): readonly string[] {
   return [];
 }
 
-/** Every base is an earlier stage, scratch, or an image with a tag or a digest. */
+/** Every base is an earlier stage, scratch, or an image with a tag or a digest; COPY names earlier stages only. */
 function baseProblems(instructions: readonly Instruction[]): readonly string[] {
-  const args = new Map<string, string>();
-  const stages = new Set<string>();
-  const problems: string[] = [];
-  for (const { name, text } of instructions) {
-    if (name === 'ARG' && stages.size === 0) args.set(text.split('=')[0] ?? '', text.slice(text.indexOf('=') + 1));
+  const args = instructions.filter(({ name }) => name === 'ARG').map(({ text }) => text.split(/=(.*)/));
+  const valueOf = (arg: string): string | undefined => args.find(([name]) => name === arg)?.[1];
+  return instructions.flatMap(({ name, text }, i) => {
+    const stages = stagesIn(instructions.slice(0, i));
     if (name === 'COPY') {
       const [, from] = /^--from=(\S+)/.exec(text) ?? [];
-      if (from !== undefined && !stages.has(from)) problems.push(`COPY --from=${from}: there is no such stage`);
+      return from === undefined || stages.includes(from) ? [] : [`COPY --from=${from}: there is no such stage`];
     }
-    if (name !== 'FROM') continue;
-    const [, image = '', stage] = /^(\S+)(?:\s+AS\s+(\S+))?$/i.exec(text) ?? [];
-    const base = image.replace(/\$\{(\w+)\}/, (whole, arg: string) => args.get(arg) ?? whole);
-    if (base !== 'scratch' && !stages.has(base) && (!/[:@][\w.:-]+$/.test(base) || base.endsWith(':latest')))
-      problems.push(`FROM ${base}: name a tag or a digest`);
-    if (stage !== undefined) stages.add(stage);
-  }
-  return problems;
+    const [image = ''] = text.split(/\s+/);
+    const base = image.replace(/\$\{(\w+)\}/, (whole, arg: string) => valueOf(arg) ?? whole);
+    if (name !== 'FROM' || base === 'scratch' || stages.includes(base)) return [];
+    return /[:@][\w.:-]+$/.test(base) && !base.endsWith(':latest') ? [] : [`FROM ${base}: name a tag or a digest`];
+  });
+}
+
+function stagesIn(instructions: readonly Instruction[]): readonly string[] {
+  return instructions.flatMap(({ name, text }) => {
+    const [, stage] = /\sAS\s+(\S+)$/i.exec(text) ?? [];
+    return name === 'FROM' && stage !== undefined ? [stage] : [];
+  });
 }
 
 /** Kubernetes checks runAsNonRoot only for a user that is a number. */
