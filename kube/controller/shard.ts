@@ -14,8 +14,9 @@ export function isInShard({ index, of }: Shard, key: string): boolean {
 }
 
 /**
- * FNV-1a over the UTF-16 code units (names in Kubernetes are ASCII), then the final mix of MurmurHash3. The mix is
- * needed because the low bits of FNV-1a are nearly a parity of the text, and names often differ in one digit.
+ * FNV-1a over the UTF-16 code units (names in Kubernetes are ASCII), then the final mix of MurmurHash3. Without the
+ * mix, the lowest bit would be the parity of the characters' lowest bits: all keys of the form `team-7/model-7` would
+ * be in the same of two shards, because the repeated digits cancel out.
  */
 export function hashOf(key: string): number {
   let hash = 0x811c9dc5;

@@ -95,7 +95,8 @@ function learnPod(blocks: readonly LatencyCounts[], p: number): NoiseHistory {
 }
 
 function stepBetween(before: Stretch, now: Stretch): { readonly square: number; readonly inverse: number } {
-  // Scales the square to one minute: the mean of a stretch of n minutes has about 1/n of the variance of one minute.
+  // The shorter stretch counts. Its length scales the squared difference to the variance of single minutes, because the
+  // mean of n minutes has about 1/n of the variance of one minute.
   const minutes = Math.min(before.minutes, now.minutes);
   return { square: minutes * (now.value - before.value) ** 2, inverse: minutes * (1 / now.n + 1 / before.n) };
 }

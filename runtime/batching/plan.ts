@@ -155,9 +155,12 @@ function tierNow(queue: readonly Waiting[], { nowMs, bulkRanAtMs }: PlanState): 
 
 /**
  * The queue positions of a tier's requests, one list for each group, the most urgent request first. The group with the
- * most urgent request comes first. A request that runs alone is a group of its own.
+ * most urgent request comes first. A request that runs alone is a group of its own; if it is the most urgent request of
+ * the tier, it is the only group, because it runs next, and the others of a long queue cost more than a short run.
  */
 function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly number[])[] {
+  const urgent = mostUrgent(queue, turn);
+  if (queue[urgent]?.group === undefined) return [[urgent]];
   const groups = new Map<string | number, number[]>();
   for (const position of byUrgency(queue, ({ tier }) => tier === turn)) {
     const key = queue[position]?.group ?? position;
@@ -166,6 +169,16 @@ function groupsOf(queue: readonly Waiting[], turn: Tier): readonly (readonly num
     else members.push(position);
   }
   return [...groups.values()];
+}
+
+/** Position of the most urgent request of a tier, the first of several equal ones. */
+function mostUrgent(queue: readonly Waiting[], turn: Tier): number {
+  let [best, bestMs] = [0, Infinity];
+  for (const [position, waiting] of queue.entries()) {
+    if (waiting.tier !== turn || urgencyOf(waiting) >= bestMs) continue;
+    [best, bestMs] = [position, urgencyOf(waiting)];
+  }
+  return best;
 }
 
 function byUrgency(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): readonly number[] {
@@ -244,5 +257,7 @@ function rowsOf(queue: readonly Waiting[], take: readonly number[]): number {
 }
 
 function positions(queue: readonly Waiting[], test: (waiting: Waiting) => boolean): number[] {
-  return queue.flatMap((waiting, position) => (test(waiting) ? [position] : []));
+  const found: number[] = [];
+  for (const [position, waiting] of queue.entries()) if (test(waiting)) found.push(position);
+  return found;
 }

@@ -3,9 +3,10 @@
  *
  * Owns:   the port. A model can use such a cache when each present output may be the same memory as its past input, as
  *         with the operator GroupQueryAttention. For other models there are sequences (port.ts).
- * Layout: for each layer and for keys and values one tensor [slots, heads, maxContext, headSize]. A slot is a row. A
- *         request owns one slot; a run reads and writes neighbouring slots.
- * Limits: the caller says how many positions of a slot are valid, by the model's inputs. The engine does not know it.
+ * Layout: for each layer and for keys and values one tensor [slots, heads, maxContext, headSize]. A row of
+ *         it is a cache slot. A request owns one slot; a run reads and writes neighbouring slots.
+ * Limits: the caller says how many positions of a slot are valid, by the model's inputs. The engine does not know it;
+ *         GroupQueryAttention refuses more positions than the slot has.
  */
 import type { NamedTensors } from './tensor.ts';
 
@@ -55,7 +56,7 @@ export interface KeyValueCache {
   run(run: SlotRun): Promise<SlotRunResult>;
   /** Copies positions within the cache, such as a kept prefix into a slot. @throws AppError as `run` */
   copy(from: CachePlace, to: CachePlace, length: number): Promise<void>;
-  /** Frees the memory. */
+  /** Frees the memory, after the run in progress if there is one. */
   close(): void;
 }
 

@@ -3,14 +3,11 @@
  *
  * Owns:   anonymous files in memory (memfd) and their mappings, anonymous mappings, and copies between addresses. A
  *         memfd has no name and no size limit of /dev/shm, and its memory is freed with the last process that has it.
- * Limits: Linux with glibc. A lane holds at most `laneBytes`.
+ * Limits: Linux with glibc.
  */
 import { fstatSync, ftruncateSync } from 'node:fs';
 import koffi from 'koffi';
 import type { Address } from './library.ts';
-
-/** Size of the address range of a lane. Only bytes that were written take memory. */
-export const laneBytes = 4 * 2 ** 30;
 
 const mapShared = 0x01;
 const mapPrivate = 0x02;
@@ -41,21 +38,25 @@ export type Lane = {
   /** Descriptor of the file in this process. */
   readonly descriptor: number;
   readonly address: Address;
+  readonly maxBytes: number;
 };
 
-/** @throws Error when the kernel refuses the memory */
-export function openLane(): Lane {
+/**
+ * @param maxBytes size of the lane's address range
+ * @throws Error when the kernel refuses the memory
+ */
+export function openLane(maxBytes: number): Lane {
   const descriptor = memfdCreate('onnx-lane', 0);
   if (descriptor < 0) throw new Error(`memfd_create failed with errno ${koffi.errno()}`);
-  return { descriptor, address: map(laneBytes, mapShared | mapNoReserve, descriptor) };
+  return { descriptor, maxBytes, address: map(maxBytes, mapShared | mapNoReserve, descriptor) };
 }
 
 /**
  * Makes the bytes up to `end` of a lane usable.
  * @throws Error when `end` is over the limit of a lane
  */
-export function growLane({ descriptor }: Lane, end: number): void {
-  if (end > laneBytes) throw new Error(`the outputs need ${end} bytes; the limit is ${laneBytes}`);
+export function growLane({ descriptor, maxBytes }: Lane, end: number): void {
+  if (end > maxBytes) throw new Error(`the outputs need ${end} bytes; the limit is ${maxBytes}`);
   if (fstatSync(descriptor).size < end) ftruncateSync(descriptor, end);
 }
 

@@ -140,9 +140,10 @@ export class EngineProcess {
     if (this.#ended || lane === undefined) throw new AppError('NOT_READY', { state: 'no lane is free' });
     const file = this.#lanes[lane] as ServerLane;
     const id = (this.#lastId += 1);
+    let writing: Promise<void> | undefined;
     try {
       const result = await this.#begin(id, lane, async (request) => {
-        const writing = file.write(places);
+        writing = file.write(places);
         if (writing !== undefined) await writing;
         if (request.ended !== undefined || this.#ended) return request.reject(request.ended ?? this.#lost());
         sendLine(this.#socket, { kind: 'work', id, lane, end: places.end, work });
@@ -151,6 +152,7 @@ export class EngineProcess {
       return await readAnswer(file, result);
     } finally {
       // A lane is closed only when no read or write is in progress: its descriptor may be used again at once.
+      await writing?.catch(() => {});
       if (this.#ended) file.close();
       else {
         file.settle();

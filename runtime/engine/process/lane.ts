@@ -8,9 +8,12 @@
  */
 import { closeSync, ftruncateSync, openSync, read, readSync, writev, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { AppError } from '../../../api/errors.ts';
 import { arrayOf, bytesPerElement, elementCount, makeTensor, type NamedTensors, type Tensor } from '../tensor.ts';
 import type { WireTensor } from './messages.ts';
 
+/** Size of a lane's address range in the engine process. Only bytes that were written take memory. */
+export const maxLaneBytes = 4 * 2 ** 30;
 const blockingBytes = 2 ** 20;
 const keptBytes = 16 * 2 ** 20;
 /** Of tensors in a lane, in bytes: a line of the CPU's cache, which is also enough for every element type. */
@@ -72,8 +75,13 @@ export class ServerLane {
     this.#file = openSync(`/proc/${pid}/fd/${descriptor}`, 'r+');
   }
 
-  /** @returns a promise when the write runs outside the event loop */
+  /**
+   * @returns a promise when the write runs outside the event loop
+   * @throws AppError REQUEST_TOO_LARGE when the inputs do not fit in a lane
+   */
   write({ buffers, end }: LanePlaces): Promise<void> | undefined {
+    if (end > maxLaneBytes)
+      throw new AppError('REQUEST_TOO_LARGE', { what: `the inputs need ${end} bytes`, limit: maxLaneBytes });
     this.#used = end;
     if (end > blockingBytes) return this.#writeAsync(buffers);
     let at = 0;

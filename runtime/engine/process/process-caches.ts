@@ -43,6 +43,8 @@ class ProcessCache implements KeyValueCache {
   readonly #deps: ProcessCachesDeps;
   readonly #onClose: (cache: ProcessCache) => void;
   state: 'Open' | 'Closed' | 'Lost' = 'Open';
+  /** Runs and copies in progress. The memory is freed when they have ended. */
+  #uses = 0;
 
   constructor(
     place: { readonly id: number; readonly slot: number; readonly shape: CacheShape },
@@ -64,7 +66,7 @@ class ProcessCache implements KeyValueCache {
     const places = new LanePlaces();
     const wired = places.placeAll(inputs);
     const work = { kind: 'runCache', cache: this.id, from, count, inputs: wired, outputs } as const;
-    const { parts, inferMs } = await this.#deps.exclusive(this.slot, places, work, signal);
+    const { parts, inferMs } = await this.#use(places, work, signal);
     const [part] = parts;
     if (part?.kind === 'Done') return { outputs: part.outputs, inferMs };
     const why = part?.why ?? 'the run has no result';
@@ -78,12 +80,28 @@ class ProcessCache implements KeyValueCache {
       checkRange('slots', slot, 1, this.shape.slots);
       checkRange('positions', position, length, this.shape.maxContext);
     }
-    await this.#deps.exclusive(this.slot, new LanePlaces(), { kind: 'copyCache', cache: this.id, from, to, length });
+    await this.#use(new LanePlaces(), { kind: 'copyCache', cache: this.id, from, to, length });
   }
 
   close(): void {
-    if (this.state === 'Open') this.#deps.close(this.slot, this.id);
+    if (this.state !== 'Open') return;
     this.state = 'Closed';
+    this.#freeIfUnused();
+  }
+
+  async #use(places: LanePlaces, work: EngineWork, signal?: AbortSignal): Promise<EngineAnswer> {
+    this.#uses += 1;
+    try {
+      return await this.#deps.exclusive(this.slot, places, work, signal);
+    } finally {
+      this.#uses -= 1;
+      this.#freeIfUnused();
+    }
+  }
+
+  #freeIfUnused(): void {
+    if (this.state !== 'Closed' || this.#uses > 0) return;
+    this.#deps.close(this.slot, this.id);
     this.#onClose(this);
   }
 
@@ -104,7 +122,7 @@ export class ProcessCaches implements KeyValueCaches {
 
   /** Bytes of all open caches. */
   get bytes(): number {
-    return [...this.#open].reduce((sum, { bytes, state }) => sum + (state === 'Open' ? bytes : 0), 0);
+    return [...this.#open].reduce((sum, { bytes, state }) => sum + (state === 'Lost' ? 0 : bytes), 0);
   }
 
   async open(shape: CacheShape): Promise<KeyValueCache> {
@@ -132,7 +150,7 @@ export class ProcessCaches implements KeyValueCaches {
 
   /** True while a process has a cache. */
   holds(slot: number): boolean {
-    return [...this.#open].some((cache) => cache.slot === slot && cache.state === 'Open');
+    return [...this.#open].some((cache) => cache.slot === slot);
   }
 
   /** Call this when the process of a slot has ended. */

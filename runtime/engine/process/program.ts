@@ -21,6 +21,7 @@ import {
   type ToEngine,
   type WireResult,
 } from './messages.ts';
+import { maxLaneBytes } from './lane.ts';
 import { NativeCaches } from './native-caches.ts';
 import { runNativeBatch } from './native-batch.ts';
 import { NativeRequest } from './native-request.ts';
@@ -54,7 +55,7 @@ class EngineProgram {
     const began = performance.now();
     const environment = openEnvironment(task.arenaBytes);
     const session = await NativeSession.open(environment, task.graphPath, task.options);
-    const lanes = Array.from({ length: task.lanes }, openLane);
+    const lanes = Array.from({ length: task.lanes }, () => openLane(maxLaneBytes));
     const program = new EngineProgram(socket, environment, session, lanes);
     program.#say({
       kind: 'loaded',

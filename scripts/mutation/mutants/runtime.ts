@@ -82,6 +82,25 @@ export const runtimeMutants = [
     { name: 'returning an output takes the state away', of: 'SequenceStates', within: 'owned',
       from: ' && !leaving.has(data.buffer)', to: '' },
   ]),
+  ...group(['test/integration/engine-process.test.ts'], [
+    { name: 'an engine process that always ends is started for ever', of: 'ProcessEngine',
+      from: 'seat.failures >= mostFailures', to: 'false' },
+    { name: 'a run over its limit goes on', of: 'EngineProcess',
+      from: 'Number.isFinite(limitMs)', to: 'false' },
+    { name: 'a run that does not end is not killed', of: 'EngineProcess',
+      from: "this.#hear({ kind: 'killed' });", to: "return this.#hear({ kind: 'killed' });" },
+    { name: 'the memory of a large request is kept', of: 'ServerLane', from: 'this.#used > keptBytes', to: 'false' },
+  ]),
+  ...group(['test/conformance/engine/caches.test.ts'], [
+    { name: 'a run writes outside its cache', of: 'ProcessCaches', within: 'checkRange',
+      from: ' || from + count > limit', to: '' },
+    { name: 'caches take memory that sequences reserved', of: 'ProcessCaches',
+      from: 'this.bytes + usedBytes()', to: 'this.bytes' },
+  ]),
+  ...group(['test/unit/runtime/engine/capi/*.test.ts'], [
+    { name: 'another version of ONNX Runtime is called', of: 'checkVersion',
+      from: 'version === ortVersion', to: 'true' },
+  ]),
   ...group(['test/unit/runtime/batching/*.test.ts', 'test/unit/runtime/engine/rows.test.ts'], [
     { name: 'a batch has more rows than it may', of: 'planBatch',
       within: 'prefix', from: 'sum.rows > limits.maxRows || ', to: '' },

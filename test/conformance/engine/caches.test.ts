@@ -201,6 +201,16 @@ describe('Caches: engine processes', () => {
     assert.throws(() => engine.sequences.open({ maxBytes: limitBytes - cache.bytes + 1 }), withCode('STATE_FULL'));
   });
 
+  it('refuses lengths beyond the slot, and writes nothing there', async () => {
+    const cache = await open();
+    await run(cache, 1, [tokens(20, 3)], 3);
+    for (const length of [maxContext + 1, 1000, 2 ** 30, -3]) {
+      const inputs = inputsOf([tokens(0, 1)], [length]);
+      await assert.rejects(cache.run({ from: 0, count: 1, inputs, outputs: ['output'] }), AppError);
+    }
+    await run(cache, 1, [tokens(20, 4)]);
+  });
+
   it('refuses places outside the cache before anything is written', async () => {
     const cache = await open();
     const inputs = inputsOf([tokens(0, 1)], [1]);
@@ -224,6 +234,15 @@ describe('Caches: engine processes', () => {
     const { value: _, ...inputs } = inputsOf([tokens(0, 1)], [4]);
     await assert.rejects(cache.run({ from: 0, count: 1, inputs, outputs: ['output'] }), withCode('REQUEST_INVALID'));
     await run(cache, 0, [tokens(0, 4)]);
+  });
+
+  it('frees a cache that is closed during its run when the run ends', async () => {
+    const cache = await open();
+    const running = run(cache, 0, [tokens(0, 3)], 3);
+    cache.close();
+    assert.equal(engine.caches.bytes, cacheBytes(shape));
+    await running;
+    assert.equal(engine.caches.bytes, 0);
   });
 
   it('leaves the other lane of the process to runs of batches', async () => {

@@ -33,7 +33,7 @@ function pod(name: string, ip?: string, ready = true): Pod {
   };
 }
 
-/** More fields of `spec.rollout`. `wanted`: the number of probes per minute that the gates ask for. */
+/** `spec.rollout` of a case, and in `wanted` the probes (extra requests) per minute that the gates ask for. */
 type Told = NonNullable<OnnxModelSpec['rollout']> & { readonly wanted?: number };
 
 function asksIn(
