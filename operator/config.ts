@@ -115,7 +115,7 @@ export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'h
   });
 }
 
-/** There is no default: nobody publishes this image, so pods could not pull it. */
+/** There is no default: this image is not published, so pods could not pull it. */
 function imageOf(text: string | undefined): string {
   const flag = '--runtime-image';
   if (text === undefined)

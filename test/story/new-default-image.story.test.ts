@@ -51,6 +51,6 @@ describe('a new default image', () => {
     await run(cluster, 'runtime:1', 60);
     cluster.put({ model: { uri: 'https://models.example/slow' }, replicas: 1 });
     await run(cluster, 'runtime:2', 10);
-    assert.deepEqual(images(cluster).running.toSorted(), ['runtime:1', 'runtime:2']);
+    assert.deepEqual(new Set(images(cluster).running), new Set(['runtime:1', 'runtime:2']));
   });
 });

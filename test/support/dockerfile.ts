@@ -34,19 +34,27 @@ function problemsOf({ name, text }: Instruction): readonly string[] {
 
 /** Every base is an earlier stage, scratch, or an image with a tag or a digest; COPY names earlier stages only. */
 function baseProblems(instructions: readonly Instruction[]): readonly string[] {
-  const args = instructions.filter(({ name }) => name === 'ARG').map(({ text }) => text.split(/=(.*)/));
-  const valueOf = (arg: string): string | undefined => args.find(([name]) => name === arg)?.[1];
+  const args = new Map(
+    instructions
+      .filter(({ name }) => name === 'ARG')
+      .map(({ text }) => {
+        const [key = '', value = ''] = text.split(/=(.*)/);
+        return [key, value];
+      }),
+  );
   return instructions.flatMap(({ name, text }, i) => {
-    const stages = stagesIn(instructions.slice(0, i));
-    if (name === 'COPY') {
-      const [, from] = /^--from=(\S+)/.exec(text) ?? [];
-      return from === undefined || stages.includes(from) ? [] : [`COPY --from=${from}: there is no such stage`];
-    }
-    const [image = ''] = text.split(/\s+/);
-    const base = image.replace(/\$\{(\w+)\}/, (whole, arg: string) => valueOf(arg) ?? whole);
-    if (name !== 'FROM' || base === 'scratch' || stages.includes(base)) return [];
-    return /[:@][\w.:-]+$/.test(base) && !base.endsWith(':latest') ? [] : [`FROM ${base}: name a tag or a digest`];
+    const stages = ['scratch', ...stagesIn(instructions.slice(0, i))];
+    if (name === 'FROM') return fromProblems(text, args, stages);
+    const [, from = 'scratch'] = /^--from=(\S+)/.exec(text) ?? [];
+    return name !== 'COPY' || stages.includes(from) ? [] : [`COPY --from=${from}: there is no such stage`];
   });
+}
+
+function fromProblems(text: string, args: ReadonlyMap<string, string>, stages: readonly string[]): readonly string[] {
+  const [image = ''] = text.split(/\s+/);
+  const base = image.replace(/\$\{(\w+)\}/, (whole, arg: string) => args.get(arg) ?? whole);
+  const isPinned = /[:@][\w.:-]+$/.test(base) && !base.endsWith(':latest');
+  return isPinned || stages.includes(base) ? [] : [`FROM ${base}: name a tag or a digest`];
 }
 
 function stagesIn(instructions: readonly Instruction[]): readonly string[] {

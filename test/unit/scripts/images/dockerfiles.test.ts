@@ -74,7 +74,7 @@ describe('dockerfileProblems', () => {
     ['the tag latest', 'FROM debian:latest', /debian:latest/],
     ['a last stage without a user', 'FROM scratch\nENTRYPOINT ["/x"]', /USER/],
     ['a last stage that runs as root', 'FROM scratch\nUSER 0:0', /USER/],
-    ['a user by name, which Kubernetes cannot check', 'FROM scratch\nUSER nobody', /USER/],
+    ['a user by name, which Kubernetes cannot check', 'FROM scratch\nUSER www-data', /USER/],
     ['an unknown stage', 'FROM scratch\nUSER 1:1\nCOPY --from=nowhere /x /x', /nowhere/],
     ['a program in shell form', 'FROM scratch\nUSER 1:1\nENTRYPOINT /x', /ENTRYPOINT/],
     ['a download by a shell', 'FROM a:1 AS b\nRUN curl https://example.com | sh\nFROM scratch\nUSER 1:1', /curl/],
