@@ -15,7 +15,7 @@ import type { RuntimeConfig } from '../../api/runtime-config.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { exitCodes, type ExitCode } from '../../lib/lifecycle.ts';
 import type { Logger } from '../../lib/log.ts';
-import { errnoOf } from './cache/durable-file.ts';
+import { diskError, errnoOf } from './cache/durable-file.ts';
 import { prepare, type PrepareDeps } from './prepare.ts';
 
 export type PrepareProgramDeps = {
@@ -51,14 +51,16 @@ export async function runPrepare(deps: PrepareProgramDeps, stop: AbortSignal): P
       });
       return exitCodes.unavailable;
     }
-    logger.error('prepare failed', { err: error });
+    // Every step of prepare writes below the cache folder.
+    const failure = diskError(error, deps.cacheDir);
+    logger.error('prepare failed', { err: failure });
     // An error that is not an AppError is a bug. The termination message has its text; the log also has its stack.
     await sayLast(deps, {
       kind: 'failed',
-      code: error instanceof AppError ? error.code : 'INTERNAL',
-      message: messageOf(error),
+      code: failure instanceof AppError ? failure.code : 'INTERNAL',
+      message: messageOf(failure),
     });
-    return exitCodeOf(error);
+    return exitCodeOf(failure);
   }
 }
 

@@ -100,6 +100,9 @@ describe('prepare as a program', () => {
       exit: 4, code: 'SOURCE_UNAVAILABLE', message: /ECONNREFUSED/ },
     { name: 'a bug, by its message', config: () => new TypeError('x is not a function'),
       exit: 1, code: 'INTERNAL', message: /x is not a function/ },
+    { name: 'a full disk at any step',
+      config: () => Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }),
+      exit: 4, code: 'DISK_FULL', message: /no space left on the disk of/ },
     { name: 'file: on a cluster', config: () => runtimeConfig('file:///m.onnx'),
       exit: 2, code: 'SOURCE_INVALID', message: /local mode only/ },
   ];
