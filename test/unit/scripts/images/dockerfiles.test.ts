@@ -66,6 +66,62 @@ for (const name of imageNames) {
   });
 }
 
+describe('images/runtime-cuda', () => {
+  const folder = join(repository, 'images', 'runtime-cuda');
+  const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  const instructions = parseDockerfile(text('Dockerfile'));
+  const last = lastStage(instructions);
+
+  it('keeps the rules for Dockerfiles', () => assert.deepEqual(dockerfileProblems(instructions), []));
+
+  it('is the image runtime and one layer', () => {
+    assert.equal(valueOf(last, 'FROM'), '${RUNTIME}');
+    assert.ok(instructions.some(({ text: arg }) => arg === `RUNTIME=${imageKinds.runtime.defaultTag}`));
+    assert.deepEqual(
+      last.filter((one) => ['COPY', 'RUN', 'WORKDIR'].includes(one.name)).map((one) => one.text),
+      ['--from=libraries /layer/ /'],
+    );
+    assert.equal(valueOf(last, 'USER'), `${userId}:${userId}`);
+  });
+
+  it('adds only the CUDA provider, beside the ONNX Runtime of the image, and libraries of CUDA', () => {
+    const provider = 'app/node_modules/onnxruntime-node/bin/napi-v6/linux/x64/';
+    const paths = text('files.txt').trimEnd().split('\n');
+    assert.deepEqual(
+      paths.filter((path) => path.startsWith('app/')),
+      [`${provider}libonnxruntime_providers_cuda.so`, `${provider}libonnxruntime_providers_shared.so`],
+    );
+    const cuda = paths.filter((path) => !path.startsWith('app/'));
+    assert.deepEqual(
+      cuda.filter((path) => !/^usr\/local\/cuda\/lib\/lib\w+(-\w+)?\.so\.[\d.]+$/.test(path)),
+      [],
+    );
+    // What the provider links to (readelf -d), and what it opens by name.
+    for (const name of ['cublas', 'cublasLt', 'cudart', 'curand', 'cufft', 'cudnn'])
+      assert.ok(
+        cuda.some((path) => path.includes(`/lib${name}.so.`)),
+        name,
+      );
+    assert.equal(new Set(paths).size, paths.length);
+  });
+
+  it('installs wheels by their digest, of the version of ONNX Runtime in the lock file', () => {
+    const { packages } = JSON.parse(readFileSync(join(repository, 'package-lock.json'), 'utf8')) as {
+      readonly packages: Readonly<Record<string, { readonly version?: string }>>;
+    };
+    const wheels = text('requirements.txt')
+      .replaceAll('\\\n', ' ')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
+    assert.deepEqual(
+      wheels.filter((line) => !/^[\w-]+==[\w.]+\s+--hash=sha256:[0-9a-f]{64}$/.test(line)),
+      [],
+    );
+    const version = packages['node_modules/onnxruntime-node']?.version;
+    assert.ok(wheels.some((line) => line.startsWith(`onnxruntime-gpu==${version} `)));
+  });
+});
+
 describe('dockerfileProblems', () => {
   // prettier-ignore
   const rows: readonly (readonly [string, string, RegExp])[] = [
