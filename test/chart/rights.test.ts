@@ -210,13 +210,17 @@ const assets = process.env['KUBEBUILDER_ASSETS'] ?? '';
   it('refuse an intent of a user without the right to it, under the policy', async () => {
     await install('strict', [], ['intentsPolicy.enabled=true']);
     // No controller aggregates roles here, so the user gets the chart's own part of edit.
-    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'editor' } };
-    await world.api.post(world.path('rbac.authorization.k8s.io/v1', 'rolebindings'), {
-      ...role,
-      kind: 'RoleBinding',
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'strict-edit' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'editor' }],
-    });
+    // kubectl reads the object before it patches it, so the user needs view, too.
+    for (const part of ['view', 'edit']) {
+      const { status, text } = await world.api.post(world.path('rbac.authorization.k8s.io/v1', 'rolebindings'), {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata: { name: `editor-${part}` },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: `strict-${part}` },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'editor' }],
+      });
+      assert.equal(status, 201, text);
+    }
     const patchAs = (patch: string): string => {
       const flags = ['--kubeconfig', server.kubeconfig, '--as', 'editor', '--namespace', world.namespace];
       const args = [...flags, 'patch', 'onnxmodel', 'shared', '--type', 'merge', '-p', patch];
