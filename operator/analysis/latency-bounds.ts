@@ -248,7 +248,10 @@ function lnLimit(against: LatencyQuestion['against'], limit: number): number {
   return 'maxMs' in against ? Math.log(limit / against.maxMs) : Math.log1p(limit);
 }
 
-/** The gate's own limit as a difference of ln. */
+/**
+ * The gate's configured limit on the scale of ln(candidate / stable): ln(1 + tolerance). For a limit in milliseconds it
+ * is 0, because the estimate is then already the distance from `maxMs`.
+ */
 export function limitOf({ against }: LatencyQuestion): number {
   return 'maxMs' in against ? 0 : Math.log1p(against.tolerance);
 }

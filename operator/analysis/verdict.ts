@@ -74,7 +74,7 @@ export type GateNumbers = {
   readonly neededRange?: readonly [low: number | null, high: number | null];
   /** Chance that the bounds are wrong in this window: the sum of the α for a wrong Fail and the α for a wrong Pass. */
   readonly alpha: number;
-  /** The part of `alpha` for a wrong Pass, which is the α of the upper bound. */
+  /** The accepted chance of a wrong Pass: the share of `alpha` that the upper bound uses. */
   readonly passAlpha: number;
   /** What determines the width of the bounds. */
   readonly evidence: LatencyEvidence;

@@ -57,8 +57,8 @@ function readyPods(
 }
 
 /**
- * A stable revision without ready pods still counts as able to answer for `lostForMs`, the time after which a candidate
- * without a ready pod is given up.
+ * When stable loses its last ready pod, it still counts as able to answer during the next `lostForMs`. A candidate is
+ * also given up only after `lostForMs` without a ready pod.
  */
 function stableSide({
   seen,

@@ -110,8 +110,8 @@ function noted(
 }
 
 /**
- * Creates the object, or returns the object that exists. The existing object is read only after the server refused the
- * creation because the name is taken.
+ * Creates the object, or returns the object that exists. The existing object is not read until the server has refused
+ * the creation because the name is taken.
  */
 async function createdOrFound(
   deps: PutDeps,

@@ -64,7 +64,7 @@ const maxRequests = 10_000;
 const latestPeriods = 3;
 /** A period is clearly cheaper when its cost is below this share of the lowest earlier cost. */
 const falling = 0.95;
-/** The header that tells a self-request from another client of the private socket. */
+/** The header by which the server recognises its self-requests; the private socket refuses requests of other clients. */
 const keyHeader = 'x-self-request';
 
 /**

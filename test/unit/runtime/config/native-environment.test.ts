@@ -1,6 +1,6 @@
 /**
- * The environment variables for native libraries that a process lacks, and with which it then re-executes itself.
- * Variables that the user has set are kept.
+ * A process that lacks environment variables for native libraries re-executes itself with them added. Variables that
+ * the user has set are kept.
  */
 import assert from 'node:assert/strict';
 import { nativeEnvironment } from '../../../../api/names.ts';
