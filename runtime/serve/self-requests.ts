@@ -64,7 +64,7 @@ const maxRequests = 10_000;
 const latestPeriods = 3;
 /** A period is clearly cheaper when its cost is below this share of the lowest earlier cost. */
 const falling = 0.95;
-/** The header by which the server recognises its self-requests; the private socket refuses requests of other clients. */
+/** The header by which the server recognises its self-requests; its private socket refuses all others. */
 const keyHeader = 'x-self-request';
 
 /**
