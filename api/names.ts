@@ -8,6 +8,8 @@
  *         dash, and 10 for the revision.
  */
 
+import packageJson from '../package.json' with { type: 'json' };
+
 export const api = {
   group: 'onnx-operator.dev',
   version: 'v1alpha1',
@@ -73,6 +75,9 @@ export const paths = {
   sourceDir: '/mnt/source',
   terminationLog: '/dev/termination-log',
 } as const;
+
+/** Name of the runtime's image in local mode, which has a table of images in place of a registry. */
+export const localRuntimeImage = `onnx-operator/runtime:${packageJson.version}`;
 
 /** Environment variables that the pod template sets and the runtime image reads. */
 export const env = {

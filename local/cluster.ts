@@ -9,10 +9,9 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { AppError, messageOf } from '../api/errors.ts';
-import { env } from '../api/names.ts';
+import { env, localRuntimeImage } from '../api/names.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { silentLogger, type Logger } from '../lib/log.ts';
-import packageJson from '../package.json' with { type: 'json' };
 import { startApiServer, type ApiServerDeps, type LocalApiServer } from './api-server/server.ts';
 import { startControlPlane, type ControlPlane, type ControlPlaneDeps } from './control-plane.ts';
 import { openDataFolder } from './data-folder.ts';
@@ -60,9 +59,6 @@ export interface LocalCluster {
   /** Ends everything. A second call does nothing. */
   close(): Promise<void>;
 }
-
-/** Name of the image whose program is this repository's runtime. */
-export const runtimeImage = `onnx-operator/runtime:${packageJson.version}`;
 
 /**
  * Starts local mode. Resolves when the API answers and the kubelet runs pods.
@@ -125,7 +121,7 @@ function startNode(objects: Objects, dataDir: string, deps: LocalClusterDeps): C
     clock,
     logger,
     dataDir,
-    images: new Map([[runtimeImage, runtime], ...(deps.images ?? [])]),
+    images: new Map([[localRuntimeImage, runtime], ...(deps.images ?? [])]),
     volumes: deps.volumes ?? new Map(),
     machineEnv: deps.machineEnv ?? {},
     ...deps.controlPlane,
@@ -154,6 +150,8 @@ function operatorCommand(kubeconfig: string, extra: readonly string[] = []): rea
     kubeconfig,
     '--service-address',
     'ClusterIP',
+    '--runtime-image',
+    localRuntimeImage,
     '--listen',
     '127.0.0.1:0',
     ...extra,

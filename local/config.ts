@@ -3,6 +3,7 @@
  * Owns: the flags, their defaults, and the messages for wrong flags. Other files in local/ do not read process.argv or
  * process.env.
  */
+import { localRuntimeImage } from '../api/names.ts';
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { AppError } from '../api/errors.ts';
@@ -37,8 +38,9 @@ end)
   --volume CLAIM=DIR    creates PersistentVolumeClaim CLAIM in namespace default, backed by folder DIR; may be repeated
   --port N              port of the API on 127.0.0.1 (default: any free one)
   --no-operator         without the operator; run it with "npm run operator -- --kubeconfig FILE --service-address \
-ClusterIP",
-                        because names of Services are not resolved on this machine
+ClusterIP
+                        --runtime-image ${localRuntimeImage}"; names of Services are not resolved on this \
+machine
   --log-level LEVEL     debug, info, warn or error (default: info)
   --help
 

@@ -8,13 +8,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { AppError } from '../api/errors.ts';
+import { localRuntimeImage } from '../api/names.ts';
 import { present } from '../api/present.ts';
 import { parseDurationMs } from '../api/units.ts';
 import type { LogLevel } from '../lib/log.ts';
 import { parseOnlyFlags } from '../lib/flags.ts';
 import type { Shard } from '../kube/controller/shard.ts';
 import type { ThrottleLimits } from '../kube/client/throttle.ts';
-import packageJson from '../package.json' with { type: 'json' };
 
 export type OperatorConfig = {
   readonly kubeconfig?: string;
@@ -49,14 +49,15 @@ const defaultWorkers = 8;
 const maxShards = 64;
 const maxQps = 10_000;
 
-export const operatorHelp = `Usage: npm run operator -- [options]
+export const operatorHelp = `Usage: npm run operator -- --runtime-image IMAGE [options]
 
 Watches OnnxModels and runs the pods that serve them. Runs outside a cluster with a kubeconfig, or in a pod with its
 service account.
 
   --kubeconfig FILE         kubeconfig (default: $KUBECONFIG, ~/.kube/config, then the pod's service account)
   --namespace NS            watch only models of this namespace (default: all namespaces)
-  --runtime-image IMAGE     image of revisions whose spec does not name one (default: ${defaultImage()})
+  --runtime-image IMAGE     image of the model server, for revisions whose spec does not name one; required.
+                            "npm run image" builds it (docs/images.md)
   --service-address WAY     host in status.address.url: the entry Service's DNS or ClusterIP (default: DNS)
   --settle DURATION         how long a replaced revision keeps its pods after its traffic has ended (default: 10s)
   --lease-namespace NS      namespace of the leader's Lease (default: the pod's namespace, --namespace, or "default")
@@ -80,7 +81,7 @@ The operator retries without limit while the API server cannot be reached.
 const options = {
   kubeconfig: { type: 'string' },
   namespace: { type: 'string' },
-  'runtime-image': { type: 'string', default: defaultImage() },
+  'runtime-image': { type: 'string' },
   'service-address': { type: 'string', default: 'DNS' },
   settle: { type: 'string', default: '10s' },
   'lease-namespace': { type: 'string' },
@@ -105,7 +106,7 @@ export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'h
     shard: shardOf(flags.shard),
     leaderElection: !flags['no-leader-election'],
     identity: `${process.env['POD_NAME'] ?? hostname()}_${crypto.randomUUID()}`,
-    runtimeImage: flags['runtime-image'],
+    runtimeImage: imageOf(flags['runtime-image']),
     serviceAddress: choice('--service-address', flags['service-address'], ['DNS', 'ClusterIP']),
     settleMs: duration('--settle', flags.settle),
     workers: workersOf(flags),
@@ -114,8 +115,21 @@ export function readOperatorConfig(argv: readonly string[]): OperatorConfig | 'h
   });
 }
 
-export function defaultImage(): string {
-  return `onnx-operator/runtime:${packageJson.version}`;
+/** There is no default: this image is not published, so pods could not pull it. */
+function imageOf(text: string | undefined): string {
+  const flag = '--runtime-image';
+  if (text === undefined)
+    throw new AppError('BAD_FLAG', {
+      flag,
+      problem:
+        'is missing: it names the image of the model server, which has to be in a registry of yours. To build it: ' +
+        'npm run image -- --out runtime.tar --tag REGISTRY/onnx-runtime:TAG, then push it: ' +
+        'skopeo copy oci-archive:runtime.tar docker://REGISTRY/onnx-runtime:TAG (docs/images.md). In local mode: ' +
+        `--runtime-image ${localRuntimeImage}`,
+    });
+  if (!/^[\w.:/@-]{1,512}$/.test(text))
+    throw new AppError('BAD_FLAG', { flag, problem: `'${text}' is not the name of an image` });
+  return text;
 }
 
 /**

@@ -10,6 +10,7 @@ import { parse } from 'yaml';
 import { loadAccess } from '../../kube/client/access.ts';
 import { HttpKubeClient } from '../../kube/client/http-client.ts';
 import { isAlreadyExists } from '../../kube/client/kube-error.ts';
+import { localRuntimeImage } from '../../api/names.ts';
 import type { KubeObject } from '../../api/kube-object.ts';
 import type { ResourceType } from '../../kube/client/resource-type.ts';
 import { Reflector } from '../../kube/cache/reflector.ts';
@@ -321,7 +322,18 @@ async function commandOf({
   // Let the operator delete the objects of a replaced revision after one second. The default is ten seconds, which is
   // longer than `calmMs`: the deletions after a change would then be counted in the next scenario.
   const settle = ['--settle', '1s'];
-  const flags = ['--no-leader-election', '--listen', listen, '--log-level', 'warn', ...settle, ...operatorArgs];
+  // The image's name is in the manifests that are written, but the bench runs no pods.
+  const image = ['--runtime-image', localRuntimeImage];
+  const flags = [
+    '--no-leader-election',
+    '--listen',
+    listen,
+    '--log-level',
+    'warn',
+    ...image,
+    ...settle,
+    ...operatorArgs,
+  ];
   return { argv: [process.execPath, program, ...flags], readyUrl: `http://${listen}/readyz` };
 }
 

@@ -46,8 +46,27 @@ export async function loadAccess(source: AccessSource, clock: Clock): Promise<Cl
   };
 }
 
+/** @throws AppError BAD_CONFIG in the operator's image, which does not contain client-node */
+async function importClientNode(where: string): Promise<typeof import('@kubernetes/client-node')> {
+  try {
+    return await import('@kubernetes/client-node');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new AppError(
+      'BAD_CONFIG',
+      {
+        where,
+        problem:
+          'there is no service account, no kubeconfig, or a kubeconfig that is faulty or needs a plugin; the image ' +
+          "of the operator accepts a pod's service account and kubeconfigs with a token or a client certificate",
+      },
+      { cause: error },
+    );
+  }
+}
+
 async function loadByClientNode(source: AccessSource, where: string): Promise<Loaded> {
-  const client = await import('@kubernetes/client-node');
+  const client = await importClientNode(where);
   const config = loadInto(new client.KubeConfig(), source, where);
   const { server, proxyUrl } = clusterOf(config, where);
   refuseMissingUser(config, where);

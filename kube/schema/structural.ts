@@ -86,8 +86,8 @@ function keyProblems(items: OpenApiSchema, key: string, path: string): Cause[] {
 }
 
 /**
- * Problems of logic (allOf, not …). Logic may only restrict values; types, defaults and descriptions must be outside of
- * it.
+ * Problems in the logic keywords (`allOf`, `anyOf`, `oneOf`, `not`): they may only restrict values, so types, defaults
+ * and descriptions must be outside of them.
  */
 function logicProblems(schema: OpenApiSchema, path: string): Cause[] {
   if (schema['x-kubernetes-int-or-string'] === true) return [];

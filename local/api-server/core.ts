@@ -73,7 +73,7 @@ export function createCore(deps: CoreDeps): ApiDeps {
   return { store, catalog, writes, deletes, objects, clock, end };
 }
 
-/** The API's objects in memory, with the server's own controllers, for tests of controllers. */
+/** The API's objects in memory, with garbage collection, for tests of controllers that do not need HTTP. */
 export function createObjects(deps: CoreDeps): Objects {
   return createCore(deps).objects;
 }

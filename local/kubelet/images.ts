@@ -14,7 +14,10 @@ export type Image = {
 
 export type ImageTable = ReadonlyMap<string, Image>;
 
-/** A shell, which every image has. A pod may use it as its command, but no other program of this machine. */
+/**
+ * A shell, which every image has. The `command` of a pod must start with this shell or with the image's own program;
+ * other programs of this machine are refused.
+ */
 const shell = '/bin/sh';
 
 /** @returns the name of the image as in the table: with `:latest` when the name has neither tag nor digest */

@@ -76,11 +76,12 @@ export function refusalKey(manifest: Manifest, known: KubeObject | undefined): s
 export async function putChild(deps: PutDeps, manifest: Manifest, known: KubeObject | undefined): Promise<Put> {
   const found = known ?? (await createdOrFound(deps, manifest));
   if ('created' in found) return noted(deps, manifest, { wanted: manifest, answer: found.created, writes: 1 });
-  const wanted = withStoredAddress(withStoredData(manifest, found), found);
+  // Without `known`, the pass did not use the stored data, so a difference is not a decision.
+  const isAnew = known !== undefined && hasOtherImage(manifest, known);
+  const wanted = isAnew ? manifest : withStoredAddress(withStoredData(manifest, found), found);
   try {
-    const { answer, writes } = isStuck(wanted, found)
-      ? await recreate(deps, wanted, found)
-      : await change(deps, wanted, found);
+    const { answer, writes } =
+      isAnew || isStuck(wanted, found) ? await recreate(deps, wanted, found) : await change(deps, wanted, found);
     return { ...noted(deps, manifest, { wanted, answer, writes }), isNews: known === undefined };
   } catch (error) {
     if (known === undefined || !isNotFound(error)) throw error;
@@ -210,6 +211,20 @@ function isStuck(wanted: Manifest, found: KubeObject): boolean {
   if (lacksAddress(wanted, found)) return true;
   if (wanted.kind !== 'ConfigMap' || recordOf(found)['immutable'] !== true) return false;
   return ['data', 'binaryData'].some((field) => !isSame(recordOf(wanted[field]), recordOf(recordOf(found)[field])));
+}
+
+/**
+ * True for the ControllerRevision of a revision that is made again with another image (operator/see/revision-image.ts).
+ */
+function hasOtherImage(manifest: Manifest, found: KubeObject): boolean {
+  if (manifest.kind !== 'ControllerRevision') return false;
+  const [wanted, stored] = [imageIn(manifest), imageIn(found)];
+  return stored !== undefined && wanted !== stored;
+}
+
+/** The runtime's image in the data of a ControllerRevision. */
+function imageIn(object: KubeObject | Manifest): unknown {
+  return recordOf(recordOf(recordOf(recordOf(object)['data'])['spec'])['runtime'])['image'];
 }
 
 /**

@@ -4,8 +4,7 @@
  *
  * Owns: the onnx_operator_* series and their labels (docs/metrics.md). An outcome is counted only when a status write
  * recorded it, so that a repeated pass does not count it twice.
- * Limits: five gauges per model and one per gate. When the rollout ends, all gauges except onnx_operator_silent_pods
- * are removed.
+ * Limits: seven gauges per model and one per gate. When the rollout ends, all gauges except those of pods are removed.
  */
 import {
   counter,
@@ -53,6 +52,8 @@ export class RolloutMetrics {
   readonly #weight: Gauge<'namespace' | 'model' | 'kind'>;
   readonly #verdict: Gauge<'namespace' | 'model' | 'gate' | 'verdict'>;
   readonly #silent: Gauge<'namespace' | 'model'>;
+  readonly #ready: Gauge<'namespace' | 'model'>;
+  readonly #wanted: Gauge<'namespace' | 'model'>;
 
   /** @param isSilent whether a watched pod did not answer the last request for its report */
   constructor(registry: Registry, isSilent: (podUid: string) => boolean) {
@@ -92,6 +93,16 @@ export class RolloutMetrics {
       help: 'Pods that did not answer the last request for their report',
       labels: names,
     });
+    this.#ready = gauge(registry, {
+      name: 'onnx_operator_ready_pods',
+      help: 'Ready pods of a model, of all its revisions',
+      labels: names,
+    });
+    this.#wanted = gauge(registry, {
+      name: 'onnx_operator_wanted_replicas',
+      help: 'spec.replicas of a model',
+      labels: names,
+    });
     this.#reports.inc(0);
   }
 
@@ -111,6 +122,8 @@ export class RolloutMetrics {
     this.#notePlace(followed, pass);
     this.#noteVerdicts(followed, pass);
     const uids = [...pass.seen.pods.values()].flat().map((pod) => pod.metadata.uid ?? '');
+    this.#ready.set(followed.model, pass.status.readyReplicas ?? 0);
+    this.#wanted.set(followed.model, pass.seen.model.spec.replicas ?? 1);
     this.#silent.set(followed.model, uids.filter((uid) => this.#isSilent(uid)).length);
   }
 
@@ -168,6 +181,8 @@ export class RolloutMetrics {
     this.#models.delete(key);
     this.#step.remove(followed.model);
     this.#silent.remove(followed.model);
+    this.#ready.remove(followed.model);
+    this.#wanted.remove(followed.model);
     this.#noteWeights(followed.model, {});
     for (const verdict of followed.verdicts) this.#verdict.remove(verdict);
   }

@@ -22,6 +22,7 @@ import { lastKnownOf } from '../rollout/last-words.ts';
 import { readControllerRevision } from '../resources/revisions.ts';
 import type { RevisionRecord } from '../resources/objects.ts';
 import { revisionOf, revisionSpecOf } from './revision.ts';
+import { withImageInForce } from './revision-image.ts';
 import { rolloutPlanOf } from '../rollout/plan.ts';
 import { routerOf, trafficSeen } from '../traffic/router.ts';
 import type { Revision, RevisionPods, Trouble } from '../rollout/state.ts';
@@ -155,24 +156,34 @@ function recordsOf({
     const record = recordIn(object);
     if (record !== undefined) records.set(record.revision, record);
   }
-  if (!records.has(target)) {
-    // If the ControllerRevision was deleted while pods run, keep the image of the running pods.
-    const image =
-      imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
-      settings.runtimeImage;
-    const written = revisionSpecOf(model.spec);
-    records.set(target, {
-      revision: target,
-      generation: model.metadata.generation,
-      written,
-      spec: withDefaults(written, image),
-    });
-  }
+  records.set(
+    target,
+    withImageInForce(records.get(target) ?? newRecord({ model, target, deployments, settings }), {
+      state: readState(model.status),
+      provenance: lastKnownOf(model.status).provenance,
+      isReady: (pods.get(target) ?? []).some(isReady),
+      defaultImage: settings.runtimeImage,
+    }),
+  );
   for (const [revision, record] of records) {
     const resolved = record.resolved ?? learnedFrom(pods.get(revision) ?? []);
     if (resolved !== undefined) records.set(revision, { ...record, resolved });
   }
   return records;
+}
+
+function newRecord({
+  model,
+  target,
+  deployments,
+  settings,
+}: Pick<RecordSources, 'model' | 'target' | 'deployments' | 'settings'>): RevisionRecord {
+  // If the ControllerRevision was deleted while pods run, keep the image of the running pods.
+  const image =
+    imageOf(deployments.find((deployment) => revisionOfChild(deployment, model.metadata.name) === target)) ??
+    settings.runtimeImage;
+  const written = revisionSpecOf(model.spec);
+  return { revision: target, generation: model.metadata.generation, written, spec: withDefaults(written, image) };
 }
 
 function imageOf(deployment: Deployment | undefined): string | undefined {

@@ -60,7 +60,10 @@ export type Observed = {
   readonly memory: RolloutState;
   readonly plan: RolloutPlan;
   readonly rollout: Observation;
-  /** The records of all revisions that have a record, and of the revision of the current spec. */
+  /**
+   * All stored records, by revision. The revision of the current spec always has an entry: if no record of it is
+   * stored, a new one is made.
+   */
   readonly records: ReadonlyMap<Revision, RevisionRecord>;
   /** Pods that are not terminating and have not ended, by revision. */
   readonly pods: ReadonlyMap<Revision, readonly Pod[]>;

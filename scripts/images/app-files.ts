@@ -11,6 +11,10 @@ import { BuildError, runProgram } from './run-program.ts';
 export type AppOptions = {
   /** The root of the repository. */
   readonly repository: string;
+  /** The compiler's configuration, a file in this folder. It decides which sources are compiled. */
+  readonly tsconfig: string;
+  /** Imported packages that are left out, with their dependencies. The program runs without them. */
+  readonly packagesLeftOut: readonly string[];
   /** The folder that becomes `/` in the image. */
   readonly root: string;
 };
@@ -18,14 +22,14 @@ export type AppOptions = {
 /** Folders of packages that are left out: binaries for other platforms, and files for developers. */
 const unwantedInPackages = ['bin/napi-v6/darwin', 'bin/napi-v6/win32', 'bin/napi-v6/linux/arm64', 'script'];
 
-/** Copies the program. @returns names of the copied packages @throws BuildError */
-export function installApp({ repository, root }: AppOptions): readonly string[] {
+/** Copies the program. @returns the copied folders of node_modules, sorted @throws BuildError */
+export function installApp({ repository, root, tsconfig, packagesLeftOut }: AppOptions): readonly string[] {
   const app = join(root, 'app');
   mkdirSync(app, { recursive: true });
   runProgram(process.execPath, [
     join(repository, 'node_modules/typescript/bin/tsc'),
     '-p',
-    join(repository, 'scripts/images/tsconfig.build.json'),
+    join(repository, 'scripts/images', tsconfig),
     '--outDir',
     app,
   ]);
@@ -40,10 +44,11 @@ export function installApp({ repository, root }: AppOptions): readonly string[] 
     `${JSON.stringify({ name, version, private: true, type: 'module' }, null, 2)}\n`,
   );
   const lock = (readJson(join(repository, 'package-lock.json')) as { readonly packages: Lock }).packages;
-  const folders = closureOf(importedPackages(app), lock);
+  const imported = importedPackages(app).filter((name) => !packagesLeftOut.includes(name));
+  const folders = closureOf(imported, lock);
   for (const folder of folders) installPackage(repository, app, folder);
   installNode(root);
-  return folders.map((folder) => folder.slice('node_modules/'.length));
+  return folders;
 }
 
 /** Replaces `.ts` in the URLs of workers' files. The compiler rewrites imports, but not these URLs. */
@@ -52,6 +57,10 @@ function pointUrlsAtJavaScript(app: string): void {
     const before = readFileSync(file, 'utf8');
     const after = before.replace(/(new URL\(\s*['"]\.{1,2}\/[^'"]+)\.ts(['"]\s*,\s*import\.meta\.url)/g, '$1.js$2');
     if (after !== before) writeFileSync(file, after);
+    for (const [, path = ''] of after.matchAll(/new URL\(\s*['"](\.{1,2}\/[^'"]+\.js)['"]\s*,\s*import\.meta\.url/g)) {
+      if (!existsSync(join(dirname(file), path)))
+        throw new BuildError(`${relative(app, file)} starts ${path}, which was not compiled`);
+    }
     const left = /['"`]\.{1,2}\/[^'"`]*\.ts['"`]/.exec(after);
     if (left !== null)
       throw new BuildError(

@@ -6,6 +6,7 @@
  * Why: a base image would need access to a registry. Unpacking packages with dpkg -x only needs the package sources of
  * this machine.
  */
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -17,6 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { userId } from './image-kinds.ts';
 import { BuildError, isInstalled, runProgram } from './run-program.ts';
 
 /** The Debian packages of the image. libatomic1 is needed because Node 26 links to it. */
@@ -34,14 +36,17 @@ const unwanted = [
   'usr/share/zoneinfo/right',
 ];
 
-/** The user id that containers run with. */
-export const userId = 65534;
+/** A Debian package as it was unpacked. */
+export type DebianPackage = {
+  readonly name: string;
+  readonly version: string;
+  readonly architecture: string;
+  /** SHA-256 of the package's file, in hex. */
+  readonly sha256: string;
+};
 
-/**
- * @returns a line `package version` for each package
- * @throws BuildError when Debian's tools or lists are missing
- */
-export function installBase(root: string, work: string): readonly string[] {
+/** @throws BuildError when Debian's tools or lists are missing */
+export function installBase(root: string, work: string): readonly DebianPackage[] {
   for (const tool of ['apt-get', 'dpkg', 'dpkg-deb']) {
     if (!isInstalled(tool))
       throw new BuildError(
@@ -52,7 +57,7 @@ export function installBase(root: string, work: string): readonly string[] {
   mkdirSync(downloads);
   try {
     // Turn off apt's sandbox: its user cannot write into a temporary folder of this user.
-    runProgram('apt-get', ['-o', 'APT::Sandbox::User=', 'download', '-qq', ...debianPackages], downloads);
+    runProgram('apt-get', ['-o', 'APT::Sandbox::User=', 'download', '-qq', ...debianPackages], { cwd: downloads });
   } catch (error) {
     throw new BuildError(
       `the base packages could not be downloaded; apt-get update may help\n${(error as Error).message}`,
@@ -61,11 +66,25 @@ export function installBase(root: string, work: string): readonly string[] {
   const packages = readdirSync(downloads)
     .filter((file) => file.endsWith('.deb'))
     .sort();
-  for (const file of packages) runProgram('dpkg', ['-x', join(downloads, file), root]);
+  for (const file of packages) unpack(join(downloads, file), root);
   for (const path of unwanted) rmSync(join(root, path), { recursive: true, force: true });
   linkLibraries(root);
   writeSystemFiles(root);
-  return packages.map((file) => runProgram('dpkg-deb', ['--show', join(downloads, file)]).replace('\t', ' '));
+  return packages.map((file) => describePackage(join(downloads, file)));
+}
+
+/** Unpacks a package and records it where scanners for vulnerabilities look for the packages of an image. */
+function unpack(file: string, root: string): void {
+  runProgram('dpkg', ['-x', file, root]);
+  const records = join(root, 'var/lib/dpkg/status.d');
+  mkdirSync(records, { recursive: true });
+  writeFileSync(join(records, describePackage(file).name), `${runProgram('dpkg-deb', ['--field', file])}\n`);
+}
+
+function describePackage(file: string): DebianPackage {
+  const format = '--showformat=${Package}\t${Version}\t${Architecture}';
+  const [name = '', version = '', architecture = ''] = runProgram('dpkg-deb', ['--show', format, file]).split('\t');
+  return { name, version, architecture, sha256: createHash('sha256').update(readFileSync(file)).digest('hex') };
 }
 
 /**
@@ -87,6 +106,8 @@ function writeSystemFiles(root: string): void {
     `root:x:0:0:root:/:/sbin/nologin\nnobody:x:${userId}:${userId}:nobody:/:/sbin/nologin\n`,
   );
   writeFileSync(join(etc, 'group'), `root:x:0:\nnogroup:x:${userId}:\n`);
+  // Scanners choose the list of known vulnerabilities by this file.
+  writeFileSync(join(etc, 'os-release'), readFileSync('/etc/os-release'));
   writeFileSync(join(etc, 'nsswitch.conf'), 'passwd: files\ngroup: files\nhosts: files dns\n');
   // Write the file that update-ca-certificates would write. That program cannot run here.
   const folder = join(root, 'usr/share/ca-certificates/mozilla');

@@ -1,6 +1,7 @@
 /**
  * Makes an OCI archive of a folder.
- * Owns: the calls of buildah, which also set the image's configuration (user, entry point, environment, labels).
+ * Owns: the calls of buildah, which also set the image's configuration (user, entry point, environment, labels), and
+ * reading the digest of an archive.
  * Why: the image has one uncompressed layer, in which all files have the same timestamp. The same commit therefore
  * gives the same layer, and a node does not have to decompress it.
  */
@@ -60,4 +61,12 @@ export function writeOciArchive(root: string, file: string, config: ImageConfig)
   } finally {
     runProgram('buildah', ['rm', container]);
   }
+}
+
+/** The digest of an archive's image, as a registry would name it. */
+export function digestOf(file: string): string {
+  const index = JSON.parse(runProgram('tar', ['-xOf', file, 'index.json'])) as {
+    readonly manifests: readonly { readonly digest: string }[];
+  };
+  return index.manifests[0]?.digest ?? 'unknown';
 }

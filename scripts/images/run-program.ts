@@ -11,16 +11,22 @@ export class BuildError extends Error {
 
 const outputLimitBytes = 64 << 20;
 
+export type RunOptions = {
+  readonly cwd?: string;
+  /** The whole environment of the program. Absent: this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+};
+
 /**
  * @returns stdout, trimmed
  * @throws BuildError when the program is missing or fails
  */
-export function runProgram(program: string, args: readonly string[], cwd?: string): string {
+export function runProgram(program: string, args: readonly string[], options: RunOptions = {}): string {
   const done = spawnSync(program, args, {
     encoding: 'utf8',
     maxBuffer: outputLimitBytes,
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(cwd === undefined ? {} : { cwd }),
+    ...options,
   });
   if (done.error !== undefined) throw new BuildError(`${program} could not be run: ${done.error.message}`);
   if (done.status !== 0)

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
+import { localRuntimeImage } from '../../api/names.ts';
 import { ChildProgram } from './child-program.ts';
 import { ClusterApi } from './cluster-api.ts';
 import { claimName, type Target } from './target.ts';
@@ -36,7 +37,7 @@ export async function openLocalMode({
     name: 'local mode',
     kubeConfig,
     kubeconfigFile,
-    runtimeImage: undefined,
+    runtimeImage: localRuntimeImage,
     async offerModels(namespace) {
       const spec = { accessModes: ['ReadOnlyMany'], resources: { requests: { storage: '1Gi' } } };
       await api.apply({

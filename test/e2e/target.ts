@@ -9,7 +9,7 @@ export interface Target {
   readonly name: string;
   readonly kubeConfig: KubeConfig;
   /** The image of the operator's pods. */
-  readonly runtimeImage: string | undefined;
+  readonly runtimeImage: string;
   /** A kubeconfig file, for programs that a story starts. */
   readonly kubeconfigFile: string;
   /** Makes the claim `models` in a namespace: read-only, with the files of `modelsFolder`. */

@@ -139,7 +139,7 @@ async function findGatewayClass(client: ClusterApi): Promise<string | undefined>
 }
 
 function startOperator(target: Target): ChildProgram {
-  const image = target.runtimeImage === undefined ? [] : ['--runtime-image', target.runtimeImage];
-  const flags = ['--kubeconfig', target.kubeconfigFile, '--service-address', 'ClusterIP', '--listen', 'off', ...image];
-  return new ChildProgram('operator', ['operator/main.ts', ...flags]);
+  const { kubeconfigFile, runtimeImage } = target;
+  const flags = ['--kubeconfig', kubeconfigFile, '--service-address', 'ClusterIP', '--listen', 'off'];
+  return new ChildProgram('operator', ['operator/main.ts', ...flags, '--runtime-image', runtimeImage]);
 }

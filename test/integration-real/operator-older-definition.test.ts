@@ -138,9 +138,13 @@ describe('an operator that is newer than the CRD, on a real API server', functio
   }
 
   function startOperator(): void {
-    operator = spawn(process.execPath, [main, '--kubeconfig', server.kubeconfig, '--listen', 'off'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    operator = spawn(
+      process.execPath,
+      [main, '--kubeconfig', server.kubeconfig, '--listen', 'off', '--runtime-image', 'runtime:1'],
+      {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    );
     operator.stderr?.on('data', (chunk: Buffer) => {
       log += chunk.toString();
     });

@@ -37,7 +37,15 @@ describe('the operator against a real API server', function () {
   function startOperator(): ChildProcess {
     const child = spawn(
       process.execPath,
-      [join(root, 'operator/main.ts'), '--kubeconfig', server.kubeconfig, '--listen', 'off'],
+      [
+        join(root, 'operator/main.ts'),
+        '--kubeconfig',
+        server.kubeconfig,
+        '--listen',
+        'off',
+        '--runtime-image',
+        'runtime:1',
+      ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
     operators.push(child);

@@ -2,6 +2,7 @@
 import { silentLogger } from '../../lib/log.ts';
 import { Reconciler, type ReconcileDeps } from '../../operator/reconcile/reconcile.ts';
 import type { FakeCluster } from './fake-cluster.ts';
+import { permittedClient } from './permitted-client.ts';
 
 export const operatorSettings = { runtimeImage: 'runtime:1', settleMs: 10_000, serviceAddress: 'DNS' } as const;
 
@@ -10,7 +11,7 @@ export const operatorSettings = { runtimeImage: 'runtime:1', settleMs: 10_000, s
  */
 export function operatorOf(cluster: FakeCluster, deps: Partial<ReconcileDeps> = {}): Reconciler {
   return new Reconciler({
-    client: cluster.client,
+    client: permittedClient(cluster.client),
     caches: cluster.caches,
     reports: (uid) => cluster.reportOf(uid),
     clock: cluster.clock,

@@ -75,14 +75,15 @@ export class RealApiServer {
     return join(this.#folder, 'audit.log');
   }
 
-  kubeconfigFor(server: string): string {
+  /** @param bearer another token than the administrator's, such as a service account's */
+  kubeconfigFor(server: string, bearer = token): string {
     return JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',
       'current-context': 'c',
       contexts: [{ name: 'c', context: { cluster: 'k', user: 'u' } }],
       clusters: [{ name: 'k', cluster: { server, 'insecure-skip-tls-verify': true } }],
-      users: [{ name: 'u', user: { token } }],
+      users: [{ name: 'u', user: { token: bearer } }],
     });
   }
 

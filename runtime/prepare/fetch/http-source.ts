@@ -79,8 +79,8 @@ function continues(at: OpenAt, start: number, validator: Validator | undefined):
 }
 
 /**
- * @returns undefined when the header does not give a range and the file's size, or when the range ends before the end
- *   of the file
+ * @returns undefined when the header lacks the range or the file's size, or when the range ends before the end of the
+ *   file
  */
 function rangeOf(header = ''): { start: number; totalBytes: number } | undefined {
   const [, start, end, total] = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header) ?? [];

@@ -12,7 +12,10 @@ import type { InferRequest } from './decode.ts';
 
 const maxHeads = 8;
 const maxHeadBytes = 4096;
-/** Names that consist of digits: JavaScript lists such keys of an object before all other keys. */
+/**
+ * Names that consist of digits: JavaScript lists such keys of an object before all other keys, so the order of the
+ * inputs would be lost, and the head is not remembered.
+ */
 const isIndex = /^(?:0|[1-9]\d*)$/;
 
 type KnownInput = {

@@ -75,6 +75,14 @@ export const operatorMutants = [
     { name: 'a revision with an amount beyond the largest number has no name', of: 'revisionOf', within: 'amountOf',
       from: 'Number.isFinite(parsed) ? parsed : null', to: 'parsed' },
   ]),
+  ...group(['test/unit/operator/see/revision-image.test.ts', 'test/story/new-default-image.story.test.ts'], [
+    { name: 'a stable revision takes the new default image', of: 'withImageInForce', within: 'hasHadTraffic',
+      from: 'if (stableOf(state) === revision) return true;', to: '' },
+    { name: 'a revision that was never ready keeps its image', of: 'withImageInForce', within: 'keepsImage',
+      from: 'isReady ||', to: 'true ||' },
+    { name: 'the record keeps the former image of a revision that is made again', of: 'putChild',
+      within: 'hasOtherImage', from: 'wanted !== stored', to: 'false' },
+  ]),
   ...group(applying, [
     { name: 'leftovers are deleted after a failed apply', of: 'apply',
       from: 'if (put.failure !== undefined) return', to: 'if (false) return' },

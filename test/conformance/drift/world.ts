@@ -39,18 +39,25 @@ export class DriftWorld {
 
   readonly #quietMs: number;
   readonly #runtimeImage: string;
+  readonly #operatorKubeconfig: () => string;
 
   /**
    * @param kubeconfig the text of a kubeconfig
    * @param quietMs the operator is at rest when it has written nothing for this many milliseconds
    * @param runtimeImage the image that the operator gives to the pods of models
+   * @param operatorKubeconfig returns the text of the operator's kubeconfig when it starts; absent: it has `kubeconfig`
    */
-  constructor(kubeconfig: string, quietMs: number, runtimeImage = 'runtime:1') {
+  constructor(
+    kubeconfig: string,
+    quietMs: number,
+    runtimeImage = 'runtime:1',
+    operatorKubeconfig = (): string => kubeconfig,
+  ) {
+    this.#operatorKubeconfig = operatorKubeconfig;
     this.#quietMs = quietMs;
     this.#runtimeImage = runtimeImage;
     this.api = new KubeApi(kubeconfig);
     this.#kubeconfig = join(this.#folder, 'config');
-    writeFileSync(this.#kubeconfig, kubeconfig, { mode: 0o600 });
   }
 
   /**
@@ -154,6 +161,7 @@ export class DriftWorld {
 
   async #startOperator(): Promise<void> {
     const registry = createRegistry();
+    writeFileSync(this.#kubeconfig, this.#operatorKubeconfig(), { mode: 0o600 });
     const access = await loadAccess({ kubeconfig: this.#kubeconfig }, systemClock);
     const client = new HttpKubeClient({ access, clock: systemClock, registry, name: 'onnx-operator' });
     const noted = this.#noting(client);

@@ -2,18 +2,20 @@ import assert from 'node:assert/strict';
 import { AppError } from '../../../api/errors.ts';
 import { readOperatorConfig } from '../../../operator/config.ts';
 
+const image = ['--runtime-image', 'registry.example.com/onnx-runtime:1'];
+
 describe("the operator's flags", () => {
   it('have defaults', () => {
-    const config = readOperatorConfig([]);
+    const config = readOperatorConfig(image);
     assert.ok(config !== 'help');
     assert.deepEqual(
-      { ...config, identity: '', runtimeImage: '' },
+      { ...config, identity: '' },
       {
         leaseNamespace: 'default',
         shard: { index: 0, of: 1 },
         leaderElection: true,
         identity: '',
-        runtimeImage: '',
+        runtimeImage: 'registry.example.com/onnx-runtime:1',
         serviceAddress: 'DNS',
         settleMs: 10_000,
         workers: 8,
@@ -24,8 +26,18 @@ describe("the operator's flags", () => {
     );
   });
 
+  it('say how to build and push an image when --runtime-image is missing', () => {
+    assert.throws(
+      () => readOperatorConfig([]),
+      (error) =>
+        error instanceof AppError &&
+        error.code === 'BAD_FLAG' &&
+        /--runtime-image: is missing: .*npm run image -- .*skopeo copy .*docs\/images\.md/.test(error.message),
+    );
+  });
+
   it('give each process another identity', () => {
-    const [one, other] = [readOperatorConfig([]), readOperatorConfig([])];
+    const [one, other] = [readOperatorConfig(image), readOperatorConfig(image)];
     assert.ok(one !== 'help' && other !== 'help' && one.identity !== other.identity);
   });
 
@@ -47,12 +59,14 @@ describe("the operator's flags", () => {
     { argv: ['--service-address', 'IP'], says: /DNS, ClusterIP/ },
     { argv: ['--listen', '8080'], says: /--listen: '8080'/ },
     { argv: ['--log-level', 'loud'], says: /debug, info, warn, error/ },
+    { argv: ['--runtime-image', ''], says: /--runtime-image: '' is not the name of an image/ },
+    { argv: ['--runtime-image', 'a b'], says: /--runtime-image: 'a b' is not the name of an image/ },
     { argv: ['--kubeconfig', '/nowhere/at/all'], says: /\/nowhere\/at\/all: no such file/ },
   ];
   for (const { argv, says } of wrong) {
     it(`refuse ${argv.join(' ')}`, () => {
       assert.throws(
-        () => readOperatorConfig(argv),
+        () => readOperatorConfig([...image, ...argv]),
         (error) => error instanceof AppError && says.test(error.message),
       );
     });
@@ -66,25 +80,25 @@ describe("the operator's flags", () => {
   ];
   for (const { argv, workers, apiLimits } of limits) {
     it(`bound the work by ${argv.join(' ')}`, () => {
-      const config = readOperatorConfig(argv);
+      const config = readOperatorConfig([...image, ...argv]);
       assert.ok(config !== 'help');
       assert.deepEqual([config.workers, config.apiLimits], [workers, apiLimits]);
     });
   }
 
   it('name a shard, counted from 0', () => {
-    const config = readOperatorConfig(['--shard', '2/3']);
+    const config = readOperatorConfig([...image, '--shard', '2/3']);
     assert.ok(config !== 'help');
     assert.deepEqual(config.shard, { index: 2, of: 3 });
   });
 
   it('turn the health server off', () => {
-    const config = readOperatorConfig(['--listen', 'off']);
+    const config = readOperatorConfig([...image, '--listen', 'off']);
     assert.ok(config !== 'help' && config.listen === undefined);
   });
 
   it('accept an IPv6 address', () => {
-    const config = readOperatorConfig(['--listen', '[::1]:8083']);
+    const config = readOperatorConfig([...image, '--listen', '[::1]:8083']);
     assert.ok(config !== 'help');
     assert.deepEqual(config.listen, { host: '::1', port: 8083 });
   });

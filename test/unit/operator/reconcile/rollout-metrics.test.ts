@@ -49,6 +49,9 @@ describe('metrics of rollouts', () => {
       'onnx_operator_rollouts_total{outcome="Promoted",reason="Promoted"} 1',
       'onnx_operator_reports_total 0',
       'onnx_operator_silent_pods{namespace="ml",model="ranker"} 0',
+      // The second pod is made when prepare has told the digest.
+      'onnx_operator_ready_pods{namespace="ml",model="ranker"} 1',
+      'onnx_operator_wanted_replicas{namespace="ml",model="ranker"} 2',
     ]);
 
     scraped.world.cluster.put(spec('ok-x1.8'));
