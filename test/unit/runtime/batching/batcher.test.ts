@@ -161,7 +161,7 @@ describe('Batcher', () => {
     assert.deepEqual(await Promise.all(all.slice(0, 3).map(codeOf)), ['ok', 'ok', 'ok']);
   });
 
-  it('turns nobody out of a full queue for a request that does not fit even then', async () => {
+  it('keeps every waiting request when a new one does not fit even in their place', async () => {
     const world = new World({ limits: { maxDepth: 2 } });
     const [runs, ...waiting] = [1, 2, 3].map((value) => world.submit(input(value), { client: 'steady' }));
     // The queue has room for 64 rows, and the request of the other client has 65.
