@@ -50,7 +50,7 @@ class TierSums {
     if (count === 0) {
       this.countOf.delete(client);
       this.workOf.delete(client);
-      this.turns.left(client);
+      if (all.requests === 0) this.turns.emptied();
       return;
     }
     this.countOf.set(client, count);
@@ -87,8 +87,14 @@ export class WaitingQueue<T extends Queued> {
     this.#sums[item.tier].change(item, 1);
   }
 
-  /** Removes the requests at these positions. @returns them, oldest first */
+  /** Removes requests that will not run. @returns them, oldest first */
   take(positions: readonly number[]): T[] {
+    const taken = this.#remove(positions);
+    for (const { tier, client, workMs } of taken) this.#sums[tier].turns.dropped(client, workMs);
+    return taken;
+  }
+
+  #remove(positions: readonly number[]): T[] {
     const chosen = new Set(positions);
     const taken = this.#list.filter((_, position) => chosen.has(position));
     this.#list = this.#list.filter((_, position) => !chosen.has(position));
@@ -98,7 +104,7 @@ export class WaitingQueue<T extends Queued> {
 
   /** Removes requests whose run begins. @returns them, oldest first */
   serve(positions: readonly number[]): T[] {
-    const taken = this.take(positions);
+    const taken = this.#remove(positions);
     for (const tier of ['interactive', 'bulk'] as const) {
       const turns = taken.flatMap((item) => (item.tier === tier && item.turn !== undefined ? [item.turn] : []));
       if (turns.length > 0) this.#sums[tier].turns.served(turns);

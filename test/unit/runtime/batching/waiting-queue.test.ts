@@ -1,5 +1,6 @@
 /** The bounds and sums of the waiting requests. */
 import assert from 'node:assert/strict';
+import { inTurns } from '../../../../runtime/batching/turns.ts';
 import { WaitingQueue, type Queued } from '../../../../runtime/batching/waiting-queue.ts';
 
 const item = (more: Partial<Queued> = {}): Queued => ({
@@ -76,6 +77,24 @@ describe('WaitingQueue', () => {
     },
   ])
     it(name, () => assert.deepEqual(full.placeFor(asked, bounds), want));
+
+  it('gives clients equal time, though one of them has only one request waiting at any time', () => {
+    const queue = new WaitingQueue<Queued>();
+    const add = (client: string, workMs: number): void => {
+      const asked = item({ client, workMs });
+      queue.add({ ...asked, turn: queue.turnOf(asked) });
+    };
+    for (let request = 0; request < 50; request += 1) add('many', 1);
+    add('one', 10);
+    const ranMs = { many: 0, one: 0 };
+    for (let run = 0; run < 44; run += 1) {
+      const [next = 0] = inTurns(queue.list, [...queue.list.keys()]);
+      const [{ client, workMs } = item()] = queue.serve([next]);
+      ranMs[client as keyof typeof ranMs] += workMs;
+      add(client ?? '', workMs);
+    }
+    assert.deepEqual(ranMs, { many: 40, one: 40 });
+  });
 
   it('predicts the work before a request by the turns of clients', () => {
     const queue = queueOf(item({ workMs: 90 }), item({ workMs: 10 }), item({ tier: 'bulk', workMs: 7 }));
