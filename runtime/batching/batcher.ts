@@ -206,20 +206,17 @@ export class Batcher implements Inference {
   }
 
   /**
-   * Makes place in a full queue: the newest request of the client with the most requests is refused instead.
+   * Makes place in a full queue: the newest requests of the clients with the most requests are refused instead.
    * @returns the error for the new request when there is no place
    */
   #makePlace(queued: Queued): AppError | undefined {
     const { maxDepth } = this.#deps.limits;
     const limits = { requests: maxDepth, rows: maxDepth * rowsPerRequest, bytes: this.#waitingBytes };
-    for (;;) {
-      const exceeded = this.#waiting.exceeded(queued, limits);
-      if (exceeded === undefined) return undefined;
-      const error = new AppError('QUEUE_FULL', exceeded);
-      const position = this.#waiting.toYield(queued);
-      if (position === undefined) return error;
-      for (const ticket of this.#waiting.take([position])) ticket.reject(error);
-    }
+    const place = this.#waiting.placeFor(queued, limits);
+    const error = place.exceeded && new AppError('QUEUE_FULL', place.exceeded);
+    if (!place.fits) return error;
+    for (const ticket of this.#waiting.take(place.yields)) ticket.reject(error);
+    return undefined;
   }
 
   /** The error for a request that would have to wait and would probably not be answered by its deadline. */

@@ -22,25 +22,46 @@ export type Turning = {
  */
 export class Turns {
   #now = 0;
-  /** The turn of each client's next request. Only clients with waiting requests are listed. */
+  /**
+   * The turn of each client's next request, if it is later than the turn that is served now. It outlives the client's
+   * waiting requests: a client that sends its next request as soon as the last one runs would otherwise always be next.
+   */
   readonly #next = new Map<string | undefined, number>();
 
   /** @param workMs predicted worker time of the request; 0 when it is not known: requests are then counted */
   next(client: string | undefined, workMs: number): number {
     const turn = Math.max(this.#now, this.#next.get(client) ?? 0);
-    this.#next.set(client, turn + (workMs > 0 ? workMs : 1));
+    // Clients may have any number of names, so the one that was listed first is forgotten.
+    const [oldest] = this.#next.size < mostClients ? [] : this.#next.keys();
+    if (this.#next.size >= mostClients) this.#next.delete(oldest);
+    this.#next.set(client, turn + lengthOf(workMs));
     return turn;
   }
 
   /** A run with requests of these turns begins. */
   served(turns: readonly number[]): void {
     this.#now = Math.max(this.#now, Math.min(...turns));
+    for (const [client, next] of this.#next) if (next <= this.#now) this.#next.delete(client);
   }
 
-  /** The client has no waiting requests any more. */
-  left(client: string | undefined): void {
-    this.#next.delete(client);
+  /** A request of the client will not run. @param workMs as given to `next` */
+  dropped(client: string | undefined, workMs: number): void {
+    const next = this.#next.get(client);
+    if (next !== undefined) this.#next.set(client, next - lengthOf(workMs));
   }
+
+  /** No request waits any more. */
+  emptied(): void {
+    this.#next.clear();
+  }
+}
+
+/** Clients whose next turns are remembered. */
+const mostClients = 1024;
+
+/** How far apart a client's turns are. */
+function lengthOf(workMs: number): number {
+  return workMs > 0 ? workMs : 1;
 }
 
 /**

@@ -25,6 +25,11 @@ export type QueueLimits = { readonly requests: number; readonly rows: number; re
 /** A limit that a request would exceed. */
 export type Exceeded = { readonly what: keyof QueueLimits; readonly limit: number };
 
+/** Positions of the requests that yield to a new one, and why; or why there is no place for it. */
+export type Place =
+  | { readonly fits: true; readonly yields: readonly number[]; readonly exceeded?: Exceeded }
+  | { readonly fits: false; readonly exceeded: Exceeded };
+
 type Sums = { requests: number; rows: number; bytes: number; workMs: number };
 
 class TierSums {
@@ -45,7 +50,7 @@ class TierSums {
     if (count === 0) {
       this.countOf.delete(client);
       this.workOf.delete(client);
-      this.turns.left(client);
+      if (all.requests === 0) this.turns.emptied();
       return;
     }
     this.countOf.set(client, count);
@@ -82,8 +87,14 @@ export class WaitingQueue<T extends Queued> {
     this.#sums[item.tier].change(item, 1);
   }
 
-  /** Removes the requests at these positions. @returns them, oldest first */
+  /** Removes requests that will not run. @returns them, oldest first */
   take(positions: readonly number[]): T[] {
+    const taken = this.#remove(positions);
+    for (const { tier, client, workMs } of taken) this.#sums[tier].turns.dropped(client, workMs);
+    return taken;
+  }
+
+  #remove(positions: readonly number[]): T[] {
     const chosen = new Set(positions);
     const taken = this.#list.filter((_, position) => chosen.has(position));
     this.#list = this.#list.filter((_, position) => !chosen.has(position));
@@ -93,7 +104,7 @@ export class WaitingQueue<T extends Queued> {
 
   /** Removes requests whose run begins. @returns them, oldest first */
   serve(positions: readonly number[]): T[] {
-    const taken = this.take(positions);
+    const taken = this.#remove(positions);
     for (const tier of ['interactive', 'bulk'] as const) {
       const turns = taken.flatMap((item) => (item.tier === tier && item.turn !== undefined ? [item.turn] : []));
       if (turns.length > 0) this.#sums[tier].turns.served(turns);
@@ -101,20 +112,44 @@ export class WaitingQueue<T extends Queued> {
     return taken;
   }
 
-  /** The limit that the tier would exceed with this request; undefined when the request fits. */
-  exceeded({ tier, rows, inputBytes }: Queued, limits: QueueLimits): Exceeded | undefined {
-    const { all } = this.#sums[tier];
-    if (all.requests === 0) return undefined;
-    if (all.requests >= limits.requests) return { what: 'requests', limit: limits.requests };
-    if (all.rows + rows > limits.rows) return { what: 'rows', limit: limits.rows };
-    return all.bytes + inputBytes > limits.bytes ? { what: 'bytes', limit: limits.bytes } : undefined;
+  /**
+   * Finds a place for a new request. In a full tier, the newest request of the client with the most requests yields
+   * (turns.ts), and so on until the new request fits. None yields if the new request would not fit even then.
+   */
+  placeFor(asked: Queued, limits: QueueLimits): Place {
+    const { all, countOf } = this.#sums[asked.tier];
+    const exceeded = exceededBy(asked, all, limits);
+    if (exceeded === undefined) return { fits: true, yields: [] };
+    const left = { ...all };
+    const counts = new Map(countOf);
+    let stays: Map<string | undefined, number[]> | undefined;
+    const yields: number[] = [];
+    while (exceededBy(asked, left, limits) !== undefined) {
+      const most = clientToYield(counts, asked.client);
+      if (most === undefined) return { fits: false, exceeded };
+      // Refusals are frequent in a full queue, so they do not read it.
+      stays ??= this.#positionsIn(asked.tier);
+      const position = stays.get(most.client)?.pop() as number;
+      const { rows, inputBytes } = this.#list[position] as T;
+      yields.push(position);
+      counts.set(most.client, (counts.get(most.client) as number) - 1);
+      left.requests -= 1;
+      left.rows -= rows;
+      left.bytes -= inputBytes;
+    }
+    return { fits: true, yields, exceeded };
   }
 
-  /** Position of the request that yields to a new one in a full queue (turns.ts); undefined when there is none. */
-  toYield({ tier, client }: Queued): number | undefined {
-    const yielding = clientToYield(this.#sums[tier].countOf, client);
-    if (yielding === undefined) return undefined;
-    return this.#list.findLastIndex((item) => item.tier === tier && item.client === yielding.client);
+  /** Positions of each client's requests of this tier, oldest first. */
+  #positionsIn(tier: Tier): Map<string | undefined, number[]> {
+    const positions = new Map<string | undefined, number[]>();
+    this.#list.forEach((item, position) => {
+      if (item.tier !== tier) return;
+      const own = positions.get(item.client);
+      if (own === undefined) positions.set(item.client, [position]);
+      else own.push(position);
+    });
+    return positions;
   }
 
   /**
@@ -126,6 +161,14 @@ export class WaitingQueue<T extends Queued> {
     if (tier === 'interactive') return aheadIn(interactive, client);
     return interactive.all.workMs + aheadIn(bulk, client);
   }
+}
+
+/** The limit that a tier with these sums would exceed with a new request; undefined when the request fits. */
+function exceededBy({ rows, inputBytes }: Queued, all: Sums, limits: QueueLimits): Exceeded | undefined {
+  if (all.requests === 0) return undefined;
+  if (all.requests >= limits.requests) return { what: 'requests', limit: limits.requests };
+  if (all.rows + rows > limits.rows) return { what: 'rows', limit: limits.rows };
+  return all.bytes + inputBytes > limits.bytes ? { what: 'bytes', limit: limits.bytes } : undefined;
 }
 
 function aheadIn({ all, workOf }: TierSums, client: string | undefined): number {

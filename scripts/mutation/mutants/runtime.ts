@@ -35,9 +35,9 @@ export const runtimeMutants = [
     { name: 'a client that comes later gets turns that are over', of: 'Turns', from: 'Math.min(...turns)', to: '0' },
     { name: 'a client takes the place of another with as many requests', of: 'clientToYield',
       from: '(countOf.get(client) ?? 0) + 2', to: '0' },
-    { name: 'the queue has no limit of bytes', of: 'WaitingQueue',
+    { name: 'the queue has no limit of bytes', of: 'exceededBy',
       from: 'all.bytes + inputBytes > limits.bytes', to: 'false' },
-    { name: 'the queue has no limit of rows', of: 'WaitingQueue', from: 'all.rows + rows > limits.rows', to: 'false' },
+    { name: 'the queue has no limit of rows', of: 'exceededBy', from: 'all.rows + rows > limits.rows', to: 'false' },
   ]),
   ...group(['test/unit/runtime/serve/kept-measures.test.ts'], [
     { name: 'measurements of another machine or setting are used', of: 'KeptMeasures',

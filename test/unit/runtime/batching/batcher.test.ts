@@ -161,6 +161,16 @@ describe('Batcher', () => {
     assert.deepEqual(await Promise.all(all.slice(0, 3).map(codeOf)), ['ok', 'ok', 'ok']);
   });
 
+  it('keeps every waiting request when a new one does not fit even in their place', async () => {
+    const world = new World({ limits: { maxDepth: 2 } });
+    const [runs, ...waiting] = [1, 2, 3].map((value) => world.submit(input(value), { client: 'steady' }));
+    // The queue has room for 64 rows, and the request of the other client has 65.
+    assert.equal(await codeOf(world.submit(input(4, 65, 1), { client: 'large' })), 'QUEUE_FULL');
+    await world.finish();
+    await world.finish();
+    assert.deepEqual(await Promise.all([runs!, ...waiting].map(codeOf)), ['ok', 'ok', 'ok']);
+  });
+
   it('keeps room in the queue for interactive work however much bulk work waits', async () => {
     const world = new World({ limits: { maxDepth: 1 } });
     const running = world.submit(input(1), { tier: 'bulk' });

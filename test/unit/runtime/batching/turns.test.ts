@@ -42,8 +42,16 @@ describe('Turns', () => {
     turns.served([10, 15]);
     assert.equal(turns.next('z', 5), 10);
     assert.equal(turns.next('a', 5), 20);
-    turns.left('a');
+    turns.emptied();
     assert.equal(turns.next('a', 5), 10);
+  });
+
+  it('go back when a request does not run', () => {
+    const turns = new Turns();
+    turns.next('a', 5);
+    turns.next('a', 7);
+    turns.dropped('a', 7);
+    assert.equal(turns.next('a', 1), 5);
   });
 });
 

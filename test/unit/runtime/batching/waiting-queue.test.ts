@@ -1,5 +1,6 @@
 /** The bounds and sums of the waiting requests. */
 import assert from 'node:assert/strict';
+import { inTurns } from '../../../../runtime/batching/turns.ts';
 import { WaitingQueue, type Queued } from '../../../../runtime/batching/waiting-queue.ts';
 
 const item = (more: Partial<Queued> = {}): Queued => ({
@@ -37,7 +38,7 @@ describe('WaitingQueue', () => {
     },
   ])
     // prettier-ignore
-    it(name, () => assert.equal(queue.exceeded(asked, limits)?.what, want));
+    it(name, () => assert.equal(queue.placeFor(asked, limits).exceeded?.what, want));
 
   it('forgets what left, without rounding errors', () => {
     const queue = queueOf(...[0.1, 0.2, 0.3].map((workMs) => item({ workMs })), item({ tier: 'bulk', client: 'z' }));
@@ -45,13 +46,54 @@ describe('WaitingQueue', () => {
     assert.equal(queue.take([0, 1, 2]).length, 3);
     assert.deepEqual(queue.size, { requests: 1, rows: 1, bytes: 10 });
     assert.equal(queue.workBefore('interactive', 'a'), 0);
-    assert.equal(queue.exceeded(item({ rows: 99 }), limits), undefined);
+    assert.deepEqual(queue.placeFor(item({ rows: 99 }), limits), { fits: true, yields: [] });
   });
 
-  it('names the newest request of the client with most requests as the one that yields', () => {
-    const queue = queueOf(item(), item({ client: 'b' }), item(), item({ client: 'a', tier: 'bulk' }));
-    assert.equal(queue.toYield(item({ client: 'z' })), 2);
-    assert.equal(queue.toYield(item({ client: 'a' })), undefined);
+  const full = queueOf(item(), item({ client: 'b' }), item({ rows: 4 }), item({ client: 'a', tier: 'bulk' }));
+  for (const { name, asked, bounds, want } of [
+    {
+      name: 'lets the newest request of the client with most requests yield',
+      asked: item({ client: 'z' }),
+      bounds: limits,
+      want: { fits: true, yields: [2], exceeded: { what: 'requests', limit: 3 } },
+    },
+    {
+      name: 'lets no request of the client itself yield',
+      asked: item(),
+      bounds: limits,
+      want: { fits: false, exceeded: { what: 'requests', limit: 3 } },
+    },
+    {
+      name: 'lets requests yield only until the new one fits',
+      asked: item({ client: 'z', rows: 7 }),
+      bounds: { ...limits, requests: 9 },
+      want: { fits: true, yields: [2], exceeded: { what: 'rows', limit: 10 } },
+    },
+    {
+      name: 'lets none yield if the new one would not fit even then',
+      asked: item({ client: 'z', rows: 9 }),
+      bounds: limits,
+      want: { fits: false, exceeded: { what: 'requests', limit: 3 } },
+    },
+  ])
+    it(name, () => assert.deepEqual(full.placeFor(asked, bounds), want));
+
+  it('gives clients equal time, though one of them has only one request waiting at any time', () => {
+    const queue = new WaitingQueue<Queued>();
+    const add = (client: string, workMs: number): void => {
+      const asked = item({ client, workMs });
+      queue.add({ ...asked, turn: queue.turnOf(asked) });
+    };
+    for (let request = 0; request < 50; request += 1) add('many', 1);
+    add('one', 10);
+    const ranMs = { many: 0, one: 0 };
+    for (let run = 0; run < 44; run += 1) {
+      const [next = 0] = inTurns(queue.list, [...queue.list.keys()]);
+      const [{ client, workMs } = item()] = queue.serve([next]);
+      ranMs[client as keyof typeof ranMs] += workMs;
+      add(client ?? '', workMs);
+    }
+    assert.deepEqual(ranMs, { many: 40, one: 40 });
   });
 
   it('predicts the work before a request by the turns of clients', () => {
