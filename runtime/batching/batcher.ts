@@ -170,7 +170,8 @@ export class Batcher implements Inference {
       inputBytes: tensorsBytes(request.inputs),
       workMs: this.#workMs(rows ?? 1, elements),
     };
-    const refusal = this.#refusalOf(request, rows, elements) ?? this.#makePlace(queued);
+    const isFirst = request.isRest !== true;
+    const refusal = this.#refusalOf(request, rows, elements) ?? (isFirst ? this.#makePlace(queued) : undefined);
     if (refusal !== undefined) return Promise.reject(refusal);
     const { promise, resolve, reject } = Promise.withResolvers<InferenceResult>();
     const ticket: Ticket = {

@@ -23,6 +23,8 @@ export type InferenceRequest = {
   readonly tier?: Tier;
   /** Who sent the request. When requests of several clients wait, they take turns; absent: one client. */
   readonly client?: string | undefined;
+  /** True for a later run of a request that is split: the bounds of the queue count it, but do not refuse it. */
+  readonly isRest?: boolean;
   /** Reserves memory for outputs, in bytes. Throws when not enough memory is free; the request then fails. */
   readonly hold?: (bytes: number) => void;
   /**

@@ -2,7 +2,8 @@
  * Splits a request of many rows into several runs, and joins their outputs. Only for models with independent rows.
  *
  * Owns:   the number of rows of a run, which depends on the cost of runs, maxBatchSize and memory. The first failed run
- *         ends the request and cancels its runs that have not begun.
+ *         ends the request and cancels its runs that have not begun. The queue accepts or refuses a request by its
+ *         first run, so that runs of one request do not fill the queue for each other.
  * Limits: at most four runs of one request are queued or in progress at a time, so that a large request leaves room for
  *         other requests.
  */
@@ -63,7 +64,8 @@ export class RowSplitter implements Inference {
       while (next < rows) {
         const [from, count] = [next, Math.min(atOnce, rows - next)];
         next += count;
-        const result = await this.#batcher.submit({ ...asked, inputs: rowsFrom(request.inputs, from, count), signal });
+        const inputs = rowsFrom(request.inputs, from, count);
+        const result = await this.#batcher.submit({ ...asked, inputs, signal, isRest: from > 0 });
         joined.add(from, count, result.outputs);
         times.queueMs = Math.max(times.queueMs, result.queueMs);
         times.inferMs += result.inferMs;
