@@ -44,7 +44,6 @@ function world({
   model = double,
   cost = unknownRunCost,
   slots = 1,
-  maxDepth = 8,
 }: {
   maxRows?: number;
   totalBytes?: number;
@@ -53,10 +52,9 @@ function world({
   model?: FakeModel;
   cost?: RunCost;
   slots?: number;
-  maxDepth?: number;
 } = {}) {
   const engine = new FakeEngine({ model, slots });
-  const limits = { maxRows, maxElements: 1000, maxDelayMs: 0, maxDepth, maxRequestElements: 1000 };
+  const limits = { maxRows, maxElements: 1000, maxDelayMs: 0, maxDepth: 2, maxRequestElements: 1000 };
   const batcher = new Batcher({
     model: 'm',
     engine,
@@ -96,7 +94,7 @@ describe('RowSplitter', () => {
       rows: 4, want: [2, 2] },
     { name: 'keeps rows together that gain much', given: { cost: costing((n) => 10 + n), slots: 2 }, rows: 4,
       want: [4] },
-    { name: 'does not let the runs of a request fill the queue for each other', given: { maxRows: 20, maxDepth: 1 },
+    { name: 'does not let the runs of a request fill the queue for each other', given: { maxRows: 20 },
       rows: 80, want: [20, 20, 20, 20] },
     { name: 'leaves a request whole whose rows depend on each other', given: { splits: false }, rows: 10, want: [10] },
   ];
