@@ -23,7 +23,8 @@ import { groupOf } from './group.ts';
 import { planBatch, planWhileBusy, type BatchLimits, type Waiting } from './plan.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
 import { unlimitedRoom, type RunRoom } from './room.ts';
-import { elementsOf, runSize, tensorsBytes } from './request-size.ts';
+import { runSize } from './request-size.ts';
+import { elementsOf, tensorsBytes } from '../engine/tensor.ts';
 import { WaitingQueue, type Queued } from './waiting-queue.ts';
 
 export type BatcherLimits = Omit<BatchLimits, 'maxBytes'> & {

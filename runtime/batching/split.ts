@@ -8,7 +8,7 @@
  *         other requests.
  */
 import { cutRows, rowsOf } from '../engine/rows.ts';
-import { elementCount, makeTensor, type NamedTensors } from '../engine/tensor.ts';
+import { elementsOf, makeTensor, type NamedTensors } from '../engine/tensor.ts';
 import type { Batcher } from './batcher.ts';
 import { JoinedRows } from './joined-rows.ts';
 import type { Inference, InferenceRequest, InferenceResult } from './port.ts';
@@ -39,7 +39,7 @@ export class RowSplitter implements Inference {
   submit(request: InferenceRequest): Promise<InferenceResult> {
     const rows = rowsOf(request.inputs);
     if (!this.#splits || rows === undefined || rows <= 1) return this.#batcher.submit(request);
-    const elements = Object.values(request.inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+    const elements = elementsOf(request.inputs);
     const most = this.#rowsOfRun(rows, elements / rows);
     const atOnce = Math.min(most, this.#batcher.room.rowsThatFit(most, (elements / rows) * most));
     // Do not split a request with too many elements: the batcher refuses it.

@@ -10,7 +10,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Engine } from './port.ts';
 import { flatGain, runCost, type RunCost } from './run-cost.ts';
 import type { TensorSpec } from './signature.ts';
-import { elementCount, type NamedTensors } from './tensor.ts';
+import { elementsOf, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
 
 export type CostDeps = {
@@ -176,7 +176,7 @@ async function timed(
     if (part === undefined) return undefined;
     parts.push(part);
   }
-  const elements = Object.values(parts[0] ?? {}).reduce((sum, { dims }) => sum + elementCount(dims), 0);
+  const elements = elementsOf(parts[0] ?? {});
   const [beganMs, beganCpuMs] = [clock.monotonic(), cpuMs()];
   const result = await engine.run({ parts, outputs });
   const [waitedMs, usedMs] = [clock.monotonic() - beganMs, cpuMs() - beganCpuMs];

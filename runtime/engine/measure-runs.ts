@@ -19,7 +19,7 @@ import {
   type Sighting,
 } from './run-memory.ts';
 import type { TensorSpec } from './signature.ts';
-import { elementCount, tensorBytes, type NamedTensors } from './tensor.ts';
+import { elementsOf, tensorsBytes, type NamedTensors } from './tensor.ts';
 import { trialInputs } from './trial-inputs.ts';
 
 export type MeasureDeps = {
@@ -197,15 +197,15 @@ async function rowGrowth(deps: RunDeps): Promise<RowGrowth | undefined> {
 async function measure(deps: RunDeps, fill: number, rows: number): Promise<Measured | undefined> {
   const inputs = trialInputs(deps.inputs, { fill, rows, seed: 1 });
   if (inputs === undefined) return undefined;
-  const elements = Object.values(inputs).reduce((sum, { dims }) => sum + elementCount(dims), 0) / rows;
-  const inputBytes = bytesOf(inputs);
+  const elements = elementsOf(inputs) / rows;
+  const inputBytes = tensorsBytes(inputs);
   const beganMs = deps.clock.monotonic();
   const beganCpuMs = deps.cpuMs();
   const baseBytes = deps.keeps ? deps.baseBytes : ((await deps.readBytes()) ?? deps.baseBytes);
   const { result, peakBytes } = await watchRun(deps, inputs);
   const [part] = result.parts;
   if (part?.kind !== 'Done') return undefined;
-  const known = inputBytes + 2 * bytesOf(part.outputs);
+  const known = inputBytes + 2 * tensorsBytes(part.outputs);
   const waitedMs = deps.clock.monotonic() - beganMs;
   return {
     bytes: Math.max(known, peakBytes - baseBytes),
@@ -233,8 +233,4 @@ async function watchRun(
     await look();
     if (ended) return { result: await run, peakBytes };
   }
-}
-
-function bytesOf(tensors: NamedTensors): number {
-  return Object.values(tensors).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
 }

@@ -8,7 +8,7 @@
 import type { SequenceNews, WorkerStep } from './messages.ts';
 import type { EngineResult, PartResult, StepResult } from './port.ts';
 import { runParts, type RunOnce } from './rows.ts';
-import { makeTensor, tensorBytes, type NamedTensors, type Tensor } from './tensor.ts';
+import { makeTensor, tensorsBytes, type NamedTensors, type Tensor } from './tensor.ts';
 
 type State = { readonly maxBytes: number; tensors: NamedTensors };
 
@@ -27,7 +27,7 @@ export class SequenceStates {
   async step(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<StepResult> {
     const result = await this.#run(steps, run, now);
     const parts = steps.map((step, index) => this.#store(step, result.parts[index]));
-    return { ...result, parts, stateBytes: steps.map(({ id }) => bytesOfAll(this.#states.get(id)?.tensors ?? {})) };
+    return { ...result, parts, stateBytes: steps.map(({ id }) => tensorsBytes(this.#states.get(id)?.tensors ?? {})) };
   }
 
   async #run(steps: readonly WorkerStep[], run: RunOnce, now: () => number): Promise<EngineResult> {
@@ -52,7 +52,7 @@ export class SequenceStates {
     if (state === undefined) return { kind: 'Failed', why: `sequence ${step.id} was closed during the step` };
     const kept = Object.entries(step.keep).map(([output, input]) => [input, outputs[output] as Tensor] as const);
     const tensors = { ...state.tensors, ...Object.fromEntries(kept) };
-    const bytes = bytesOfAll(tensors);
+    const bytes = tensorsBytes(tensors);
     if (bytes > state.maxBytes)
       return { kind: 'Refused', why: `the state of the sequence has ${bytes} bytes; its limit is ${state.maxBytes}` };
     state.tensors = { ...tensors, ...owned(Object.fromEntries(kept), returned) };
@@ -88,8 +88,4 @@ function owned(tensors: NamedTensors, returned: NamedTensors): NamedTensors {
     return isWhole && !leaving.has(data.buffer) ? tensor : makeTensor(type, dims, data.slice());
   };
   return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, own(tensor)]));
-}
-
-function bytesOfAll(tensors: NamedTensors): number {
-  return Object.values(tensors).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
 }

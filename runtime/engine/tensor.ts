@@ -74,6 +74,23 @@ export function tensorBytes(tensor: Tensor): number {
   return tensor.data.reduce((sum, text) => sum + 2 * text.length, 0);
 }
 
+/** Bytes of the data of a tensor with this type and shape; 0 for strings, whose length the shape does not give. */
+export function shapeBytes({ type, dims }: { readonly type: TensorType; readonly dims: readonly number[] }): number {
+  return elementCount(dims) * (bytesPerElement(type) ?? 0);
+}
+
+/** Number of elements of all tensors. */
+export function elementsOf(tensors: NamedTensors): number {
+  let elements = 0;
+  for (const { dims } of Object.values(tensors)) elements += elementCount(dims);
+  return elements;
+}
+
+/** Bytes of the data of all tensors, as `tensorBytes` counts them. */
+export function tensorsBytes(tensors: NamedTensors): number {
+  return Object.values(tensors).reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}
+
 const scratch = new Uint16Array(1);
 const scratchNumber = new Float16Array(scratch.buffer);
 

@@ -7,7 +7,7 @@
 import type { InferStats } from '../call/tally.ts';
 import type { InferenceResult, Inference } from '../batching/port.ts';
 import { checkInputs, chooseOutputs, type Signature } from '../engine/signature.ts';
-import { elementCount, type NamedTensors } from '../engine/tensor.ts';
+import { elementsOf, type NamedTensors } from '../engine/tensor.ts';
 import { datatypeOf, invalidRequest } from './oip/datatypes.ts';
 import type { InferRequest } from './oip/decode.ts';
 import { modelConfig, modelMetadata, modelStatistics, repositoryIndex, serverMetadata } from './oip/describe.ts';
@@ -234,10 +234,4 @@ function answerOf({ chunks, bytes, jsonBytes }: Encoded): Answer {
     body: { chunks, bytes, isOwn: true },
     headers: { 'inference-header-content-length': String(jsonBytes) },
   };
-}
-
-function elementsOf(inputs: NamedTensors): number {
-  let elements = 0;
-  for (const { dims } of Object.values(inputs)) elements += elementCount(dims);
-  return elements;
 }

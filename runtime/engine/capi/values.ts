@@ -4,7 +4,7 @@
  * Owns: the numbers of ONNX Runtime's element types, and tensors of strings, which ONNX Runtime copies.
  * Ends: release() every value. The memory of a value made by `over` must outlive it.
  */
-import { bytesPerElement, elementCount, type TensorType } from '../tensor.ts';
+import { shapeBytes, type TensorType } from '../tensor.ts';
 import { addressOf, keepUntilHere, outWord, nativeView, type Address, type OrtLibrary } from './library.ts';
 
 /** ONNXTensorElementDataType, the same numbers as in ONNX files. */
@@ -45,7 +45,7 @@ export class OrtValues {
 
   /** A tensor over memory of the caller, which ONNX Runtime reads and writes in place. @throws OrtError */
   over(address: Address, { type, dims }: ValueShape): Address {
-    const bytes = elementCount(dims) * (bytesPerElement(type) ?? 0);
+    const bytes = shapeBytes({ type, dims });
     const shape = shapeOf(dims);
     return this.#ort.make(
       'CreateTensorWithDataAsOrtValue',
@@ -103,7 +103,7 @@ export class OrtValues {
 
   /** The bytes of a tensor's elements, valid until the value is released. Not for strings. @throws OrtError */
   bytesOf(value: Address, { type, dims }: ValueShape): Uint8Array<ArrayBuffer> {
-    const bytes = elementCount(dims) * (bytesPerElement(type) ?? 0);
+    const bytes = shapeBytes({ type, dims });
     return bytes === 0 ? new Uint8Array(0) : nativeView(this.dataOf(value), bytes);
   }
 

@@ -9,7 +9,15 @@
 import { closeSync, ftruncateSync, openSync, read, readSync, writev, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { AppError } from '../../../api/errors.ts';
-import { arrayOf, bytesPerElement, elementCount, makeTensor, type NamedTensors, type Tensor } from '../tensor.ts';
+import {
+  arrayOf,
+  bytesPerElement,
+  elementCount,
+  makeTensor,
+  shapeBytes,
+  type NamedTensors,
+  type Tensor,
+} from '../tensor.ts';
 import type { WireTensor } from './messages.ts';
 
 /** Size of a lane's address range in the engine process. Only bytes that were written take memory. */
@@ -113,7 +121,7 @@ export class ServerLane {
   async #readList(tensors: readonly WireTensor[]): Promise<NamedTensors> {
     const numeric = tensors.filter(({ texts }) => texts === undefined);
     const from = numeric.reduce((least, { at }) => Math.min(least, at), Infinity);
-    const to = numeric.reduce((most, tensor) => Math.max(most, tensor.at + wireBytes(tensor)), 0);
+    const to = numeric.reduce((most, tensor) => Math.max(most, tensor.at + shapeBytes(tensor)), 0);
     const bytes = new Uint8Array(Math.max(0, to - from));
     this.#used = Math.max(this.#used, to);
     for (let done = 0; done < bytes.length;) {
@@ -142,10 +150,6 @@ export class ServerLane {
 function tensorOf({ type, dims, at, texts }: WireTensor, bytes: Uint8Array<ArrayBuffer>, from: number): Tensor {
   if (type === 'string') return makeTensor(type, dims, texts ?? []);
   return makeTensor(type, dims, new arrayOf[type](bytes.buffer, at - from, elementCount(dims)));
-}
-
-function wireBytes({ type, dims }: WireTensor): number {
-  return elementCount(dims) * (bytesPerElement(type) ?? 0);
 }
 
 function checkLength(name: string, dims: readonly number[], length: number): void {

@@ -8,7 +8,7 @@ import { RunOptions, type NativeSession, type OrtEnvironment } from '../capi/ses
 import { copyBytes, growLane, type Lane } from '../capi/shared-memory.ts';
 import type { Address } from '../capi/library.ts';
 import type { ValueShape } from '../capi/values.ts';
-import { bytesPerElement, elementCount, type TensorType } from '../tensor.ts';
+import { elementCount, shapeBytes } from '../tensor.ts';
 import { alignedByte } from './lane.ts';
 import type { WireTensor } from './messages.ts';
 
@@ -99,7 +99,7 @@ export class NativeRequest {
   /** Copies numbers into the lane. @throws Error when the lane is full */
   put(name: string, { type, dims }: ValueShape, from: Address): WireTensor {
     const at = alignedByte(this.#end);
-    const bytes = bytesOfShape({ type, dims });
+    const bytes = shapeBytes({ type, dims });
     growLane(this.#lane, at + bytes);
     copyBytes(from, this.#lane.address + BigInt(at), bytes);
     this.#end = at + bytes;
@@ -109,7 +109,7 @@ export class NativeRequest {
   /** Copies an output to the lane. Does not release it. */
   wire(name: string, output: NativeOutput): WireTensor {
     const { type, dims, value } = output;
-    if (type !== 'string') return this.put(name, output, bytesOfShape(output) === 0 ? 0n : this.dataOf(output));
+    if (type !== 'string') return this.put(name, output, shapeBytes(output) === 0 ? 0n : this.dataOf(output));
     return { name, type, dims, at: 0, texts: this.#model.environment.values.stringsOf(value, elementCount(dims)) };
   }
 
@@ -148,13 +148,9 @@ export class NativeRequest {
   }
 }
 
-export function bytesOfShape({ type, dims }: { readonly type: TensorType; readonly dims: readonly number[] }): number {
-  return elementCount(dims) * (bytesPerElement(type) ?? 0);
-}
-
 /** `count` rows of a feed of numbers, beginning at row `from`, in place. */
 export function feedRows({ type, dims, address }: Feed, from: number, count: number): Feed {
   const rest = dims.slice(1);
-  const rowBytes = bytesOfShape({ type, dims: rest });
+  const rowBytes = shapeBytes({ type, dims: rest });
   return { type, dims: [count, ...rest], address: address + BigInt(from * rowBytes) };
 }

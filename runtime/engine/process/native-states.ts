@@ -12,15 +12,9 @@ import type { Address } from '../capi/library.ts';
 import { allocateBlock, copyBytes, freeBlock } from '../capi/shared-memory.ts';
 import type { SequenceNews } from '../messages.ts';
 import { failedPart } from '../rows.ts';
+import { shapeBytes } from '../tensor.ts';
 import type { WirePart, WireResult, WireStep, WireTensor } from './messages.ts';
-import {
-  bytesOfShape,
-  feedRows,
-  type Feed,
-  type Feeds,
-  type NativeOutput,
-  type NativeRequest,
-} from './native-request.ts';
+import { feedRows, type Feed, type Feeds, type NativeOutput, type NativeRequest } from './native-request.ts';
 
 /** Memory of one or more sequences. */
 class Held {
@@ -153,7 +147,7 @@ export class NativeStates {
       next.set(input, { feed: cut(output), held });
     }
     const all = new Map([...state.tensors, ...next]);
-    const bytes = [...all.values()].reduce((sum, { feed }) => sum + bytesOfShape(feed), 0);
+    const bytes = [...all.values()].reduce((sum, { feed }) => sum + shapeBytes(feed), 0);
     if (bytes > state.maxBytes)
       return { kind: 'Refused', why: `the state of the sequence has ${bytes} bytes; its limit is ${state.maxBytes}` };
     const outputs = step.outputs.map((name): WireTensor => {
@@ -172,7 +166,7 @@ export class NativeStates {
   }
 
   #bytesOf(id: number): number {
-    return [...(this.#states.get(id)?.tensors.values() ?? [])].reduce((sum, { feed }) => sum + bytesOfShape(feed), 0);
+    return [...(this.#states.get(id)?.tensors.values() ?? [])].reduce((sum, { feed }) => sum + shapeBytes(feed), 0);
   }
 }
 
@@ -183,7 +177,7 @@ function madeOf(made: Made, name: string): { readonly output: NativeOutput; read
 }
 
 function wholeFeed(request: NativeRequest, output: NativeOutput): Feed {
-  const isEmpty = bytesOfShape(output) === 0;
+  const isEmpty = shapeBytes(output) === 0;
   return { type: output.type, dims: output.dims, address: isEmpty ? 0n : request.dataOf(output) };
 }
 
@@ -211,7 +205,7 @@ function separate(left: ReadonlySet<Held>): void {
   for (const held of left) {
     const kepts = [...held.holders];
     for (const kept of kepts) {
-      const bytes = bytesOfShape(kept.feed);
+      const bytes = shapeBytes(kept.feed);
       const address = allocateBlock(bytes);
       copyBytes(kept.feed.address, address, bytes);
       const own = new Held(() => freeBlock(address, bytes));
@@ -249,7 +243,7 @@ function joinFeeds(all: readonly Feeds[], name: string, blocks: [Address, number
   const feeds = all.map((feeds) => feeds.get(name) as Feed);
   const [first] = feeds as [Feed];
   const dims = [feeds.reduce((sum, feed) => sum + (feed.dims[0] ?? 0), 0), ...first.dims.slice(1)];
-  const sizes = feeds.map(bytesOfShape);
+  const sizes = feeds.map(shapeBytes);
   let end = first.address;
   const adjoin = feeds.every(({ address }, index) => {
     const follows = address === end;
@@ -258,7 +252,7 @@ function joinFeeds(all: readonly Feeds[], name: string, blocks: [Address, number
   });
   const joint = { type: first.type, dims };
   if (adjoin) return { ...joint, address: first.address };
-  const bytes = bytesOfShape(joint);
+  const bytes = shapeBytes(joint);
   const address = allocateBlock(bytes);
   blocks.push([address, bytes]);
   let to = address;
